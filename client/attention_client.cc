@@ -1,0 +1,130 @@
+#include "client/attention_client.h"
+
+#include <climits>
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/call_status.h"
+#include "grpc/grpc.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/support/channel_arguments.h"
+
+namespace attention::client {
+namespace {
+
+// A gRPC server closes connections that ping more often than every 5 minutes while it has nothing
+// to send (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS), so stay above that.
+constexpr absl::Duration kKeepaliveTime = absl::Minutes(6);
+// How long a ping may stay unanswered. gRPC gives TCP the same time for bytes that nobody confirms,
+// so a server whose machine vanished is noticed within it.
+constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
+
+grpc::ChannelArguments TensorChannelArguments() {
+  grpc::ChannelArguments arguments;
+  // gRPC would refuse answers above 4 MiB: scores of 1024 x 1024 tokens. -1 is no limit.
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTime)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
+  // The target is reached directly: an http_proxy meant for web pages seldom speaks HTTP/2.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return arguments;
+}
+
+// gRPC ends its threads when the last channel and server of the process go, and then waits up to 10
+// seconds for the one that polls while a large message is written (seen with gRPC 1.51.1: calls of
+// 12 MiB). One reference that is never returned keeps the threads, and no destructor waits.
+void KeepGrpcThreads() { [[maybe_unused]] static const bool kept = (grpc_init(), true); }
+
+absl::Status CheckTimeout(absl::Duration timeout) {
+  if (timeout > absl::ZeroDuration()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("timeout is ", absl::FormatDuration(timeout), "; want more than 0"));
+}
+
+}  // namespace
+
+absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options) {
+  if (options.target.empty()) {
+    return absl::InvalidArgumentError("target is empty; want HOST:PORT, as in localhost:50051");
+  }
+  if (absl::Status status = CheckTimeout(options.timeout); !status.ok()) return status;
+  KeepGrpcThreads();
+  std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
+      options.target, grpc::InsecureChannelCredentials(), TensorChannelArguments());
+  return AttentionClient(std::move(options), std::move(channel));
+}
+
+AttentionClient::AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel)
+    : options_(std::move(options)),
+      channel_(std::move(channel)),
+      attention_(v1::AttentionService::NewStub(channel_)),
+      health_(grpc::health::v1::Health::NewStub(channel_)) {}
+
+absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
+    const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
+  const size_t bytes = request.ByteSizeLong();
+  // protobuf does not serialise more, and gRPC would report that as an INTERNAL error.
+  if (bytes > INT_MAX) {
+    return absl::ResourceExhaustedError(absl::StrCat("the request is ", bytes,
+                                                     " bytes, larger than the 2 GiB of a protobuf "
+                                                     "message; send a smaller batch"));
+  }
+  grpc::ClientContext context;
+  SetDeadline(timeout, context);
+  v1::ComputeAttentionResponse response;
+  const grpc::Status status = attention_->ComputeAttention(&context, request, &response);
+  if (!status.ok()) return ExplainFailure(status);
+  return response;
+}
+
+absl::Status AttentionClient::CheckHealth(const std::string& service,
+                                          std::optional<absl::Duration> timeout) const {
+  grpc::ClientContext context;
+  SetDeadline(timeout, context);
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service(service);
+  grpc::health::v1::HealthCheckResponse response;
+  const grpc::Status status = health_->Check(&context, request, &response);
+  if (!status.ok()) return ExplainFailure(status);
+  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(service.empty() ? "the server" : service, " at ", options_.target, " is ",
+                   grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
+}
+
+void AttentionClient::SetDeadline(std::optional<absl::Duration> timeout,
+                                  grpc::ClientContext& context) const {
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout.value_or(options_.timeout)));
+}
+
+absl::Status AttentionClient::ExplainFailure(const grpc::Status& status) const {
+  const absl::Status result = FromGrpcStatus(status);
+  const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/false);
+  const bool connected =
+      state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING;
+  if (absl::IsUnavailable(result) && !connected) {
+    return WithHint(result, absl::StrCat("no connection to ", options_.target,
+                                         ": is attention_server running there, and is the target "
+                                         "the HOST:PORT that it prints when it starts?"));
+  }
+  if (absl::IsDeadlineExceeded(result) && !connected) {
+    return WithHint(result, absl::StrCat("no connection to ", options_.target,
+                                         " in that time: is the host right, and does a firewall "
+                                         "let the port through?"));
+  }
+  // gRPC's own words, from either end.
+  if (absl::IsResourceExhausted(result) && absl::StrContains(result.message(), "larger than max")) {
+    return WithHint(result,
+                    "start the server with a larger --max_message_mib, or ask for fewer results, "
+                    "for some queries only (query_indices) or send a smaller batch");
+  }
+  return result;
+}
+
+}  // namespace attention::client

@@ -1,0 +1,78 @@
+#ifndef ATTENTION_CLIENT_ATTENTION_CLIENT_H_
+#define ATTENTION_CLIENT_ATTENTION_CLIENT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "attention/v1/attention_service.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+
+namespace attention::client {
+
+// Where the server is, and how long to wait for it.
+struct ClientOptions {
+  // HOST:PORT, or another address that gRPC knows, such as unix:/run/attention.sock.
+  std::string target = "localhost:50051";
+  // From the start of a call until its answer is complete; above 0. Raise it for calls that compute
+  // for minutes. absl::InfiniteDuration() waits for ever.
+  absl::Duration timeout = absl::Seconds(60);
+};
+
+// Calls an attention server over one plain-text gRPC connection, which is made by the first call
+// and made again when it breaks. Messages of any size that protobuf allows (2 GiB) pass. Proxies
+// named in the environment are not used.
+//
+//   absl::StatusOr<AttentionClient> client = AttentionClient::Create({.target =
+//   "localhost:50051"}); v1::ComputeAttentionRequest request;
+//   *request.mutable_tokens()->mutable_tokens() = MakeTensor({8, 3}, embeddings);
+//   absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(request);
+//   absl::StatusOr<std::vector<float>> output = FloatValues(response->output());
+//
+// Thread-safe: one client for the whole program is what to make. Cheap to move; a client that was
+// moved from may only be destroyed or assigned to.
+//
+// Each call fails with the server's code and message. Its google.rpc details are payloads of the
+// status (call_status.h; FieldViolations() lists the fields that were refused). Of the codes that
+// need no server:
+//   UNAVAILABLE         nothing answers at the target, or it is shutting down: try again later
+//   DEADLINE_EXCEEDED   the timeout passed; nothing is known of the answer
+//   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
+class AttentionClient {
+ public:
+  // Does not wait for the server. INVALID_ARGUMENT: an empty target, a timeout that is not above 0.
+  static absl::StatusOr<AttentionClient> Create(ClientOptions options);
+
+  // Attention for one batch of sequences. `timeout` replaces that of the options for this call.
+  absl::StatusOr<v1::ComputeAttentionResponse> ComputeAttention(
+      const v1::ComputeAttentionRequest& request,
+      std::optional<absl::Duration> timeout = std::nullopt) const;
+
+  // OK when `service` is SERVING; "" asks for the server as a whole. UNAVAILABLE when it is in
+  // another state, NOT_FOUND when the server has no such service.
+  absl::Status CheckHealth(const std::string& service = "",
+                           std::optional<absl::Duration> timeout = std::nullopt) const;
+
+  const ClientOptions& options() const { return options_; }
+
+ private:
+  AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel);
+
+  void SetDeadline(std::optional<absl::Duration> timeout, grpc::ClientContext& context) const;
+  // As FromGrpcStatus, with advice where this end knows better than the server what to do.
+  absl::Status ExplainFailure(const grpc::Status& status) const;
+
+  ClientOptions options_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::AttentionService::Stub> attention_;
+  std::unique_ptr<grpc::health::v1::Health::Stub> health_;
+};
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_ATTENTION_CLIENT_H_

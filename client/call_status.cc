@@ -1,0 +1,45 @@
+#include "client/call_status.h"
+
+#include <optional>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "google/rpc/status.pb.h"
+
+namespace attention::client {
+namespace {
+
+constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
+
+}  // namespace
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  google::rpc::Status details;
+  if (!details.ParseFromString(status.error_details())) return result;
+  for (const google::protobuf::Any& detail : details.details()) {
+    // Serialised messages of one type, one behind the other, are protobuf's own way to merge them.
+    absl::Cord payload = result.GetPayload(detail.type_url()).value_or(absl::Cord());
+    payload.Append(detail.value());
+    result.SetPayload(detail.type_url(), payload);
+  }
+  return result;
+}
+
+absl::Status WithHint(const absl::Status& status, const std::string& hint) {
+  absl::Status result(status.code(), absl::StrCat(status.message(), "; ", hint));
+  status.ForEachPayload([&result](absl::string_view url, const absl::Cord& payload) {
+    result.SetPayload(url, payload);
+  });
+  return result;
+}
+
+std::vector<google::rpc::BadRequest::FieldViolation> FieldViolations(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kBadRequestUrl);
+  google::rpc::BadRequest bad_request;
+  if (!payload.has_value() || !bad_request.ParseFromString(std::string(*payload))) return {};
+  return {bad_request.field_violations().begin(), bad_request.field_violations().end()};
+}
+
+}  // namespace attention::client

@@ -1,0 +1,43 @@
+#ifndef ATTENTION_CLIENT_COMMANDS_H_
+#define ATTENTION_CLIENT_COMMANDS_H_
+
+#include <ostream>
+#include <string>
+
+#include "client/attention_client.h"
+#include "client/heat_map.h"
+
+namespace attention::client {
+
+// What the program's exit code tells a script.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,    // the server refused the call or failed in it
+  kExitUsage = 2,     // the command line or the file is wrong; nothing was sent
+  kExitNoServer = 3,  // nothing answers there, or what answers is not serving
+};
+
+// One command, as its flags said.
+struct CommandOptions {
+  ClientOptions client;
+  std::string file;                        // attend, explain: a path, or "-" for standard input
+  bool json = false;                       // attend: the response as protobuf JSON
+  Shading shading = Shading::kCharacters;  // explain
+  std::string service;                     // health: "" for the server as a whole
+};
+
+// Each runs one command to its end: results go to `out`, and what went wrong to `err`, with control
+// characters escaped that came from a file or the server.
+
+// Prints every result as tables, or the response as protobuf JSON with the schema's field names.
+ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostream& err);
+
+// Prints the heat maps and what each token attends to most.
+ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err);
+
+// Prints "SERVING", or why not. Every failure is kExitNoServer but that of the command line.
+ExitCode RunHealth(const CommandOptions& options, std::ostream& out, std::ostream& err);
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_COMMANDS_H_

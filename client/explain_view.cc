@@ -1,0 +1,105 @@
+#include "client/explain_view.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "client/attended_keys.h"
+#include "client/tensor.h"
+#include "client/token_names.h"
+
+namespace attention::client {
+namespace {
+
+constexpr int64_t kDefaultTopKeys = 3;
+// More heat maps than this say nothing to a reader.
+constexpr int64_t kMaxMaps = 64;
+
+// [batch, num_heads, q_len, kv_len], row-major.
+struct AttentionWeights {
+  std::vector<float> values;
+  std::vector<int64_t> shape;
+};
+
+absl::StatusOr<AttentionWeights> ReadWeights(const v1::Tensor& tensor) {
+  absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
+  if (!values.ok()) {
+    return absl::InternalError(
+        absl::StrCat("the attention weights cannot be read: ", values.status().message()));
+  }
+  AttentionWeights weights{.values = *std::move(values),
+                           .shape = {tensor.shape().begin(), tensor.shape().end()}};
+  // One sequence and one head may go unsaid where the caller supplied the weights.
+  if (weights.shape.size() == 2) weights.shape.insert(weights.shape.begin(), {1, 1});
+  if (weights.shape.size() != 4) {
+    return absl::InternalError(absl::StrCat("the attention weights' shape is [",
+                                            absl::StrJoin(tensor.shape(), ", "),
+                                            "]; want [batch, num_heads, q_len, kv_len]"));
+  }
+  return weights;
+}
+
+std::string MapName(int64_t map, const AttentionWeights& weights) {
+  const int64_t num_heads = weights.shape[1];
+  std::string name = "attention weights in percent";
+  if (weights.shape[0] > 1) absl::StrAppend(&name, ", sequence ", map / num_heads);
+  if (num_heads > 1) absl::StrAppend(&name, ", head ", map % num_heads);
+  return absl::StrCat(name, ": how much each word on the left attends to each word above\n");
+}
+
+std::string FormatMap(const Grid& grid, const TokenNames& names, int64_t top_k, Shading shading) {
+  std::string text = FormatHeatMap(grid, shading);
+  const size_t name_width = RowNameWidth(grid);
+  const size_t columns = grid.column_names.size();
+  for (size_t i = 0; i < grid.ShownRows(); ++i) {
+    const std::vector<AttendedKey> keys =
+        MostAttended(grid.values.subspan(i * columns, columns), top_k);
+    absl::StrAppend(&text, FormatAttendedKeys(grid.row_names[i], name_width, keys, names));
+  }
+  return absl::StrCat(text, "\n");
+}
+
+}  // namespace
+
+void AskForExplanation(v1::ComputeAttentionRequest& request) {
+  request.clear_results();
+  if (request.has_weighted()) {
+    request.clear_query_indices();  // the map shows the weights that the caller has, all of them
+  } else {
+    request.add_results(v1::RESULT_ATTENTION_WEIGHTS);
+  }
+}
+
+absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
+                                              const v1::ComputeAttentionResponse& response,
+                                              Shading shading) {
+  const bool supplied = file.request.has_weighted();
+  absl::StatusOr<AttentionWeights> weights = ReadWeights(
+      supplied ? file.request.weighted().attention_weights() : response.attention_weights());
+  if (!weights.ok()) return weights.status();
+  const TokenNames names = NamesFor(file);
+
+  const int64_t q_len = weights->shape[2];
+  const int64_t kv_len = weights->shape[3];
+  Grid grid;
+  for (int64_t i = 0; i < q_len; ++i) grid.row_names.push_back(names.Query(i));
+  for (int64_t j = 0; j < kv_len; ++j) grid.column_names.push_back(names.Key(j));
+  const int64_t top_k = file.request.top_k() > 0 ? file.request.top_k() : kDefaultTopKeys;
+  const int64_t maps = weights->shape[0] * weights->shape[1];
+  std::string text;
+  for (int64_t map = 0; map < std::min(maps, kMaxMaps); ++map) {
+    grid.values = absl::MakeConstSpan(weights->values)
+                      .subspan(static_cast<size_t>(map * q_len * kv_len),
+                               static_cast<size_t>(q_len * kv_len));
+    absl::StrAppend(&text, MapName(map, *weights), FormatMap(grid, names, top_k, shading));
+  }
+  if (maps > kMaxMaps) absl::StrAppend(&text, "(", kMaxMaps, " of ", maps, " heat maps)\n");
+  return text;
+}
+
+}  // namespace attention::client

@@ -1,0 +1,158 @@
+#include "client/heat_map.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/display_text.h"
+
+namespace attention::client {
+namespace {
+
+constexpr char kResetColor[] = "\x1b[0m";
+// Cells of the legend: enough for the eye to see a gradient.
+constexpr int kLegendCells = 24;
+
+struct Scale {
+  float low = 0;
+  float high = 0;
+
+  // Where the value lies on the scale, 0 to 1. In double, where high - low cannot overflow.
+  double Position(double value) const {
+    return high > low ? (value - low) / (static_cast<double>(high) - low) : 0;
+  }
+};
+
+Scale ScaleOf(absl::Span<const float> values) {
+  Scale scale;
+  for (const float value : values) {
+    if (!std::isfinite(value)) continue;
+    scale.low = std::min(scale.low, value);
+    scale.high = std::max(scale.high, value);
+  }
+  return scale;
+}
+
+struct Rgb {
+  int red = 0;
+  int green = 0;
+  int blue = 0;
+};
+
+// The viridis map (van der Walt and Smith, 2015) at quarters: even to the eye, and told apart by
+// people who do not see all colours.
+Rgb ColorAt(double position) {
+  constexpr std::array<Rgb, 5> kAnchors = {
+      {{68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}}};
+  const double scaled = std::clamp(position, 0.0, 1.0) * (kAnchors.size() - 1);
+  const size_t below = std::min(static_cast<size_t>(scaled), kAnchors.size() - 2);
+  const double part = scaled - static_cast<double>(below);
+  const auto mix = [part](int from, int to) {
+    return static_cast<int>(std::lround(from + part * (to - from)));
+  };
+  const Rgb& from = kAnchors[below];
+  const Rgb& to = kAnchors[below + 1];
+  return {mix(from.red, to.red), mix(from.green, to.green), mix(from.blue, to.blue)};
+}
+
+// The text on its colour, black or white, whichever is easier to read there.
+std::string Colored(const std::string& text, double position) {
+  const Rgb rgb = ColorAt(position);
+  // Rec. 601 luma, out of 255.
+  const double luma = 0.299 * rgb.red + 0.587 * rgb.green + 0.114 * rgb.blue;
+  const int ink = luma > 128 ? 0 : 255;
+  return absl::StrFormat("\x1b[48;2;%d;%d;%dm\x1b[38;2;%d;%d;%dm%s%s", rgb.red, rgb.green, rgb.blue,
+                         ink, ink, ink, text, kResetColor);
+}
+
+// How wide each cell's shade is beside its number.
+constexpr size_t kShadeColumns = 2;
+constexpr std::array<const char*, 5> kShades = {" ", "░", "▒", "▓", "█"};
+
+const char* ShadeAt(double position) {
+  const auto level = static_cast<size_t>(std::clamp(position, 0.0, 1.0) * kShades.size());
+  return kShades[std::min(level, kShades.size() - 1)];
+}
+
+// One cell, `width` columns.
+std::string Cell(float value, const Scale& scale, size_t width, Shading shading) {
+  const std::string number = Percent(value);
+  const bool shaded = std::isfinite(value);
+  if (shading == Shading::kColor) {
+    const std::string text = absl::StrCat(AlignRight(number, width - 1), " ");
+    return shaded ? Colored(text, scale.Position(value)) : text;
+  }
+  std::string shade;
+  for (size_t i = 0; i < kShadeColumns; ++i) {
+    absl::StrAppend(&shade, shaded ? ShadeAt(scale.Position(value)) : " ");
+  }
+  return AlignRight(absl::StrCat(shade, " ", number), width);
+}
+
+std::string Legend(const Scale& scale, Shading shading) {
+  std::string gradient;
+  if (shading == Shading::kColor) {
+    for (int i = 0; i < kLegendCells; ++i) {
+      absl::StrAppend(&gradient, Colored(" ", static_cast<double>(i) / (kLegendCells - 1)));
+    }
+  } else {
+    for (const char* shade : kShades) absl::StrAppend(&gradient, shade, shade);
+    gradient = absl::StrCat("[", gradient, "]");
+  }
+  return absl::StrCat("scale: ", Percent(scale.low), " % ", gradient, " ", Percent(scale.high),
+                      " %\n");
+}
+
+// The columns of each cell: what its name or its widest number takes, and the space around it.
+std::vector<size_t> CellWidths(const Grid& grid, Shading shading) {
+  const bool color = shading == Shading::kColor;
+  const size_t name_room = color ? 2 : 1;                    // a space at either side, or before it
+  const size_t number_room = color ? 2 : kShadeColumns + 2;  // the same, and the shade
+  std::vector<size_t> widths;
+  for (size_t j = 0; j < grid.ShownColumns(); ++j) {
+    size_t width = name_room + std::min(DisplayWidth(grid.column_names[j]), kMaxNameColumns);
+    for (size_t i = 0; i < grid.ShownRows(); ++i) {
+      width = std::max(width, number_room + Percent(grid.At(i, j)).size());
+    }
+    widths.push_back(width);
+  }
+  return widths;
+}
+
+}  // namespace
+
+std::string Percent(float weight) {
+  const double percent = 100.0 * static_cast<double>(weight);
+  if (!std::isfinite(percent)) return absl::StrFormat("%g", percent);
+  return absl::StrFormat(std::abs(percent) < 1e5 ? "%.1f" : "%.1e", percent);
+}
+
+std::string FormatHeatMap(const Grid& grid, Shading shading) {
+  const Scale scale = ScaleOf(grid.values);
+  const std::vector<size_t> widths = CellWidths(grid, shading);
+  const size_t name_width = RowNameWidth(grid);
+  // A coloured cell has a space of its colour at either side of its number, a plain one a space
+  // before it; so only colours need one between them and the name.
+  const std::string margin(shading == Shading::kColor ? 1 : 0, ' ');
+
+  std::string map(name_width + margin.size(), ' ');
+  for (size_t j = 0; j < grid.ShownColumns(); ++j) {
+    const std::string name = Shorten(grid.column_names[j], kMaxNameColumns);
+    absl::StrAppend(&map, AlignRight(name, widths[j] - margin.size()), margin);
+  }
+  absl::StrAppend(&map, "\n");
+  for (size_t i = 0; i < grid.ShownRows(); ++i) {
+    const std::string name = Shorten(grid.row_names[i], kMaxNameColumns);
+    absl::StrAppend(&map, AlignRight(name, name_width), margin);
+    for (size_t j = 0; j < grid.ShownColumns(); ++j) {
+      absl::StrAppend(&map, Cell(grid.At(i, j), scale, widths[j], shading));
+    }
+    // The names again: on a wide map the eye loses its line.
+    absl::StrAppend(&map, " ", name, "\n");
+  }
+  return absl::StrCat(map, ShownNote(grid), Legend(scale, shading));
+}
+
+}  // namespace attention::client

@@ -1,0 +1,155 @@
+// The command-line client. This file reads the flags; commands.h does the work.
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "client/command_line.h"
+#include "client/commands.h"
+
+ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
+ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
+          "how long to wait for the answer, as in 90s or 5m; 0: 60s, and 2s for health");
+ABSL_FLAG(bool, json, false, "attend: print the response as protobuf JSON");
+ABSL_FLAG(std::string, color, "auto", "explain: auto, always or never");
+ABSL_FLAG(std::string, service, "", "health: a full service name; empty: the server as a whole");
+ABSL_FLAG(bool, help, false, "print how to use the program");
+ABSL_FLAG(bool, version, false, "print the version");
+
+namespace {
+
+using attention::client::CommandOptions;
+using attention::client::ExitCode;
+using attention::client::Shading;
+
+constexpr char kUsage[] = R"(Calls an attention server.
+
+  attention_client attend FILE.json    compute; print scores, weights, outputs ... as tables
+  attention_client explain FILE.json   compute; draw the attention weights as a heat map and name
+                                       what each word attends to most
+  attention_client health              is the server there and serving?
+
+FILE.json, or - for standard input, is one JSON object:
+
+  {
+    "title": "jim likes football",                   optional
+    "words": ["jim", "likes"],                       optional: names of the query tokens
+    "context_words": ["football", "swimming"],       optional: names of the key tokens, if others
+    "request": {                                     an attention.v1.ComputeAttentionRequest
+      "tokens": {"tokens": [[0.1, 0.2], [0.6, 0.7]]},
+      "config": {"scale": 1, "normalization": "SUM"},
+      "results": ["OUTPUT", "ATTENTION_WEIGHTS"]
+    }
+  }
+
+The request is protobuf JSON, in which nested arrays of numbers (or of true and false) may stand for
+tensors, and enum values may leave out their prefix. client/samples/ has one file a tutorial.
+
+  --target=HOST:PORT         the server; default localhost:50051
+  --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, and 2s
+                             for health
+  --json                     attend: print the response as protobuf JSON
+  --color=auto|always|never  explain: 24-bit colours; auto: on a terminal, unless NO_COLOR is set
+  --service=NAME             health: of one service, as in attention.v1.AttentionService; default:
+                             of the server as a whole
+  --help, --version
+
+Exit codes: 0 all is well; 1 the server refused the call or failed; 2 the command line or the file
+is wrong; 3 no server there, or not serving.
+)";
+
+// Long enough for a server that is busy computing, short enough for a container's HEALTHCHECK.
+constexpr absl::Duration kHealthTimeout = absl::Seconds(2);
+
+ExitCode UsageError(absl::string_view what) {
+  std::cerr << "attention_client: " << what << "\nattention_client --help tells more\n";
+  return attention::client::kExitUsage;
+}
+
+bool SetAndNotEmpty(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+// https://no-color.org: the variable stops colours that were not asked for by name.
+absl::StatusOr<Shading> ChooseShading(const std::string& color) {
+  if (color == "always") return Shading::kColor;
+  if (color == "never") return Shading::kCharacters;
+  if (color != "auto") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--color is \"", color, "\"; want auto, always or never"));
+  }
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = terminal != nullptr && absl::string_view(terminal) == "dumb";
+  const bool color_welcome = isatty(STDOUT_FILENO) == 1 && !SetAndNotEmpty("NO_COLOR") && !dumb;
+  return color_welcome ? Shading::kColor : Shading::kCharacters;
+}
+
+ExitCode RunCommand(const std::vector<std::string>& words) {
+  if (words.empty()) return UsageError("want a command: attend, explain or health");
+  const std::string& command = words[0];
+  CommandOptions options;
+  options.client.target = absl::GetFlag(FLAGS_target);
+  options.json = absl::GetFlag(FLAGS_json);
+  options.service = absl::GetFlag(FLAGS_service);
+  if (command == "health") options.client.timeout = kHealthTimeout;
+  if (const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
+      timeout != absl::ZeroDuration()) {
+    options.client.timeout = timeout;
+  }
+  const absl::StatusOr<Shading> shading = ChooseShading(absl::GetFlag(FLAGS_color));
+  if (!shading.ok()) return UsageError(shading.status().message());
+  options.shading = *shading;
+
+  if (command == "health") {
+    if (words.size() > 1) return UsageError("health takes no FILE");
+    return attention::client::RunHealth(options, std::cout, std::cerr);
+  }
+  if (command != "attend" && command != "explain") {
+    return UsageError(
+        absl::StrCat("there is no command \"", command, "\"; want attend, explain or health"));
+  }
+  if (words.size() != 2) return UsageError(absl::StrCat(command, " takes one FILE"));
+  options.file = words[1];
+  return command == "attend" ? attention::client::RunAttend(options, std::cout, std::cerr)
+                             : attention::client::RunExplain(options, std::cout, std::cerr);
+}
+
+ExitCode Run(absl::Span<const char* const> arguments) {
+  const absl::StatusOr<std::vector<std::string>> words = attention::client::ParseFlags(arguments);
+  if (!words.ok()) return UsageError(words.status().message());
+  if (absl::GetFlag(FLAGS_help)) {
+    std::cout << kUsage;
+    return attention::client::kExitOk;
+  }
+  if (absl::GetFlag(FLAGS_version)) {
+    std::cout << "attention_client " ATTENTION_VERSION "\n";
+    return attention::client::kExitOk;
+  }
+  return RunCommand(*words);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const ExitCode exit_code = Run(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
+  if (!std::cout.flush()) {
+    std::cerr << "attention_client: cannot write to standard output\n";
+    return attention::client::kExitFailed;
+  }
+  return exit_code;
+} catch (const std::exception& error) {
+  std::cerr << "attention_client: " << error.what() << "\n";
+  return attention::client::kExitFailed;
+}

@@ -1,0 +1,55 @@
+#ifndef ATTENTION_CLIENT_REQUEST_FILE_H_
+#define ATTENTION_CLIENT_REQUEST_FILE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "attention/v1/attention_service.pb.h"
+
+namespace attention::client {
+
+// Reading stops here, before a file fills the memory.
+inline constexpr int64_t kMaxRequestFileBytes = int64_t{256} << 20;
+
+// A call as people write it, one JSON object:
+//
+//   {
+//     "title": "jim likes football",        optional: printed above the results
+//     "words": ["jim", "likes"],            optional: the names of the query tokens
+//     "context_words": ["a", "b", "c"],     optional: those of the key tokens, where they differ
+//     "request": {                          a ComputeAttentionRequest in protobuf JSON; nested
+//       "tokens": {                         arrays for tensors and short enum names are welcome
+//         "tokens": [[0.1, 0.2],            (protobuf_json.h)
+//                    [0.6, 0.7]]
+//       },
+//       "config": {"scale": 1}
+//     }
+//   }
+//
+// Names are those of one sequence; in a batch each sequence has the same.
+struct RequestFile {
+  std::string title;
+  std::vector<std::string> words;          // one a query token (before query_indices), or none
+  std::vector<std::string> context_words;  // one a key token, or none
+  v1::ComputeAttentionRequest request;
+};
+
+// Reads the file at `path`, or standard input to its end when `path` is "-".
+//
+// NOT_FOUND, INVALID_ARGUMENT: no such file; one that cannot be read, is larger than
+// kMaxRequestFileBytes, or that ParseRequestFile refuses.
+absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path);
+
+// The same from a text; messages call it `name`.
+//
+// INVALID_ARGUMENT: no JSON ("NAME:LINE:COLUMN: ..."), keys other than the four, a request that
+// does not fit the schema ("NAME: request.tokens.tokens[2] has length 3; want 4, ..."), or as many
+// names as there are not tokens. Shapes that do not fit each other are left to the server.
+absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name);
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_REQUEST_FILE_H_

@@ -1,0 +1,108 @@
+#include "client/tensor.h"
+
+#include <bit>
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace attention::client {
+namespace {
+
+// `Tensor.data` is little-endian, and so must be memory for the memcpy below to be right.
+static_assert(std::endian::native == std::endian::little);
+static_assert(sizeof(bool) == 1);
+
+template <typename T>
+v1::Tensor MakeTensorOf(v1::DataType data_type, absl::Span<const int64_t> shape,
+                        absl::Span<const T> values) {
+  v1::Tensor tensor;
+  tensor.set_data_type(data_type);
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  tensor.set_data(values.data(), values.size() * sizeof(T));
+  return tensor;
+}
+
+std::string ShapeText(const v1::Tensor& tensor) {
+  return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
+}
+
+// The elements of `tensor.data`, which must be as many as the shape says.
+template <typename T>
+absl::StatusOr<std::vector<T>> ValuesInData(const v1::Tensor& tensor, int64_t count) {
+  const std::string& data = tensor.data();
+  // Divided rather than multiplied: count * sizeof(T) could overflow.
+  if (data.size() % sizeof(T) != 0 || data.size() / sizeof(T) != static_cast<size_t>(count)) {
+    return absl::InvalidArgumentError(absl::StrCat("data holds ", data.size(), " bytes; want ",
+                                                   count, " elements of ", sizeof(T),
+                                                   " bytes, the shape being ", ShapeText(tensor)));
+  }
+  std::vector<T> values(static_cast<size_t>(count));
+  std::memcpy(values.data(), data.data(), data.size());
+  return values;
+}
+
+absl::Status WrongType(const v1::Tensor& tensor, v1::DataType want) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("data_type is ", v1::DataType_Name(tensor.data_type()), " (",
+                   static_cast<int>(tensor.data_type()), "); want ", v1::DataType_Name(want)));
+}
+
+}  // namespace
+
+v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values) {
+  return MakeTensorOf(v1::DATA_TYPE_FLOAT32, shape, values);
+}
+
+v1::Tensor MakeBoolTensor(absl::Span<const int64_t> shape, absl::Span<const bool> values) {
+  return MakeTensorOf(v1::DATA_TYPE_BOOL, shape, values);
+}
+
+absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape) {
+  if (shape.empty()) return absl::InvalidArgumentError("shape has no axes; want at least 1");
+  int64_t count = 1;
+  for (const int64_t length : shape) {
+    if (length < 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("shape is [", absl::StrJoin(shape, ", "), "]; want every axis at least 1"));
+    }
+    if (__builtin_mul_overflow(count, length, &count)) {
+      return absl::InvalidArgumentError(absl::StrCat("shape is [", absl::StrJoin(shape, ", "),
+                                                     "], more elements than an int64 can count"));
+    }
+  }
+  return count;
+}
+
+absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor) {
+  const bool has_values = tensor.float_values_size() > 0;
+  const bool untyped_values = has_values && tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED;
+  if (tensor.data_type() != v1::DATA_TYPE_FLOAT32 && !untyped_values) {
+    return WrongType(tensor, v1::DATA_TYPE_FLOAT32);
+  }
+  absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
+  if (!count.ok()) return count.status();
+  if (!has_values) return ValuesInData<float>(tensor, *count);
+
+  if (!tensor.data().empty()) {
+    return absl::InvalidArgumentError("both data and float_values are set; want one of them");
+  }
+  if (tensor.float_values_size() != *count) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("float_values holds ", tensor.float_values_size(), " numbers; want ", *count,
+                     ", the shape being ", ShapeText(tensor)));
+  }
+  return std::vector<float>(tensor.float_values().begin(), tensor.float_values().end());
+}
+
+absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor) {
+  if (tensor.data_type() != v1::DATA_TYPE_INT32) return WrongType(tensor, v1::DATA_TYPE_INT32);
+  absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
+  if (!count.ok()) return count.status();
+  return ValuesInData<int32_t>(tensor, *count);
+}
+
+}  // namespace attention::client

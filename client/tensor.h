@@ -1,0 +1,38 @@
+#ifndef ATTENTION_CLIENT_TENSOR_H_
+#define ATTENTION_CLIENT_TENSOR_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "attention/v1/tensor.pb.h"
+
+// Between C++ arrays and v1::Tensor. Pure functions, safe from any thread.
+namespace attention::client {
+
+// A float32 tensor of this shape, row-major, its elements as bytes. `values` holds product(shape)
+// numbers; where it does not, the server refuses the call and says which tensor it was.
+v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values);
+
+// The same for a mask of truth values: true attends.
+v1::Tensor MakeBoolTensor(absl::Span<const int64_t> shape, absl::Span<const bool> values);
+
+// product(shape), which is at least 1.
+//
+// INVALID_ARGUMENT: no axes, an axis below 1, or a product that does not fit an int64_t.
+absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape);
+
+// The elements of a float32 tensor, row-major, whether they came as `data` or as `float_values`.
+// Nothing is allocated before the sizes agree, so a tensor from a stranger is safe to read.
+//
+// INVALID_ARGUMENT: another data type, a shape that ElementCount refuses, both or neither of `data`
+// and `float_values`, or another number of elements than the shape says.
+absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor);
+
+// The same for an int32 tensor, which always comes as `data`.
+absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor);
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_TENSOR_H_

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that the project needs, and only those that are missing.
+#
+#   deploy/install_packages.sh ROLE...
+#
+#   build     to compile the server and the client
+#   test      to compile the tests
+#   runtime   to run the compiled programs
+#   lint      to check the sources' form
+#   docker    to build and run the image, and its base where no registry can be reached
+#
+# With nothing missing it needs neither the network nor root. Otherwise it needs root, or sudo.
+# Exit codes: 0 all there, 1 not installed, 2 wrong arguments.
+set -euo pipefail
+
+# The one list of packages. oneDNN's CMake package asks for OpenCL (ocl-icd-opencl-dev), gRPC's for
+# OpenSSL, c-ares, re2 and zlib, which libgrpc++-dev depends on.
+packages_of() {
+  case $1 in
+    build)
+      echo g++ cmake ninja-build \
+        libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
+        libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev
+      ;;
+    test) echo libgtest-dev libgmock-dev ;;
+    runtime)
+      echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libstdc++6
+      ;;
+    lint) echo git clang-format-14 clang-tidy-14 ;;
+    docker) echo docker.io debootstrap ;;
+    *) return 1 ;;
+  esac
+}
+
+# missing_of PACKAGE...: those that are not installed, one a line.
+missing_of() {
+  local installed package
+  installed=$(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+  for package in "$@"; do
+    grep --quiet --line-regexp --fixed-strings "installed $package" <<<"$installed" || echo "$package"
+  done
+}
+
+# as_root COMMAND...
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  else
+    sudo "$@"
+  fi
+}
+
+# apt_get COMMAND...: apt-get that asks nothing, tries again, and waits for another one to finish.
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends \
+    -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@"
+}
+
+main() {
+  local role packages=() missing=()
+  for role in "$@"; do
+    packages_of "$role" >/dev/null || {
+      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint and docker" >&2
+      exit 2
+    }
+    read -ra packages <<<"${packages[*]} $(packages_of "$role")"
+  done
+  ((${#packages[@]} > 0)) || {
+    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, docker)" >&2
+    exit 2
+  }
+
+  mapfile -t missing < <(missing_of "${packages[@]}")
+  ((${#missing[@]} > 0)) || return 0
+  if ((EUID != 0)) && ! command -v sudo >/dev/null; then
+    echo "install_packages.sh: run this as root, or install sudo; missing: ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "installing: ${missing[*]}"
+  if ! { apt_get update && apt_get install "${missing[@]}"; }; then
+    echo "install_packages.sh: apt-get failed; missing: ${missing[*]}" >&2
+    exit 1
+  fi
+}
+
+main "$@"

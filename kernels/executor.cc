@@ -1,0 +1,130 @@
+#include "kernels/executor.h"
+
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace attention {
+namespace {
+
+// oneTBB's library is not built with ThreadSanitizer, which therefore does not see that a task
+// starts after it was handed over, nor that a loop ends after its tiles. These two say so, and are
+// nothing in other builds.
+void HandOver([[maybe_unused]] void* edge) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_release(edge);
+#endif
+}
+void TakeOver([[maybe_unused]] void* edge) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_acquire(edge);
+#endif
+}
+
+absl::Status RunTile(Executor::Tile tile, int64_t index, Workspace& workspace) {
+  try {
+    return tile(index, workspace);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory for the working set of this call");
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("compute tile failed: ", e.what()));
+  }
+}
+
+// The failure with the lowest index among those reported. Thread-safe.
+class FirstFailure {
+ public:
+  explicit FirstFailure(int64_t count) : index_(count) {}
+
+  bool Precedes(int64_t index) const { return index_.load(std::memory_order_relaxed) < index; }
+
+  void Report(int64_t index, absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    if (Precedes(index)) return;
+    index_.store(index, std::memory_order_relaxed);
+    status_ = std::move(status);
+  }
+
+  absl::Status Take() {
+    absl::MutexLock lock(&mutex_);
+    return std::move(status_);
+  }
+
+ private:
+  std::atomic<int64_t> index_;
+  absl::Mutex mutex_;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+struct Executor::Impl {
+  explicit Impl(int threads)
+      : parallelism(tbb::global_control::max_allowed_parallelism, threads + 1),
+        arena(threads, /*reserved_for_masters=*/0),
+        workspaces(threads) {}
+
+  // oneTBB counts the thread that starts the work as one of those allowed. Here that is a gRPC
+  // thread, which does not compute.
+  tbb::global_control parallelism;
+  tbb::task_arena arena;
+  std::vector<Workspace> workspaces;  // one a slot; a slot is held by one thread at a time
+  tbb::task_group enqueued;
+};
+
+Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) {}
+
+Executor::~Executor() {
+  impl_->arena.execute([this] { impl_->enqueued.wait(); });
+}
+
+int Executor::threads() const { return impl_->arena.max_concurrency(); }
+
+void Executor::Enqueue(absl::AnyInvocable<void()> task) {
+  auto shared = std::make_shared<absl::AnyInvocable<void()>>(std::move(task));
+  HandOver(shared.get());
+  impl_->arena.enqueue(impl_->enqueued.defer([shared] {
+    TakeOver(shared.get());
+    (*shared)();
+  }));
+}
+
+absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
+  FirstFailure failure(count);
+  HandOver(&failure);
+  const auto run_tile = [&](int64_t index) {
+    TakeOver(&failure);
+    Workspace& workspace = impl_->workspaces[tbb::this_task_arena::current_thread_index()];
+    if (!failure.Precedes(index)) {
+      absl::Status status = RunTile(tile, index, workspace);
+      if (!status.ok()) failure.Report(index, std::move(status));
+    }
+    HandOver(&failure);
+  };
+  impl_->arena.execute([&] {
+    // Isolated: a thread that waits for this loop's last tile must not take up another call, which
+    // would delay this one's answer and overwrite the workspace of the tile below it on the stack.
+    tbb::this_task_arena::isolate(
+        [&] { tbb::parallel_for(int64_t{0}, count, run_tile, tbb::simple_partitioner()); });
+  });
+  TakeOver(&failure);
+  return failure.Take();
+}
+
+}  // namespace attention

@@ -1,0 +1,51 @@
+#ifndef ATTENTION_KERNELS_EXECUTOR_H_
+#define ATTENTION_KERNELS_EXECUTOR_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "kernels/aligned_buffer.h"
+
+namespace attention {
+
+// Scratch memory of one compute thread. It grows to the largest tile that the thread has seen and
+// stays, so a warm thread allocates nothing. A tile owns it until it returns.
+using Workspace = AlignedBuffer;
+
+// The process's compute threads: one oneTBB arena with a fixed number of slots. Thread-safe. Make
+// one and share it.
+class Executor {
+ public:
+  // One unit of a parallel loop; `index` is 0 <= index < count. It must not start a loop itself.
+  using Tile = absl::FunctionRef<absl::Status(int64_t index, Workspace& workspace)>;
+
+  // `threads` at least 1.
+  explicit Executor(int threads);
+  ~Executor();  // waits for the tasks that were enqueued
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  int threads() const;
+
+  // Runs `task` on a compute thread, some time after this returns. Tasks may call ParallelFor. They
+  // must not throw.
+  void Enqueue(absl::AnyInvocable<void()> task);
+
+  // Runs tile(0) ... tile(count - 1) on the compute threads in any order and waits for them.
+  //
+  // Fails with the error of the lowest index that failed; tiles behind a failure may be skipped, so
+  // the error does not depend on timing. What a tile throws becomes a status here: std::bad_alloc
+  // RESOURCE_EXHAUSTED, anything else INTERNAL.
+  absl::Status ParallelFor(int64_t count, Tile tile);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace attention
+
+#endif  // ATTENTION_KERNELS_EXECUTOR_H_

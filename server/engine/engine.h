@@ -1,0 +1,77 @@
+#ifndef ATTENTION_SERVER_ENGINE_ENGINE_H_
+#define ATTENTION_SERVER_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kernels/attention_op.h"
+#include "kernels/executor.h"
+#include "kernels/linear_op.h"
+#include "server/engine/attention_call.h"
+#include "server/engine/op_cache.h"
+
+namespace attention::engine {
+
+// How long the parts of a call took.
+struct CallTiming {
+  absl::Duration queue;    // from Submit until a compute thread took the call up
+  absl::Duration compute;  // from then until the results were written
+};
+
+// Runs calls on the process's compute threads. Thread-safe. The destructor waits for the calls in
+// flight.
+class Engine {
+ public:
+  struct Options {
+    int threads = 1;  // compute threads, at least 1; see CpuBudget
+    // The most memory that one call may take for intermediate results (projections, packed keys and
+    // values, tiles), beside its request and response.
+    int64_t max_working_bytes = int64_t{1} << 30;
+  };
+
+  // Called once a call, on a compute thread.
+  using Done = absl::AnyInvocable<void(absl::Status status, CallTiming timing)>;
+
+  explicit Engine(const Options& options);
+
+  // Runs `call` and then `done`. `call`, and all memory that it points to, must live until then.
+  // The status:
+  //   INVALID_ARGUMENT    the call needs more than max_working_bytes, or a row of scores sums to 0
+  //                       under SUM; the message says how to mend it
+  //   RESOURCE_EXHAUSTED  no memory
+  //   INTERNAL            our fault
+  void Submit(const AttentionCall& call, Done done);
+
+  int threads() const { return executor_.threads(); }
+
+ private:
+  absl::Status Run(const AttentionCall& call);
+  absl::Status RunTokens(const AttentionCall& call, const TokensSource& source);
+  // `tokens` are those that are asked about: [batch, q_len, d_model].
+  absl::Status RunLearned(const AttentionCall& call, const Projections& projections,
+                          const float* tokens, const TokensSource& source);
+  absl::Status RunProjected(const AttentionCall& call, const ProjectedSource& source);
+  absl::Status RunWeighted(const AttentionCall& call, const WeightedSource& source);
+  // `projected` holds the q_len queries of `call` alone.
+  absl::Status RunAttention(const AttentionCall& call, const ProjectedSource& projected,
+                            const AttentionOutputs& outputs);
+  absl::Status Project(const Projection& projection, const float* x, int64_t batch, int64_t rows,
+                       float* y);
+  absl::StatusOr<std::shared_ptr<const AttentionOp>> OpFor(const AttentionShape& shape);
+  // Whether the call's intermediate results, `floats` and the operator's own, are within the limit.
+  absl::Status CheckTokensFit(const AttentionCall& call, const TokensSource& source);
+  absl::Status CheckFits(const AttentionShape& shape, double floats);
+
+  const Options options_;
+  OpCache<AttentionOp> attention_ops_;
+  OpCache<LinearOp> linear_ops_;
+  Executor executor_;  // last: its destructor waits for calls that use what stands above
+};
+
+}  // namespace attention::engine
+
+#endif  // ATTENTION_SERVER_ENGINE_ENGINE_H_

@@ -1,0 +1,38 @@
+#ifndef ATTENTION_SERVER_OPTIONS_H_
+#define ATTENTION_SERVER_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace attention {
+
+// How a server runs. main() fills it from flags, tests by hand.
+struct ServerOptions {
+  // The address to listen on. Loopback unless others are to reach the server: it has no
+  // authentication.
+  std::string host = "127.0.0.1";
+  // 0 to 65535; 0 picks a free port.
+  int port = 50051;
+  // Compute threads; 0: what affinity mask and control group grant (engine::CpuBudget).
+  int threads = 0;
+  // The largest request and the largest response, MiB, 1 to 2047. Raise it for long sequences whose
+  // scores are wanted.
+  int max_message_mib = 64;
+  // The most memory one call may take for intermediate results, MiB, at least 1.
+  int max_working_mib = 1024;
+  // The most tokens in one call, counted over its sequences; bounds how long a call can compute.
+  int64_t max_tokens = 131072;
+  // How long a stopping server waits for calls in flight.
+  absl::Duration drain = absl::Seconds(30);
+};
+
+// Reads the command line. INVALID_ARGUMENT where a value is out of range or an argument is left
+// over; flags that do not parse, --help and --version end the process, as is usual.
+absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv);
+
+}  // namespace attention
+
+#endif  // ATTENTION_SERVER_OPTIONS_H_

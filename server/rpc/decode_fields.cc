@@ -1,0 +1,72 @@
+#include "server/rpc/decode_fields.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/field_error.h"
+
+namespace attention::rpc {
+namespace {
+
+// How many heads a setting and a shape say: `setting` 0 means `implied`.
+absl::StatusOr<int64_t> Heads(int32_t setting, int64_t implied, absl::string_view field) {
+  if (setting < 0) {
+    return FieldError(field, absl::StrCat("is ", setting, "; want at least 1, or 0 for ", implied));
+  }
+  return setting == 0 ? implied : setting;
+}
+
+}  // namespace
+
+absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor, absl::string_view field,
+                                    TensorStorage& storage) {
+  if (!present) return FieldError(field, "is not set; want a float32 tensor");
+  return DecodeFloats(tensor, field, storage);
+}
+
+absl::Status WantShape(const TensorView& tensor, absl::Span<const int64_t> want,
+                       absl::string_view names, absl::string_view field) {
+  if (absl::MakeConstSpan(tensor.shape) == want) return absl::OkStatus();
+  return FieldError(
+      absl::StrCat(field, ".shape"),
+      absl::StrCat("is ", ShapeText(tensor.shape), "; want ", ShapeText(want), " = ", names));
+}
+
+absl::Status WantRank(const TensorView& tensor, bool fits, absl::string_view want,
+                      absl::string_view field) {
+  if (fits) return absl::OkStatus();
+  return FieldError(absl::StrCat(field, ".shape"),
+                    absl::StrCat("is ", ShapeText(tensor.shape), "; want ", want));
+}
+
+absl::Status DecodeHeads(const v1::AttentionConfig& config, int64_t implied_heads,
+                         std::optional<int64_t> implied_kv_heads, AttentionShape& shape) {
+  const absl::StatusOr<int64_t> heads =
+      Heads(config.num_heads(), implied_heads, "config.num_heads");
+  if (!heads.ok()) return heads.status();
+  const absl::StatusOr<int64_t> kv_heads =
+      Heads(config.num_kv_heads(), implied_kv_heads.value_or(*heads), "config.num_kv_heads");
+  if (!kv_heads.ok()) return kv_heads.status();
+  if (*heads % *kv_heads != 0) {
+    return FieldError("config.num_kv_heads",
+                      absl::StrCat("is ", *kv_heads, "; want a divisor of num_heads = ", *heads));
+  }
+  shape.num_heads = *heads;
+  shape.num_kv_heads = *kv_heads;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,
+                                  absl::string_view heads_name, absl::string_view field) {
+  const int64_t width = tensor.shape.back();
+  if (width % heads == 0) return width / heads;
+  return FieldError(absl::StrCat(field, ".shape"),
+                    absl::StrCat("is ", ShapeText(tensor.shape), ", ", width,
+                                 " wide; want a multiple of ", heads_name, " = ", heads));
+}
+
+absl::Status CheckHeadDim(const v1::AttentionConfig& config, int64_t head_dim) {
+  if (config.head_dim() == 0 || config.head_dim() == head_dim) return absl::OkStatus();
+  return FieldError("config.head_dim", absl::StrCat("is ", config.head_dim(), "; want ", head_dim,
+                                                    ", as the shapes say, or 0"));
+}
+
+}  // namespace attention::rpc

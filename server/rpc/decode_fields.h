@@ -1,0 +1,45 @@
+#ifndef ATTENTION_SERVER_RPC_DECODE_FIELDS_H_
+#define ATTENTION_SERVER_RPC_DECODE_FIELDS_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "attention/v1/attention.pb.h"
+#include "kernels/attention_shape.h"
+#include "server/rpc/decode_tensor.h"
+
+// The checks that every source shares. `field` is always the path from the request, and what does
+// not fit is a FieldError.
+namespace attention::rpc {
+
+// A float32 tensor that must be set.
+absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor, absl::string_view field,
+                                    TensorStorage& storage);
+
+// That the shape is `want`, whose axes are called `names` in the error.
+absl::Status WantShape(const TensorView& tensor, absl::Span<const int64_t> want,
+                       absl::string_view names, absl::string_view field);
+
+// That `fits`; the error says that the shape should be `want`.
+absl::Status WantRank(const TensorView& tensor, bool fits, absl::string_view want,
+                      absl::string_view field);
+
+// Sets num_heads and num_kv_heads from the settings. Where they are 0, they are what a shape
+// implies; num_kv_heads is num_heads where none does.
+absl::Status DecodeHeads(const v1::AttentionConfig& config, int64_t implied_heads,
+                         std::optional<int64_t> implied_kv_heads, AttentionShape& shape);
+
+// The width of one head where `heads` of them lie side by side in `tensor`'s last axis.
+absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,
+                                  absl::string_view heads_name, absl::string_view field);
+
+// That config.head_dim is unset or says what the shapes say.
+absl::Status CheckHeadDim(const v1::AttentionConfig& config, int64_t head_dim);
+
+}  // namespace attention::rpc
+
+#endif  // ATTENTION_SERVER_RPC_DECODE_FIELDS_H_

@@ -1,0 +1,22 @@
+#ifndef ATTENTION_SERVER_RPC_DECODE_SOURCE_H_
+#define ATTENTION_SERVER_RPC_DECODE_SOURCE_H_
+
+#include "absl/status/status.h"
+#include "attention/v1/attention_service.pb.h"
+#include "server/rpc/decode_request.h"
+
+namespace attention::rpc {
+
+// Decode one kind of source and set, in `decoded`: call.source, call.shape (with q_len =
+// source_len, all queries), call.source_len and output_shape. The heads are those of `config`, or
+// what the shapes say. FieldError where something does not fit.
+absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
+                          DecodedRequest& decoded);
+absl::Status DecodeProjected(const v1::ProjectedSource& source, const v1::AttentionConfig& config,
+                             DecodedRequest& decoded);
+absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::AttentionConfig& config,
+                            DecodedRequest& decoded);
+
+}  // namespace attention::rpc
+
+#endif  // ATTENTION_SERVER_RPC_DECODE_SOURCE_H_

@@ -1,0 +1,166 @@
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/decode_fields.h"
+#include "server/rpc/decode_source.h"
+#include "server/rpc/field_error.h"
+
+namespace attention::rpc {
+namespace {
+
+constexpr char kTokens[] = "tokens.tokens";
+constexpr char kContext[] = "tokens.context";
+constexpr char kWeights[] = "tokens.projection_weights";
+
+// One of the learned matrices with its bias: weight [in, any multiple of heads], bias [out].
+struct ProjectionFields {
+  bool has_weight;
+  const v1::Tensor& weight;
+  bool has_bias;
+  const v1::Tensor& bias;
+  absl::string_view name;  // q, k, v or o
+};
+
+absl::StatusOr<engine::Projection> DecodeProjection(const ProjectionFields& fields, int64_t in,
+                                                    absl::string_view in_name,
+                                                    TensorStorage& storage) {
+  const std::string field = absl::StrCat(kWeights, ".", fields.name, "_proj");
+  const absl::StatusOr<TensorView> weight =
+      Required(fields.has_weight, fields.weight, field, storage);
+  if (!weight.ok()) return weight.status();
+  if (weight->rank() != 2 || weight->shape[0] != in) {
+    return FieldError(absl::StrCat(field, ".shape"),
+                      absl::StrCat("is ", ShapeText(weight->shape), "; want [", in, ", out] with ",
+                                   in, " = ", in_name));
+  }
+  engine::Projection projection = {.weight = weight->floats, .in = in, .out = weight->shape[1]};
+  if (!fields.has_bias) return projection;
+  const std::string bias_field = absl::StrCat(kWeights, ".", fields.name, "_bias");
+  const absl::StatusOr<TensorView> bias = DecodeFloats(fields.bias, bias_field, storage);
+  if (!bias.ok()) return bias.status();
+  absl::Status fits = WantShape(*bias, {projection.out},
+                                absl::StrCat("the width of ", fields.name, "_proj"), bias_field);
+  if (!fits.ok()) return fits;
+  projection.bias = bias->floats;
+  return projection;
+}
+
+// Decodes the four projections; sets head_dim and v_head_dim.
+absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
+                               const v1::AttentionConfig& config, int64_t d_model,
+                               int64_t d_context, DecodedRequest& decoded,
+                               engine::Projections& projections) {
+  AttentionShape& shape = decoded.call.shape;
+  const auto decode = [&](const ProjectionFields& fields, int64_t in, absl::string_view in_name,
+                          engine::Projection& to) {
+    absl::StatusOr<engine::Projection> projection =
+        DecodeProjection(fields, in, in_name, decoded.storage);
+    if (projection.ok()) to = *projection;
+    return projection.status();
+  };
+  const auto width = [&](const engine::Projection& projection, int64_t heads,
+                         absl::string_view heads_name, absl::string_view name) {
+    const TensorView matrix = {.shape = {projection.in, projection.out}};
+    return HeadWidth(matrix, heads, heads_name, absl::StrCat(kWeights, ".", name, "_proj"));
+  };
+  const auto& w = weights;
+  absl::Status status = decode({w.has_q_proj(), w.q_proj(), w.has_q_bias(), w.q_bias(), "q"},
+                               d_model, "d_model, the width of tokens", projections.q);
+  if (!status.ok()) return status;
+  const absl::StatusOr<int64_t> head_dim = width(projections.q, shape.num_heads, "num_heads", "q");
+  if (!head_dim.ok()) return head_dim.status();
+  shape.head_dim = *head_dim;
+  status = CheckHeadDim(config, shape.head_dim);
+  if (!status.ok()) return status;
+
+  status = decode({w.has_k_proj(), w.k_proj(), w.has_k_bias(), w.k_bias(), "k"}, d_context,
+                  "the width of the tokens attended to", projections.k);
+  if (!status.ok()) return status;
+  status = WantShape({.shape = {projections.k.in, projections.k.out}},
+                     {d_context, shape.num_kv_heads * shape.head_dim},
+                     "[d_context, num_kv_heads * head_dim]", absl::StrCat(kWeights, ".k_proj"));
+  if (!status.ok()) return status;
+
+  status = decode({w.has_v_proj(), w.v_proj(), w.has_v_bias(), w.v_bias(), "v"}, d_context,
+                  "the width of the tokens attended to", projections.v);
+  if (!status.ok()) return status;
+  const absl::StatusOr<int64_t> v_head_dim =
+      width(projections.v, shape.num_kv_heads, "num_kv_heads", "v");
+  if (!v_head_dim.ok()) return v_head_dim.status();
+  shape.v_head_dim = *v_head_dim;
+
+  if (!w.has_o_proj()) {
+    if (!w.has_o_bias()) return absl::OkStatus();
+    return FieldError(absl::StrCat(kWeights, ".o_bias"),
+                      "is set without o_proj; want both or none");
+  }
+  return decode({true, w.o_proj(), w.has_o_bias(), w.o_bias(), "o"},
+                shape.num_heads * shape.v_head_dim, "num_heads * v_head_dim",
+                projections.o.emplace());
+}
+
+// Without learned weights the tokens themselves are query, key and value.
+absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& context, bool has_context,
+                              const v1::AttentionConfig& config, AttentionShape& shape) {
+  const absl::StatusOr<int64_t> head_dim = HeadWidth(tokens, shape.num_heads, "num_heads", kTokens);
+  if (!head_dim.ok()) return head_dim.status();
+  shape.head_dim = shape.v_head_dim = *head_dim;
+  if (absl::Status fits = CheckHeadDim(config, *head_dim); !fits.ok()) return fits;
+  const int64_t want = shape.num_kv_heads * shape.head_dim;
+  if (context.shape.back() == want) return absl::OkStatus();
+  return FieldError(absl::StrCat(has_context ? kContext : kTokens, ".shape"),
+                    absl::StrCat("is ", ShapeText(context.shape), "; want ", want, " = ",
+                                 "num_kv_heads * head_dim on the last axis, since there are no "
+                                 "projection_weights to change the width"));
+}
+
+}  // namespace
+
+absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
+                          DecodedRequest& decoded) {
+  const absl::StatusOr<TensorView> tokens =
+      Required(source.has_tokens(), source.tokens(), kTokens, decoded.storage);
+  if (!tokens.ok()) return tokens.status();
+  const int64_t rank = tokens->rank();
+  absl::Status status = WantRank(*tokens, rank == 2 || rank == 3,
+                                 "[q_len, d_model] or [batch, q_len, d_model]", kTokens);
+  if (!status.ok()) return status;
+  TensorView context = *tokens;
+  if (source.has_context()) {
+    const absl::StatusOr<TensorView> given =
+        DecodeFloats(source.context(), kContext, decoded.storage);
+    if (!given.ok()) return given.status();
+    const bool same_batch = rank == 2 || given->shape[0] == tokens->shape[0];
+    status = WantRank(
+        *given, given->rank() == rank && same_batch,
+        absl::StrCat(rank, " axes and the batch of tokens ", ShapeText(tokens->shape)), kContext);
+    if (!status.ok()) return status;
+    context = *given;
+  }
+
+  engine::AttentionCall& call = decoded.call;
+  AttentionShape& shape = call.shape;
+  shape.batch = rank == 3 ? tokens->shape[0] : 1;
+  shape.q_len = call.source_len = tokens->shape[rank - 2];
+  shape.kv_len = context.shape[rank - 2];
+  status = DecodeHeads(config, 1, std::nullopt, shape);
+  if (!status.ok()) return status;
+
+  engine::TokensSource to = {
+      .tokens = tokens->floats, .context = context.floats, .d_model = tokens->shape.back()};
+  if (source.has_projection_weights()) {
+    status = DecodeProjections(source.projection_weights(), config, to.d_model,
+                               context.shape.back(), decoded, to.projections.emplace());
+  } else {
+    status = DecodeSimplified(*tokens, context, source.has_context(), config, shape);
+  }
+  if (!status.ok()) return status;
+
+  const bool has_o = to.projections.has_value() && to.projections->o.has_value();
+  decoded.output_shape.assign(tokens->shape.begin(), tokens->shape.end());
+  decoded.output_shape.back() = has_o ? to.projections->o->out : shape.num_heads * shape.v_head_dim;
+  call.source = to;
+  return absl::OkStatus();
+}
+
+}  // namespace attention::rpc

@@ -1,0 +1,110 @@
+#include "server/rpc/encode_response.h"
+
+#include <vector>
+
+namespace attention::rpc {
+namespace {
+
+using Shape = std::vector<int64_t>;
+
+// The shape of each result, in the order of attention_service.proto.
+struct ResultShapes {
+  explicit ResultShapes(const DecodedRequest& decoded)
+      : output(decoded.output_shape), s(decoded.call.shape), k(decoded.top_k) {}
+
+  const Shape& output;
+  const AttentionShape& s;
+  int64_t k;
+
+  Shape PerKey() const { return {s.batch, s.num_heads, s.q_len, s.kv_len}; }
+  Shape Query() const { return {s.batch, s.num_heads, s.q_len, s.head_dim}; }
+  Shape Key() const { return {s.batch, s.num_kv_heads, s.kv_len, s.head_dim}; }
+  Shape Value() const { return {s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim}; }
+  Shape WeightedValues() const { return {s.batch, s.num_heads, s.kv_len, s.q_len, s.v_head_dim}; }
+  Shape TopKeys() const { return {s.batch, s.num_heads, s.q_len, k}; }
+  Shape PerRow() const { return {s.batch, s.num_heads, s.q_len}; }
+};
+
+// Every element that is returned takes 4 bytes: float32 or int32.
+double Bytes(const Shape& shape) {
+  double bytes = 4;
+  for (const int64_t length : shape) bytes *= static_cast<double>(length);
+  return bytes;
+}
+
+template <typename T>
+T* MakeTensor(const Shape& shape, v1::DataType type, v1::Tensor& tensor) {
+  tensor.set_data_type(type);
+  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
+  std::string& data = *tensor.mutable_data();
+  data.resize(static_cast<size_t>(Bytes(shape)));
+  return reinterpret_cast<T*>(data.data());
+}
+
+float* MakeFloats(const Shape& shape, v1::Tensor& tensor) {
+  return MakeTensor<float>(shape, v1::DATA_TYPE_FLOAT32, tensor);
+}
+
+// A view of the output as the heads of the attention operator. Behind an output projection only the
+// memory counts.
+HeadsView<float> OutputView(float* data, const DecodedRequest& decoded) {
+  const AttentionShape& s = decoded.call.shape;
+  if (decoded.output_shape.size() == 4) {
+    return HeadMajorView(data, s.q_len, s.num_heads, s.v_head_dim);
+  }
+  return TokenMajorView(data, s.q_len, s.num_heads, s.v_head_dim);
+}
+
+}  // namespace
+
+double ResponseBytes(const DecodedRequest& decoded) {
+  const ResultShapes shapes(decoded);
+  const auto wanted = [&](v1::Result result, const Shape& shape) {
+    return decoded.results[result] ? Bytes(shape) : 0.0;
+  };
+  return wanted(v1::RESULT_OUTPUT, shapes.output) +
+         wanted(v1::RESULT_ATTENTION_SCORES, shapes.PerKey()) +
+         wanted(v1::RESULT_ATTENTION_WEIGHTS, shapes.PerKey()) +
+         wanted(v1::RESULT_QUERY, shapes.Query()) + wanted(v1::RESULT_KEY, shapes.Key()) +
+         wanted(v1::RESULT_VALUE, shapes.Value()) +
+         wanted(v1::RESULT_WEIGHTED_VALUES, shapes.WeightedValues()) +
+         2 * wanted(v1::RESULT_TOP_KEYS, shapes.TopKeys()) +
+         wanted(v1::RESULT_LOG_SUM_EXP, shapes.PerRow());
+}
+
+void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
+  const ResultShapes shapes(decoded);
+  const ResultSet& wanted = decoded.results;
+  engine::CallOutputs& to = decoded.call.outputs;
+  if (wanted[v1::RESULT_OUTPUT]) {
+    to.attention.output =
+        OutputView(MakeFloats(shapes.output, *response.mutable_output()), decoded);
+  }
+  if (wanted[v1::RESULT_ATTENTION_SCORES]) {
+    to.attention.attention_scores =
+        MakeFloats(shapes.PerKey(), *response.mutable_attention_scores());
+  }
+  if (wanted[v1::RESULT_ATTENTION_WEIGHTS]) {
+    to.attention.attention_weights =
+        MakeFloats(shapes.PerKey(), *response.mutable_attention_weights());
+  }
+  if (wanted[v1::RESULT_QUERY]) to.query = MakeFloats(shapes.Query(), *response.mutable_query());
+  if (wanted[v1::RESULT_KEY]) to.key = MakeFloats(shapes.Key(), *response.mutable_key());
+  if (wanted[v1::RESULT_VALUE]) to.value = MakeFloats(shapes.Value(), *response.mutable_value());
+  if (wanted[v1::RESULT_WEIGHTED_VALUES]) {
+    to.attention.weighted_values =
+        MakeFloats(shapes.WeightedValues(), *response.mutable_weighted_values());
+  }
+  if (wanted[v1::RESULT_TOP_KEYS]) {
+    v1::TopKeys& top_keys = *response.mutable_top_keys();
+    to.attention.top_k = decoded.top_k;
+    to.attention.top_indices =
+        MakeTensor<int32_t>(shapes.TopKeys(), v1::DATA_TYPE_INT32, *top_keys.mutable_indices());
+    to.attention.top_weights = MakeFloats(shapes.TopKeys(), *top_keys.mutable_attention_weights());
+  }
+  if (wanted[v1::RESULT_LOG_SUM_EXP]) {
+    to.attention.log_sum_exp = MakeFloats(shapes.PerRow(), *response.mutable_log_sum_exp());
+  }
+}
+
+}  // namespace attention::rpc

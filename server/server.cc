@@ -1,0 +1,90 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/cpu_budget.h"
+
+namespace attention {
+namespace {
+
+constexpr int64_t kMib = 1 << 20;
+
+engine::Engine::Options EngineOptions(const ServerOptions& options) {
+  return {.threads = options.threads > 0 ? options.threads : engine::CpuBudget(),
+          .max_working_bytes = options.max_working_mib * kMib};
+}
+
+rpc::RequestLimits Limits(const ServerOptions& options) {
+  return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
+}
+
+// An IPv6 address stands in brackets before a port.
+std::string HostPort(const std::string& host, int port) {
+  const bool bare_ipv6 = host.find(':') != std::string::npos && host.front() != '[';
+  return bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+}  // namespace
+
+Server::Server(const ServerOptions& options)
+    : options_(options),
+      engine_(EngineOptions(options)),
+      service_(engine_, Limits(options), calls_) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  // Both are switches of the whole process, and harmless to set again.
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  std::unique_ptr<Server> server(new Server(options));
+  if (absl::Status status = server->Listen(); !status.ok()) return status;
+  return server;
+}
+
+absl::Status Server::Listen() {
+  grpc::ServerBuilder builder;
+  // Responses carry a little more than the tensors that --max_message_mib bounds.
+  constexpr int kEnvelopeBytes = 4096;
+  const int max_bytes = static_cast<int>(options_.max_message_mib * kMib);
+  builder.SetMaxReceiveMessageSize(max_bytes);
+  builder.SetMaxSendMessageSize(max_bytes + kEnvelopeBytes);
+  // Otherwise a second server on the same port would quietly take half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  int port = 0;
+  const std::string wanted = HostPort(options_.host, options_.port);
+  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service_);
+  grpc_ = builder.BuildAndStart();
+  if (grpc_ == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", wanted,
+                     ": the port is in use, or the address is not one of this machine; choose "
+                     "another --port (0 picks a free one) or --host"));
+  }
+  address_ = HostPort(options_.host, port);
+  grpc_->GetHealthCheckService()->SetServingStatus(v1::AttentionService::service_full_name(), true);
+  return absl::OkStatus();
+}
+
+Server::~Server() { Stop().IgnoreError(); }
+
+absl::Status Server::Stop() {
+  if (grpc_ == nullptr) return absl::OkStatus();
+  grpc_->GetHealthCheckService()->SetServingStatus(false);
+  const bool drained = calls_.Drain(options_.drain);
+  // What is still open are health watches and reflection streams, which would stay for ever; a
+  // moment lets the last answers leave.
+  grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  grpc_.reset();
+  if (drained) return absl::OkStatus();
+  return absl::DeadlineExceededError(absl::StrCat("calls were still in flight after ",
+                                                  absl::FormatDuration(options_.drain),
+                                                  " (--drain) and were cut off"));
+}
+
+}  // namespace attention

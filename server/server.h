@@ -1,0 +1,54 @@
+#ifndef ATTENTION_SERVER_SERVER_H_
+#define ATTENTION_SERVER_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/engine/engine.h"
+#include "server/options.h"
+#include "server/rpc/attention_service.h"
+
+namespace attention {
+
+// A running attention server: attention.v1.AttentionService, gRPC's health service (Check and
+// Watch) and server reflection on one port. All methods are for one thread at a time.
+//
+// Construction: engine, service, gRPC server. Shutdown is the reverse: the gRPC server stops
+// calling the service, the service its engine.
+class Server {
+ public:
+  // Listens and serves. UNAVAILABLE where it cannot listen, e.g. because the port is in use.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
+
+  // Stops, unless Stop did.
+  ~Server();
+
+  // "HOST:PORT" as it can be called; the port is the real one where 0 was asked for.
+  const std::string& address() const { return address_; }
+  // Compute threads.
+  int threads() const { return engine_.threads(); }
+
+  // Health turns NOT_SERVING and new calls are refused with UNAVAILABLE; calls in flight finish,
+  // for up to options.drain; then all connections close. DEADLINE_EXCEEDED where calls had to be
+  // cut off.
+  absl::Status Stop();
+
+ private:
+  explicit Server(const ServerOptions& options);
+  absl::Status Listen();
+
+  const ServerOptions options_;
+  std::string address_;
+  rpc::CallsInFlight calls_;
+  engine::Engine engine_;
+  rpc::AttentionServiceImpl service_;
+  std::unique_ptr<grpc::Server> grpc_;
+};
+
+}  // namespace attention
+
+#endif  // ATTENTION_SERVER_SERVER_H_

@@ -1,0 +1,156 @@
+#include "client/commands.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "client/tensor.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+#include "tests/client/fake_server.h"
+
+namespace attention::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+grpc::Status AnswerWithWeights(const v1::ComputeAttentionRequest&,
+                               v1::ComputeAttentionResponse& response) {
+  *response.mutable_attention_weights() = MakeTensor({1, 1, 2, 2}, {0.25f, 0.75f, 0.5f, 0.5f});
+  return grpc::Status::OK;
+}
+
+// Runs commands against a fake server and keeps what they print.
+class CommandsTest : public testing::Test {
+ protected:
+  using Command = ExitCode(const CommandOptions&, std::ostream&, std::ostream&);
+
+  CommandsTest() {
+    options_.client = {.target = server_.target(), .timeout = absl::Seconds(20)};
+    options_.file = testing::TempDir() + "/attention_commands_test.json";
+    Write(R"({"title": "a \u001b title", "words": ["jim", "likes"],
+              "request": {"tokens": {"tokens": [[1], [2]]}}})");
+  }
+
+  void Write(const std::string& text) { std::ofstream(options_.file) << text; }
+
+  ExitCode Run(Command& command) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const ExitCode exit_code = command(options_, out, err);
+    out_ = out.str();
+    err_ = err.str();
+    return exit_code;
+  }
+
+  FakeServer::Answer answer_ = AnswerWithWeights;
+  FakeServer server_{
+      [this](const auto& request, auto& response) { return answer_(request, response); }};
+  CommandOptions options_;
+  std::string out_;
+  std::string err_;
+};
+
+TEST_F(CommandsTest, AttendPrintsTables) {
+  EXPECT_EQ(Run(RunAttend), kExitOk);
+  EXPECT_THAT(out_, StartsWith("a \\u{1b} title\n\nattention_weights [1, 1, 2, 2]"));
+  EXPECT_THAT(out_, HasSubstr("  jim  0.2500  0.7500\n"));
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(CommandsTest, AttendPrintsTheResponseAsProtobufJson) {
+  options_.json = true;
+  EXPECT_EQ(Run(RunAttend), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("\"attention_weights\""));
+  v1::ComputeAttentionResponse printed;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(out_, &printed).ok());
+  EXPECT_THAT(*FloatValues(printed.attention_weights()),
+              testing::ElementsAre(0.25f, 0.75f, 0.5f, 0.5f));
+}
+
+TEST_F(CommandsTest, ExplainDrawsInColorOnlyWhenTold) {
+  EXPECT_EQ(Run(RunExplain), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("jim -> likes 75.0 %, jim 25.0 %\n"));
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b")));
+  options_.shading = Shading::kColor;
+  EXPECT_EQ(Run(RunExplain), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("\x1b[48;2;"));
+}
+
+TEST_F(CommandsTest, HealthTellsByItsExitCode) {
+  EXPECT_EQ(Run(RunHealth), kExitOk);
+  EXPECT_EQ(out_, "SERVING\n");
+  options_.service = "no.Service";
+  EXPECT_EQ(Run(RunHealth), kExitNoServer);
+  EXPECT_THAT(err_, HasSubstr("NOT_FOUND"));
+  options_.service = "";
+  server_.SetServing(false);
+  EXPECT_EQ(Run(RunHealth), kExitNoServer);
+  EXPECT_THAT(err_, HasSubstr("is NOT_SERVING"));
+}
+
+TEST_F(CommandsTest, ARefusedCallShowsTheFieldsThatTheMessageDoesNot) {
+  answer_ = [](const auto&, auto&) {
+    google::rpc::BadRequest bad_request;
+    for (const char* description : {"is bad", "is worse\x1b"}) {
+      auto* violation = bad_request.add_field_violations();
+      violation->set_field("tokens.tokens");
+      violation->set_description(description);
+    }
+    google::rpc::Status details;
+    details.add_details()->PackFrom(bad_request);
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "tokens.tokens is bad",
+                        details.SerializeAsString());
+  };
+  EXPECT_EQ(Run(RunAttend), kExitFailed);
+  EXPECT_EQ(err_,
+            "attention_client: INVALID_ARGUMENT: tokens.tokens is bad\n"
+            "  tokens.tokens: is worse\\u{1b}\n");
+  EXPECT_EQ(out_, "");
+}
+
+TEST_F(CommandsTest, AnAnswerThatCannotBeReadIsAFailure) {
+  answer_ = [](const auto&, v1::ComputeAttentionResponse& response) {
+    *response.mutable_attention_weights() = MakeTensor({1, 1, 1000, 1000}, {1});
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Run(RunAttend), kExitFailed);
+  EXPECT_EQ(Run(RunExplain), kExitFailed);
+  EXPECT_THAT(err_, HasSubstr("INTERNAL: the attention weights cannot be read"));
+}
+
+TEST_F(CommandsTest, ABadFileIsAUsageErrorAndIsNotSent) {
+  answer_ = [](const auto&, auto&) {
+    ADD_FAILURE() << "a bad file was sent";
+    return grpc::Status::OK;
+  };
+  Write("{\n\"request\": }");
+  EXPECT_EQ(Run(RunAttend), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("attention_commands_test.json:2:12: "));
+  options_.file = "/no/such.json";
+  EXPECT_EQ(Run(RunExplain), kExitUsage);
+  EXPECT_EQ(err_, "attention_client: /no/such.json: No such file or directory\n");
+}
+
+TEST_F(CommandsTest, NoServerHasAnExitCodeOfItsOwn) {
+  options_.client.target = TargetWithoutServer();
+  for (Command* command : {&RunAttend, &RunExplain, &RunHealth}) {
+    EXPECT_EQ(Run(*command), kExitNoServer);
+    EXPECT_THAT(err_, HasSubstr("no connection to " + options_.client.target));
+  }
+}
+
+TEST_F(CommandsTest, OptionsThatCannotWorkAreUsageErrors) {
+  options_.client.target = "";
+  for (Command* command : {&RunAttend, &RunExplain, &RunHealth}) {
+    EXPECT_EQ(Run(*command), kExitUsage);
+  }
+}
+
+}  // namespace
+}  // namespace attention::client

@@ -1,0 +1,90 @@
+#include "client/explain_view.h"
+
+#include <string>
+
+#include "client/tensor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attention::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+RequestFile Parse(const std::string& text) {
+  absl::StatusOr<RequestFile> file = ParseRequestFile(text, "x.json");
+  EXPECT_TRUE(file.ok()) << file.status();
+  return file.ok() ? *file : RequestFile();
+}
+
+TEST(AskForExplanation, AsksForTheAttentionWeightsAlone) {
+  RequestFile file = Parse(R"({"request": {"results": ["OUTPUT", "QUERY"],
+                               "tokens": {"tokens": [[1]]}, "query_indices": [0]}})");
+  AskForExplanation(file.request);
+  EXPECT_THAT(file.request.results(), ElementsAre(v1::RESULT_ATTENTION_WEIGHTS));
+  EXPECT_THAT(file.request.query_indices(), ElementsAre(0));
+}
+
+TEST(FormatExplanation, DrawsAMapAndNamesTheMostAttendedWords) {
+  const RequestFile file =
+      Parse(R"({"words": ["jim", "likes"], "request": {"tokens": {"tokens": [[1], [2]]}}})");
+  v1::ComputeAttentionResponse response;
+  *response.mutable_attention_weights() = MakeTensor({1, 1, 2, 2}, {0.2f, 0.8f, 0.0f, 0.0f});
+  EXPECT_EQ(
+      *FormatExplanation(file, response, Shading::kCharacters),
+      R"(attention weights in percent: how much each word on the left attends to each word above
+          jim   likes
+  jim ░░ 20.0 ██ 80.0 jim
+likes     0.0     0.0 likes
+scale: 0.0 % [  ░░▒▒▓▓██] 80.0 %
+  jim -> likes 80.0 %, jim 20.0 %
+likes -> no key
+
+)");
+}
+
+TEST(FormatExplanation, DrawsAMapForEachSequenceAndHead) {
+  const RequestFile file = Parse(R"({"request": {"tokens": {"tokens": [[[1]], [[2]]]}}})");
+  v1::ComputeAttentionResponse response;
+  *response.mutable_attention_weights() = MakeTensor({2, 2, 1, 1}, {1, 1, 1, 1});
+  const std::string text = *FormatExplanation(file, response, Shading::kCharacters);
+  for (const char* name : {", sequence 0, head 0:", ", sequence 0, head 1:",
+                           ", sequence 1, head 0:", ", sequence 1, head 1:"}) {
+    EXPECT_THAT(text, HasSubstr(name));
+  }
+}
+
+TEST(FormatExplanation, NamesAsManyWordsAsTheRequestSays) {
+  const RequestFile file = Parse(R"({"request": {"tokens": {"tokens": [[1]],
+                                     "context": [[1], [2], [3], [4]]}, "top_k": 1}})");
+  v1::ComputeAttentionResponse response;
+  *response.mutable_attention_weights() = MakeTensor({1, 1, 1, 4}, {0.1f, 0.2f, 0.3f, 0.4f});
+  EXPECT_THAT(*FormatExplanation(file, response, Shading::kCharacters),
+              HasSubstr("q0 -> k3 40.0 %\n"));
+}
+
+TEST(FormatExplanation, DrawsTheWeightsThatTheCallerSupplied) {
+  RequestFile file = Parse(R"({"words": ["a", "b"], "context_words": ["x", "y", "z"], "request": {
+      "weighted": {"attention_weights": [[0, 0.5, 0.5], [1, 0, 0]], "value": [[1], [2], [3]]},
+      "query_indices": [1]}})");
+  AskForExplanation(file.request);
+  EXPECT_THAT(file.request.results(), IsEmpty());
+  EXPECT_THAT(*FormatExplanation(file, v1::ComputeAttentionResponse(), Shading::kCharacters),
+              HasSubstr("a -> y 50.0 %, z 50.0 %\nb -> x 100.0 %\n"));
+}
+
+TEST(FormatExplanation, RefusesAResponseWithoutTheWeights) {
+  const RequestFile file = Parse(R"({"request": {"tokens": {"tokens": [[1]]}}})");
+  v1::ComputeAttentionResponse response;
+  EXPECT_EQ(FormatExplanation(file, response, Shading::kCharacters).status().code(),
+            absl::StatusCode::kInternal);
+  *response.mutable_attention_weights() = MakeTensor({1, 1, 1}, {1});
+  EXPECT_THAT(
+      std::string(FormatExplanation(file, response, Shading::kCharacters).status().message()),
+      HasSubstr("shape is [1, 1, 1]; want [batch, num_heads, q_len, kv_len]"));
+}
+
+}  // namespace
+}  // namespace attention::client

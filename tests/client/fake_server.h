@@ -1,0 +1,42 @@
+#ifndef ATTENTION_TESTS_CLIENT_FAKE_SERVER_H_
+#define ATTENTION_TESTS_CLIENT_FAKE_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "attention/v1/attention_service.grpc.pb.h"
+#include "grpcpp/grpcpp.h"
+
+namespace attention::client {
+
+// A gRPC server on a free port of the loopback interface that answers ComputeAttention as a test
+// says, from this process. Health is gRPC's own.
+class FakeServer final : public v1::AttentionService::Service {
+ public:
+  using Answer = std::function<grpc::Status(const v1::ComputeAttentionRequest& request,
+                                            v1::ComputeAttentionResponse& response)>;
+
+  // `max_receive_bytes`: the largest request, as --max_message_mib sets it.
+  explicit FakeServer(Answer answer, int max_receive_bytes = -1);
+  ~FakeServer() override;
+
+  const std::string& target() const { return target_; }
+  void SetServing(bool serving);
+
+ private:
+  grpc::Status ComputeAttention(grpc::ServerContext* context,
+                                const v1::ComputeAttentionRequest* request,
+                                v1::ComputeAttentionResponse* response) override;
+
+  const Answer answer_;
+  std::string target_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+// A target of this machine where nothing listens.
+std::string TargetWithoutServer();
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_TESTS_CLIENT_FAKE_SERVER_H_
