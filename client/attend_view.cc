@@ -91,7 +91,10 @@ std::string TableName(int64_t table, absl::Span<const int64_t> outer_shape, cons
     const int64_t index = table % outer_shape[axis];
     table /= outer_shape[axis];
     const bool only_one = outer_shape[axis] == 1 && (axes[axis] == 'b' || axes[axis] == 'h');
-    if (!only_one) parts.push_back(PlaceName(axes[axis], index, names));
+    if (only_one) continue;
+    // A word alone would not say whether it is the key or the query.
+    const char* kind = axes[axis] == 'k' ? "key " : axes[axis] == 'q' ? "query " : "";
+    parts.push_back(absl::StrCat(kind, PlaceName(axes[axis], index, names)));
   }
   std::reverse(parts.begin(), parts.end());
   return absl::StrJoin(parts, ", ");

@@ -147,7 +147,8 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
   if (!status.ok()) return status;
 
   engine::TokensSource to = {
-      .tokens = tokens->floats, .context = context.floats, .d_model = tokens->shape.back()};
+      .tokens = tokens->floats, .context = context.floats, .d_model = tokens->shape.back(),
+                             .projections = std::nullopt};
   if (source.has_projection_weights()) {
     status = DecodeProjections(source.projection_weights(), config, to.d_model,
                                context.shape.back(), decoded, to.projections.emplace());

@@ -68,11 +68,11 @@ TEST(FormatResults, GivesTheWeightedValuesOfEachKeyATable) {
   *response.mutable_weighted_values() = MakeTensor({1, 1, 2, 2, 1}, {1, 2, 3, 4});
   EXPECT_EQ(*FormatResults(response, kNames),
             R"(weighted_values [1, 1, 2, 2, 1]: attention weight times value, for each key
-jim
+key jim
           [0]
   jim  1.0000
 likes  2.0000
-likes
+key likes
           [0]
   jim  3.0000
 likes  4.0000

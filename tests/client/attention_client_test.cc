@@ -18,7 +18,6 @@ namespace attention::client {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 AttentionClient Client(const std::string& target) {
@@ -99,7 +98,7 @@ TEST(AttentionClient, LivesWithDetailsThatAreNone) {
   const absl::Status status =
       FailureOf(grpc::Status(grpc::StatusCode::INTERNAL, "broken", "\xff\xff\xff"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(FieldViolations(status), IsEmpty());
+  EXPECT_TRUE(FieldViolations(status).empty());
 }
 
 TEST(AttentionClient, SaysWhatToDoWhereNothingListens) {

@@ -1,65 +1,132 @@
-#include "client/command_line.h"
+#include <sys/wait.h>
 
+#include <array>
+#include <cstdio>
 #include <string>
 
-#include "absl/flags/flag.h"
-#include "absl/flags/reflection.h"
-#include "absl/time/time.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-
-ABSL_FLAG(std::string, test_target, "nowhere", "where to go");
-ABSL_FLAG(bool, test_json, false, "print JSON");
-ABSL_FLAG(absl::Duration, test_timeout, absl::Seconds(1), "how long, as in 90s");
+#include "tests/client/fake_server.h"
 
 namespace attention::client {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
-class ParseFlagsTest : public testing::Test {
- private:
-  absl::FlagSaver saver_;
+constexpr char kSample[] = ATTENTION_SAMPLES_DIR "/003_weighted_values.json";
+
+struct Finished {
+  int exit_code = -1;
+  std::string output;  // standard output and standard error
 };
 
-TEST_F(ParseFlagsTest, TakesFlagsBeforeAndBehindTheOthers) {
-  EXPECT_THAT(
-      *ParseFlags({"--test_json", "attend", "--test_target=a:1", "-", "--test_timeout", "5m"}),
-      ElementsAre("attend", "-"));
-  EXPECT_TRUE(absl::GetFlag(FLAGS_test_json));
-  EXPECT_EQ(absl::GetFlag(FLAGS_test_target), "a:1");
-  EXPECT_EQ(absl::GetFlag(FLAGS_test_timeout), absl::Minutes(5));
+// Runs the program through the shell; `arguments` may redirect.
+Finished RunClient(const std::string& arguments) {
+  std::FILE* pipe =
+      popen(absl::StrCat("exec 2>&1; '", ATTENTION_CLIENT, "' ", arguments).c_str(), "r");
+  EXPECT_NE(pipe, nullptr);
+  Finished finished;
+  std::array<char, 4096> buffer;
+  while (const size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    finished.output.append(buffer.data(), got);
+  }
+  finished.exit_code = WEXITSTATUS(pclose(pipe));
+  return finished;
 }
 
-TEST_F(ParseFlagsTest, TakesTruthValuesInAllTheirForms) {
-  EXPECT_THAT(*ParseFlags({"--test_json"}), IsEmpty());
-  EXPECT_THAT(*ParseFlags({"--notest_json", "x"}), ElementsAre("x"));
-  EXPECT_FALSE(absl::GetFlag(FLAGS_test_json));
-  EXPECT_TRUE(ParseFlags({"-test_json=true"}).ok());
-  EXPECT_TRUE(absl::GetFlag(FLAGS_test_json));
+// A server for the sample that is attended here.
+class CommandLineTest : public testing::Test {
+ protected:
+  FakeServer server_{
+      [](const v1::ComputeAttentionRequest& request, v1::ComputeAttentionResponse& response) {
+        *response.mutable_output() = request.weighted().value();
+        return grpc::Status::OK;
+      }};
+};
+
+TEST_F(CommandLineTest, TakesFlagsBeforeAndBehindTheOthers) {
+  for (const std::string& arguments : {
+           absl::StrCat("attend ", kSample, " --json --target=", server_.target()),
+           absl::StrCat("--json --target ", server_.target(), " attend ", kSample),
+           absl::StrCat("-json=true attend --timeout=1m --target=", server_.target(), " -- ",
+                        kSample),
+       }) {
+    const Finished finished = RunClient(arguments);
+    EXPECT_EQ(finished.exit_code, 0) << finished.output;
+    EXPECT_THAT(finished.output, StartsWith("{\n \"output\""));
+  }
+  const Finished tables =
+      RunClient(absl::StrCat("--json --nojson attend ", kSample, " --target=", server_.target()));
+  EXPECT_EQ(tables.exit_code, 0);
+  EXPECT_THAT(tables.output, HasSubstr("output [3, 3]: "));
 }
 
-TEST_F(ParseFlagsTest, TakesEmptyValuesAndValuesWithEqualsSigns) {
-  EXPECT_TRUE(ParseFlags({"--test_target="}).ok());
-  EXPECT_EQ(absl::GetFlag(FLAGS_test_target), "");
-  EXPECT_TRUE(ParseFlags({"--test_target=a=b"}).ok());
-  EXPECT_EQ(absl::GetFlag(FLAGS_test_target), "a=b");
+TEST_F(CommandLineTest, ReadsStandardInput) {
+  const Finished finished =
+      RunClient(absl::StrCat("attend - --target=", server_.target(), " < ", kSample));
+  EXPECT_EQ(finished.exit_code, 0) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("output [3, 3]: "));
+  EXPECT_THAT(RunClient("attend - < /dev/null").output,
+              StartsWith("attention_client: standard input:1:1: "));
 }
 
-TEST_F(ParseFlagsTest, TakesNoFlagsBehindTwoDashes) {
-  EXPECT_THAT(*ParseFlags({"attend", "--", "--test_json", "--"}),
-              ElementsAre("attend", "--test_json", "--"));
-  EXPECT_FALSE(absl::GetFlag(FLAGS_test_json));
+TEST_F(CommandLineTest, ColorsWhenToldAndNeverIntoAPipe) {
+  const std::string explain =
+      absl::StrCat("explain ", kSample, " --target=", server_.target(), " --color=");
+  EXPECT_THAT(RunClient(explain + "auto").output, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RunClient(explain + "never").output, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RunClient(explain + "always").output, HasSubstr("\x1b[48;2;"));
 }
 
-TEST_F(ParseFlagsTest, SaysWhichFlagIsWrong) {
-  EXPECT_EQ(ParseFlags({"--test_jsn"}).status().message(), "there is no flag --test_jsn");
-  EXPECT_EQ(ParseFlags({"--notest_target"}).status().message(), "there is no flag --notest_target");
-  EXPECT_EQ(ParseFlags({"--test_target"}).status().message(), "--test_target needs a value");
-  EXPECT_EQ(ParseFlags({"--test_timeout=5"}).status().message(),
-            "--test_timeout cannot be \"5\"; it is: how long, as in 90s");
-  EXPECT_EQ(absl::GetFlag(FLAGS_test_timeout), absl::Seconds(1));
+TEST_F(CommandLineTest, TellsTheHealth) {
+  EXPECT_EQ(RunClient("health --target=" + server_.target()).output, "SERVING\n");
+  server_.SetServing(false);
+  EXPECT_EQ(RunClient("health --target=" + server_.target()).exit_code, 3);
+  EXPECT_EQ(RunClient("health --target=" + TargetWithoutServer()).exit_code, 3);
+}
+
+TEST_F(CommandLineTest, SaysThatItsOutputCannotBeWritten) {
+  const Finished finished =
+      RunClient(absl::StrCat("attend ", kSample, " --target=", server_.target(), " > /dev/full"));
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_EQ(finished.output, "attention_client: cannot write to standard output\n");
+}
+
+TEST(CommandLine, ExplainsItself) {
+  const Finished help = RunClient("--help");
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* word : {"attend FILE.json", "explain FILE.json", "health", "--target", "--json",
+                           "--timeout", "--color", "--service", "Exit codes"}) {
+    EXPECT_THAT(help.output, HasSubstr(word));
+  }
+  const Finished version = RunClient("--version");
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.output, testing::MatchesRegex("attention_client [0-9.]+\n"));
+}
+
+TEST(CommandLine, RefusesWhatItCannotDoWithExitCode2) {
+  const auto refusal = [](const std::string& arguments) {
+    const Finished finished = RunClient(arguments);
+    EXPECT_EQ(finished.exit_code, 2) << arguments;
+    return finished.output;
+  };
+  EXPECT_THAT(refusal(""), HasSubstr("want a command"));
+  EXPECT_THAT(refusal("atend x.json"), HasSubstr("there is no command \"atend\""));
+  EXPECT_THAT(refusal("attend"), HasSubstr("attend takes one FILE"));
+  EXPECT_THAT(refusal("attend a b"), HasSubstr("attend takes one FILE"));
+  EXPECT_THAT(refusal("health a"), HasSubstr("health takes no FILE"));
+  EXPECT_THAT(refusal("health --jsn"), HasSubstr("there is no flag --jsn"));
+  EXPECT_THAT(refusal("health --notarget"), HasSubstr("there is no flag --notarget"));
+  EXPECT_THAT(refusal("health --target"), HasSubstr("--target needs a value"));
+  EXPECT_THAT(refusal("health --target="), HasSubstr("target is empty"));
+  EXPECT_THAT(refusal("health --timeout=5"),
+              HasSubstr("--timeout cannot be \"5\"; it is: how long to wait"));
+  EXPECT_THAT(refusal("health --timeout=-5s"), HasSubstr("timeout is -5s; want more than 0"));
+  EXPECT_THAT(refusal("explain x.json --color=red"), HasSubstr("--color is \"red\""));
+  EXPECT_THAT(refusal("attend /no/such.json"), HasSubstr("/no/such.json: No such file"));
 }
 
 }  // namespace

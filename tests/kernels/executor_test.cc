@@ -1,0 +1,89 @@
+#include "kernels/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <new>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace attention {
+namespace {
+
+TEST(Executor, RunsEveryTileOnceOnOneThreadAndOnMany) {
+  for (const int threads : {1, 2, 5}) {
+    Executor executor(threads);
+    EXPECT_EQ(executor.threads(), threads);
+    std::vector<std::atomic<int>> runs(1000);
+    ASSERT_TRUE(executor
+                    .ParallelFor(1000,
+                                 [&](int64_t index, Workspace&) {
+                                   ++runs[index];
+                                   return absl::OkStatus();
+                                 })
+                    .ok());
+    for (const auto& run : runs) EXPECT_EQ(run, 1);
+  }
+}
+
+TEST(Executor, ReportsTheFailureWithTheLowestIndex) {
+  Executor executor(2);
+  for (int round = 0; round < 100; ++round) {
+    const absl::Status status = executor.ParallelFor(100, [](int64_t index, Workspace&) {
+      if (index == 7 || index == 93) return absl::InvalidArgumentError(std::to_string(index));
+      return absl::OkStatus();
+    });
+    EXPECT_EQ(status, absl::InvalidArgumentError("7"));
+  }
+}
+
+TEST(Executor, TurnsExceptionsIntoStatuses) {
+  Executor executor(2);
+  EXPECT_EQ(
+      executor.ParallelFor(3, [](int64_t, Workspace&) -> absl::Status { throw std::bad_alloc(); })
+          .code(),
+      absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(executor
+                .ParallelFor(
+                    3, [](int64_t, Workspace&) -> absl::Status { throw std::runtime_error("why"); })
+                .message(),
+            "compute tile failed: why");
+}
+
+TEST(Executor, GivesEachTileAWorkspaceOfItsOwn) {
+  Executor executor(2);
+  ASSERT_TRUE(executor
+                  .ParallelFor(200,
+                               [](int64_t index, Workspace& workspace) {
+                                 workspace.Grow(100 + index);
+                                 const float mine = static_cast<float>(index);
+                                 std::fill_n(workspace.data(), 100, mine);
+                                 std::this_thread::yield();
+                                 for (int i = 0; i < 100; ++i) {
+                                   if (workspace.data()[i] != mine) {
+                                     return absl::InternalError("another tile wrote here");
+                                   }
+                                 }
+                                 return absl::OkStatus();
+                               })
+                  .ok());
+}
+
+TEST(Executor, FinishesEnqueuedTasksBeforeItIsDestroyed) {
+  std::atomic<int> finished = 0;
+  {
+    Executor executor(2);
+    for (int i = 0; i < 20; ++i) {
+      executor.Enqueue([&] {
+        const absl::Status status =
+            executor.ParallelFor(10, [](int64_t, Workspace&) { return absl::OkStatus(); });
+        finished += status.ok();
+      });
+    }
+  }
+  EXPECT_EQ(finished, 20);
+}
+
+}  // namespace
+}  // namespace attention

@@ -1,0 +1,71 @@
+#include "server/engine/cpu_budget.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace attention::engine {
+namespace {
+
+// A folder that looks like /proc and /sys/fs/cgroup to CpuBudget.
+class CpuBudgetTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = std::filesystem::path(testing::TempDir()) /
+            testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::remove_all(root_);
+    files_ = {.membership = root_ / "membership", .root = root_ / "cgroup"};
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  void Write(const std::string& file, const std::string& text) const {
+    std::filesystem::create_directories((root_ / file).parent_path());
+    std::ofstream(root_ / file) << text << "\n";
+  }
+
+  std::filesystem::path root_;
+  CgroupFiles files_;
+};
+
+TEST_F(CpuBudgetTest, WithoutAQuotaItIsTheAffinityMask) {
+  cpu_set_t affinity;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(affinity), &affinity), 0);
+  EXPECT_EQ(CgroupCpuQuota(files_), std::nullopt);
+  EXPECT_EQ(CpuBudget(files_), CPU_COUNT(&affinity));
+}
+
+TEST_F(CpuBudgetTest, ReadsAQuotaOfVersion2) {
+  Write("membership", "0::/");
+  Write("cgroup/cpu.max", "150000 100000");
+  EXPECT_EQ(CgroupCpuQuota(files_), 1.5);
+  EXPECT_EQ(CpuBudget(files_), 1);
+}
+
+TEST_F(CpuBudgetTest, TakesTheLeastQuotaOfAllGroupsAbove) {
+  Write("membership", "0::/pod/container");
+  Write("cgroup/pod/cpu.max", "50000 100000");
+  Write("cgroup/pod/container/cpu.max", "max 100000");
+  EXPECT_EQ(CgroupCpuQuota(files_), 0.5);
+  EXPECT_EQ(CpuBudget(files_), 1) << "never less than one thread";
+}
+
+TEST_F(CpuBudgetTest, ReadsAQuotaOfVersion1WhereThePathIsTheHosts) {
+  Write("membership", "12:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc");
+  Write("cgroup/cpu,cpuacct/cpu.cfs_quota_us", "300000");
+  Write("cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(CgroupCpuQuota(files_), 3.0);
+}
+
+TEST_F(CpuBudgetTest, NoQuotaAndBrokenFilesGrantEverything) {
+  Write("membership", "4:cpu:/\n0::/\nnonsense");
+  Write("cgroup/cpu/cpu.cfs_quota_us", "-1");
+  Write("cgroup/cpu/cpu.cfs_period_us", "100000");
+  Write("cgroup/cpu.max", "max 100000");
+  Write("cgroup/unified/cpu.max", "gibberish");
+  EXPECT_EQ(CgroupCpuQuota(files_), std::nullopt);
+}
+
+}  // namespace
+}  // namespace attention::engine
