@@ -55,7 +55,8 @@ std::string FormatTable(const Grid& grid) {
   }
   for (size_t i = 0; i < rows; ++i) {
     for (size_t j = 0; j < columns; ++j) {
-      cells.push_back(absl::StrFormat(fixed ? "%.4f" : "%.4e", grid.At(i, j)));
+      cells.push_back(fixed ? absl::StrFormat("%.4f", grid.At(i, j))
+                            : absl::StrFormat("%.4e", grid.At(i, j)));
       widths[j] = std::max(widths[j], cells.back().size());
     }
   }

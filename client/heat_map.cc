@@ -126,7 +126,8 @@ std::vector<size_t> CellWidths(const Grid& grid, Shading shading) {
 std::string Percent(float weight) {
   const double percent = 100.0 * static_cast<double>(weight);
   if (!std::isfinite(percent)) return absl::StrFormat("%g", percent);
-  return absl::StrFormat(std::abs(percent) < 1e5 ? "%.1f" : "%.1e", percent);
+  return std::abs(percent) < 1e5 ? absl::StrFormat("%.1f", percent)
+                                 : absl::StrFormat("%.1e", percent);
 }
 
 std::string FormatHeatMap(const Grid& grid, Shading shading) {

@@ -13,14 +13,14 @@ server_pid=
 server_target=
 
 start_server() {
-  local program=$1 folder=$2 line deadline=$((SECONDS + start_limit_s))
+  local program=$1 output_folder=$2 line deadline=$((SECONDS + start_limit_s))
   shift 2
-  : >"$folder/server.out"
-  "$program" --host=127.0.0.1 --port=0 "$@" >"$folder/server.out" 2>"$folder/server.log" &
+  : >"$output_folder/server.out"
+  "$program" --host=127.0.0.1 --port=0 "$@" >"$output_folder/server.out" 2>"$output_folder/server.log" &
   server_pid=$!
   while true; do
     # `read` fails on a line that has not come to its end.
-    if IFS= read -r line <"$folder/server.out" && [[ $line == "listening on "* ]]; then
+    if IFS= read -r line <"$output_folder/server.out" && [[ $line == "listening on "* ]]; then
       # shellcheck disable=SC2034  # for the script that sources this file
       server_target=${line#listening on }
       return 0
@@ -35,7 +35,7 @@ start_server() {
     fi
     sleep 0.05
   done
-  cat "$folder/server.log" >&2
+  cat "$output_folder/server.log" >&2
   return 1
 }
 

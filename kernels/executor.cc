@@ -78,13 +78,14 @@ struct Executor::Impl {
   explicit Impl(int threads)
       : parallelism(tbb::global_control::max_allowed_parallelism, threads + 1),
         arena(threads, /*reserved_for_masters=*/0),
-        workspaces(threads) {}
+        workspaces(threads + 1) {}
 
   // oneTBB counts the thread that starts the work as one of those allowed. Here that is a gRPC
   // thread, which does not compute.
   tbb::global_control parallelism;
   tbb::task_arena arena;
-  std::vector<Workspace> workspaces;  // one a slot; a slot is held by one thread at a time
+  // One a slot; a slot is held by one thread at a time. An arena has two slots at the least.
+  std::vector<Workspace> workspaces;
   tbb::task_group enqueued;
 };
 

@@ -11,9 +11,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # sources PATTERN...: the repository's files of this kind, those not yet added included.
-sources() { git ls-files --cached --others --exclude-standard --deduplicate -- "$@" | while read -r path; do
-  [[ ! -e $path ]] || echo "$path"
-done; }
+sources() {
+  git ls-files --cached --others --exclude-standard --deduplicate -- "$@" | while read -r path; do
+    [[ ! -e $path ]] || echo "$path"
+  done
+}
 
 check_format() {
   sources '*.h' '*.cc' | xargs --no-run-if-empty clang-format-14 --dry-run --Werror
@@ -29,16 +31,23 @@ tidy_one() {
   }
 }
 
+# compiled_sources DATABASE: the repository's *.cc files that it says how to compile.
+compiled_sources() {
+  sources '*.cc' | while read -r path; do
+    ! grep --quiet --fixed-strings "\"$PWD/$path\"" "$1" || echo "$path"
+  done
+}
+
 check_tidy() {
-  local build=$1 database=$1/compile_commands.json
+  local database=$1/compile_commands.json
   [[ -e $database ]] || {
     echo "lint.sh: there is no $database; configure first" >&2
     exit 2
   }
   export -f tidy_one
-  sources '*.cc' | while read -r path; do
-    ! grep --quiet --fixed-strings "\"$PWD/$path\"" "$database" || echo "$path"
-  done | xargs --no-run-if-empty --max-args=1 --max-procs="$(nproc)" bash -c 'tidy_one "$0" "$1"' "$build"
+  # shellcheck disable=SC2016  # the inner bash expands them
+  compiled_sources "$database" |
+    xargs --no-run-if-empty --max-args=1 --max-procs="$(nproc)" bash -c 'tidy_one "$0" "$1"' "$1"
 }
 
 case ${1:-} in

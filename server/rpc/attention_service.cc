@@ -5,8 +5,10 @@
 #include <new>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "google/protobuf/duration.pb.h"
 #include "server/rpc/encode_response.h"
+#include "server/rpc/field_error.h"
 #include "server/rpc/grpc_status.h"
 
 namespace attention::rpc {
@@ -45,6 +47,9 @@ class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
     SetDuration(absl::FromChrono(was_decoded - started), *timing.mutable_decode());
     SetDuration(absl::FromChrono(SteadyClock::now() - was_decoded), *timing.mutable_encode());
     engine.Submit(decoded_.call, [this](const absl::Status& status, engine::CallTiming spent) {
+      if (absl::IsInvalidArgument(status)) {  // only computing showed it; it lies in the numbers
+        return Refuse(FieldError("source", absl::StrCat("cannot be computed: ", status.message())));
+      }
       if (!status.ok()) return Refuse(status);
       SetDuration(spent.queue, *response_.mutable_timing()->mutable_queue());
       SetDuration(spent.compute, *response_.mutable_timing()->mutable_compute());

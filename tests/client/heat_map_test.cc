@@ -72,7 +72,7 @@ TEST(FormatHeatMap, StaysFiniteForTheLargestWeights) {
 }
 
 TEST(FormatHeatMap, ShowsTheUpperLeftPartOfALargeGrid) {
-  const std::vector<float> weights(100 * 50, 0.5f);
+  const std::vector<float> weights(size_t{100} * 50, 0.5f);
   const Grid grid = {.values = weights,
                      .row_names = std::vector<std::string>(100, "row"),
                      .column_names = std::vector<std::string>(50, "column")};

@@ -71,18 +71,39 @@ TEST(Executor, GivesEachTileAWorkspaceOfItsOwn) {
 }
 
 TEST(Executor, FinishesEnqueuedTasksBeforeItIsDestroyed) {
-  std::atomic<int> finished = 0;
-  {
-    Executor executor(2);
-    for (int i = 0; i < 20; ++i) {
-      executor.Enqueue([&] {
-        const absl::Status status =
-            executor.ParallelFor(10, [](int64_t, Workspace&) { return absl::OkStatus(); });
-        finished += status.ok();
-      });
+  for (const int threads : {1, 2}) {
+    std::atomic<int> finished = 0;
+    {
+      Executor executor(threads);
+      for (int i = 0; i < 20; ++i) {
+        executor.Enqueue([&] {
+          const absl::Status status =
+              executor.ParallelFor(10, [](int64_t, Workspace&) { return absl::OkStatus(); });
+          finished += status.ok();
+        });
+      }
     }
+    EXPECT_EQ(finished, 20);
   }
-  EXPECT_EQ(finished, 20);
+}
+
+// With one thread oneTBB runs what was enqueued in a second slot of the arena, whose workspace once
+// was not there.
+TEST(Executor, AnEnqueuedTaskOfASingleThreadHasAWorkspace) {
+  std::atomic<int> written = 0;
+  {
+    Executor executor(1);
+    executor.Enqueue([&] {
+      const absl::Status status = executor.ParallelFor(10, [&](int64_t, Workspace& workspace) {
+        workspace.Grow(1000);
+        std::fill_n(workspace.data(), 1000, 1.0f);
+        ++written;
+        return absl::OkStatus();
+      });
+      EXPECT_TRUE(status.ok());
+    });
+  }
+  EXPECT_EQ(written, 10);
 }
 
 }  // namespace

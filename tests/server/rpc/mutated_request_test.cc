@@ -1,0 +1,74 @@
+// Requests that chance has damaged: each is refused with a clear error or can be run, and nothing
+// reads or allocates beyond what is there. Most useful under AddressSanitizer.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "client/tensor.h"
+#include "server/engine/engine.h"
+#include "server/rpc/decode_request.h"
+#include "server/rpc/encode_response.h"
+
+namespace attention::rpc {
+namespace {
+
+using client::MakeTensor;
+
+std::vector<v1::ComputeAttentionRequest> Seeds() {
+  const v1::Tensor x = MakeTensor({2, 2}, {1, 2, 3, 4});
+  std::vector<v1::ComputeAttentionRequest> seeds(3);
+  *seeds[0].mutable_tokens()->mutable_tokens() = x;
+  *seeds[0].mutable_tokens()->mutable_projection_weights()->mutable_q_proj() = x;
+  *seeds[0].mutable_tokens()->mutable_projection_weights()->mutable_k_proj() = x;
+  *seeds[0].mutable_tokens()->mutable_projection_weights()->mutable_v_proj() = x;
+  *seeds[0].mutable_tokens()->mutable_projection_weights()->mutable_o_proj() = x;
+  *seeds[0].mutable_config()->mutable_mask() =
+      client::MakeBoolTensor({2, 2}, {true, false, true, true});
+  *seeds[1].mutable_projected()->mutable_query() = x;
+  *seeds[1].mutable_projected()->mutable_key() = x;
+  *seeds[1].mutable_projected()->mutable_value() = x;
+  *seeds[1].mutable_config()->mutable_mask() = x;
+  seeds[1].add_query_indices(1);
+  *seeds[2].mutable_weighted()->mutable_attention_weights() = x;
+  *seeds[2].mutable_weighted()->mutable_value() = x;
+  seeds[2].add_results(v1::RESULT_TOP_KEYS);
+  seeds[2].set_top_k(2);
+  return seeds;
+}
+
+TEST(MutatedRequests, AreRefusedOrRun) {
+  engine::Engine engine({.threads = 1});
+  std::mt19937 generator(7);
+  int refused = 0, ran = 0;
+  for (const v1::ComputeAttentionRequest& seed : Seeds()) {
+    const std::string bytes = seed.SerializeAsString();
+    for (int round = 0; round < 4000; ++round) {
+      std::string damaged = bytes;
+      const int changes = 1 + generator() % 3;
+      for (int i = 0; i < changes; ++i) damaged[generator() % damaged.size()] = generator() % 256;
+      v1::ComputeAttentionRequest request;
+      if (!request.ParseFromString(damaged)) continue;
+      auto decoded = DecodeRequest(request, {.max_message_bytes = 1 << 20, .max_tokens = 64});
+      if (!decoded.ok()) {
+        ASSERT_EQ(decoded.status().code(), absl::StatusCode::kInvalidArgument);
+        ASSERT_FALSE(decoded.status().message().empty());
+        ++refused;
+        continue;
+      }
+      v1::ComputeAttentionResponse response;
+      MakeRoom(*decoded, response);
+      absl::Notification done;
+      engine.Submit(decoded->call, [&](const absl::Status&, engine::CallTiming) { done.Notify(); });
+      done.WaitForNotification();
+      ++ran;
+    }
+  }
+  EXPECT_GT(refused, 1000);
+  EXPECT_GT(ran, 1000);
+}
+
+}  // namespace
+}  // namespace attention::rpc
