@@ -21,7 +21,7 @@ trap 'kill_server; rm -rf "$folder"' EXIT
 heading() { printf '\n==> %s\n' "$*"; }
 
 heading "Packages"
-bash "$root/deploy/install_packages.sh" build test # the tests are configured with the rest
+bash "$root/deploy/install_packages.sh" build
 echo "all installed"
 
 heading "Build (preset release)"

@@ -9,6 +9,8 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpc/health/v1/health.pb.h"
 #include "server/engine/cpu_budget.h"
 
 namespace attention {
@@ -46,6 +48,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // Reflection describes what is linked in, and gRPC's health service brings no description along.
+  grpc::health::v1::HealthCheckRequest::descriptor();
   std::unique_ptr<Server> server(new Server(options));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
@@ -82,6 +86,9 @@ absl::Status Server::Stop() {
   if (grpc_ == nullptr) return absl::OkStatus();
   grpc_->GetHealthCheckService()->SetServingStatus(false);
   const bool drained = calls_.Drain(options_.drain);
+  // gRPC answers CANCELLED to calls that reach it once it is shutting down. So for a moment those
+  // who were about to call again are told UNAVAILABLE, which says what to do.
+  absl::SleepFor(absl::Milliseconds(200));
   // What is still open are health watches and reflection streams, which would stay for ever; a
   // moment lets the last answers leave.
   grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
