@@ -1,0 +1,44 @@
+#ifndef ATTENTION_TESTS_SERVER_BAD_REQUEST_TABLE_H_
+#define ATTENTION_TESTS_SERVER_BAD_REQUEST_TABLE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "attention/v1/attention_service.pb.h"
+#include "client/tensor.h"
+
+namespace attention {
+
+// A request that must be refused with INVALID_ARGUMENT.
+struct BadRequest {
+  std::string name;
+  v1::ComputeAttentionRequest request;
+  std::string field;     // the first field that is wrong
+  std::string got_want;  // what the message must contain
+};
+
+std::vector<BadRequest> BadTensors();
+std::vector<BadRequest> BadSources();
+std::vector<BadRequest> BadSettings();
+
+// A float32 tensor of ones.
+inline v1::Tensor Ones(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (const int64_t length : shape) count *= length;
+  return client::MakeTensor(shape, std::vector<float>(count, 1.0f));
+}
+
+// Self-attention without learned weights.
+inline v1::ComputeAttentionRequest FromTokens(const v1::Tensor& tokens) {
+  v1::ComputeAttentionRequest request;
+  *request.mutable_tokens()->mutable_tokens() = tokens;
+  return request;
+}
+
+// A request that succeeds.
+inline v1::ComputeAttentionRequest SimpleRequest() { return FromTokens(Ones({3, 4})); }
+
+}  // namespace attention
+
+#endif  // ATTENTION_TESTS_SERVER_BAD_REQUEST_TABLE_H_
