@@ -26,7 +26,7 @@ packages_of() {
     runtime)
       echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libstdc++6
       ;;
-    lint) echo git clang-format-14 clang-tidy-14 ;;
+    lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
     docker) echo docker.io debootstrap ;;
     *) return 1 ;;
   esac

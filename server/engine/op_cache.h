@@ -5,11 +5,10 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 
 namespace attention::engine {
 
@@ -37,7 +36,7 @@ class OpCache {
   using Entry = std::pair<typename Op::Config, std::shared_ptr<const Op>>;
 
   std::shared_ptr<const Op> Find(const typename Op::Config& config) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto it = index_.find(config);
     if (it == index_.end()) return nullptr;
     entries_.splice(entries_.begin(), entries_, it->second);
@@ -46,7 +45,7 @@ class OpCache {
 
   std::shared_ptr<const Op> Insert(const typename Op::Config& config,
                                    std::shared_ptr<const Op> op) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto it = index_.find(config);
     if (it != index_.end()) return it->second->second;
     entries_.emplace_front(config, std::move(op));
@@ -59,9 +58,12 @@ class OpCache {
   }
 
   const size_t capacity_;
-  absl::Mutex mutex_;
-  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // most recently used first
-  std::map<typename Op::Config, typename std::list<Entry>::iterator> index_ ABSL_GUARDED_BY(mutex_);
+  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands the operators from the
+  // thread that made one to those that read it.
+  std::mutex mutex_;
+  std::list<Entry> entries_;  // guarded by mutex_; most recently used first
+  // Guarded by mutex_.
+  std::map<typename Op::Config, typename std::list<Entry>::iterator> index_;
 };
 
 }  // namespace attention::engine

@@ -146,8 +146,9 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
   status = DecodeHeads(config, 1, std::nullopt, shape);
   if (!status.ok()) return status;
 
-  engine::TokensSource to = {
-      .tokens = tokens->floats, .context = context.floats, .d_model = tokens->shape.back(),
+  engine::TokensSource to = {.tokens = tokens->floats,
+                             .context = context.floats,
+                             .d_model = tokens->shape.back(),
                              .projections = std::nullopt};
   if (source.has_projection_weights()) {
     status = DecodeProjections(source.projection_weights(), config, to.d_model,

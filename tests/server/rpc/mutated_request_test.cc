@@ -2,11 +2,11 @@
 // reads or allocates beyond what is there. Most useful under AddressSanitizer.
 #include <gtest/gtest.h>
 
+#include <latch>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "client/tensor.h"
 #include "server/engine/engine.h"
 #include "server/rpc/decode_request.h"
@@ -60,9 +60,10 @@ TEST(MutatedRequests, AreRefusedOrRun) {
       }
       v1::ComputeAttentionResponse response;
       MakeRoom(*decoded, response);
-      absl::Notification done;
-      engine.Submit(decoded->call, [&](const absl::Status&, engine::CallTiming) { done.Notify(); });
-      done.WaitForNotification();
+      std::latch done(1);
+      engine.Submit(decoded->call,
+                    [&](const absl::Status&, engine::CallTiming) { done.count_down(); });
+      done.wait();
       ++ran;
     }
   }
