@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "grpc/health/v1/health.pb.h"
 #include "server/engine/cpu_budget.h"
 
 namespace attention {
@@ -48,8 +47,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  // Reflection describes what is linked in, and gRPC's health service brings no description along.
-  grpc::health::v1::HealthCheckRequest::descriptor();
   std::unique_ptr<Server> server(new Server(options));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;

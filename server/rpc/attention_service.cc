@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/duration.pb.h"
+#include "grpc/health/v1/health.pb.h"
 #include "server/rpc/encode_response.h"
 #include "server/rpc/field_error.h"
 #include "server/rpc/grpc_status.h"
@@ -94,7 +95,10 @@ bool CallsInFlight::Drain(absl::Duration limit) {
 
 AttentionServiceImpl::AttentionServiceImpl(engine::Engine& engine, const RequestLimits& limits,
                                            CallsInFlight& calls)
-    : engine_(engine), limits_(limits), calls_(calls) {}
+    : engine_(engine), limits_(limits), calls_(calls) {
+  // Reflection describes what is linked in, and gRPC's health service brings no description along.
+  grpc::health::v1::HealthCheckRequest::descriptor();
+}
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::ComputeAttention(
     grpc::CallbackServerContext* /*context*/, const v1::ComputeAttentionRequest* request,

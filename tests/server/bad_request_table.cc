@@ -8,7 +8,6 @@
 namespace attention {
 
 using client::MakeBoolTensor;
-using client::MakeTensor;
 using Request = v1::ComputeAttentionRequest;
 
 namespace {
