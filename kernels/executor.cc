@@ -15,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/instruction_set.h"
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -89,7 +90,9 @@ struct Executor::Impl {
   tbb::task_group enqueued;
 };
 
-Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) {}
+Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) {
+  LimitInstructionSet();
+}
 
 Executor::~Executor() {
   impl_->arena.execute([this] { impl_->enqueued.wait(); });

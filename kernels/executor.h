@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "kernels/aligned_buffer.h"
+#include "kernels/buffer_pool.h"
 
 namespace attention {
 
@@ -30,6 +31,9 @@ class Executor {
 
   int threads() const;
 
+  // Memory that the threads share within a call.
+  BufferPool& buffers() { return buffers_; }
+
   // Runs `task` on a compute thread, some time after this returns. Tasks may call ParallelFor. They
   // must not throw.
   void Enqueue(absl::AnyInvocable<void()> task);
@@ -43,6 +47,7 @@ class Executor {
 
  private:
   struct Impl;
+  BufferPool buffers_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -3,12 +3,13 @@
 
 #include <compare>
 #include <cstdint>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/data_type.h"
 #include "kernels/executor.h"
 #include "kernels/onednn_matmul.h"
+#include "kernels/packed_panels.h"
 
 namespace attention {
 
@@ -21,16 +22,19 @@ class LinearOp {
     int64_t out = 0;
     bool has_bias = false;
     int64_t row_tile = 0;  // from RowTile
+    ComputeType compute_type = ComputeType::kFloat32;
 
     auto operator<=>(const Config&) const = default;
   };
 
   struct Inputs {
-    const float* x = nullptr;  // [batch, rows, in]
+    const void* x = nullptr;  // [batch, rows, in]
+    DataType x_type = DataType::kFloat32;
     int64_t batch = 1;
     int64_t rows = 1;
-    const float* weight = nullptr;  // [in, out]
-    const float* bias = nullptr;    // [out], where config.has_bias
+    const void* weight = nullptr;  // [in, out]
+    DataType weight_type = DataType::kFloat32;
+    const float* bias = nullptr;  // [out], where config.has_bias
   };
 
   // The rows that are computed as one product, by the length of one sequence alone: so a sequence
@@ -40,13 +44,23 @@ class LinearOp {
   // Compiles the product. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<LinearOp> Create(const Config& config);
 
+  // Bytes of working memory that Run takes on `threads` threads. A double, which does not overflow.
+  double WorkingBytes(int threads) const;
+
   // y [batch, rows, out]. Fails as Executor::ParallelFor.
   absl::Status Run(const Inputs& inputs, float* y, Executor& executor) const;
 
  private:
-  LinearOp(const Config& config, OnednnMatmul product);
+  LinearOp(const Config& config, PackAs as, OnednnMatmul product);
+
+  int64_t WorkspaceSize() const;
+  absl::Status PackWeight(const Inputs& inputs, char* packed, Executor& executor) const;
+  // Rows [first, first + count) of X as operands, zeros up to the tile, in `tile` or where they
+  // are.
+  const void* LoadTile(const Inputs& inputs, int64_t first, int64_t count, float* tile) const;
 
   Config config_;
+  PackAs as_;
   OnednnMatmul product_;  // [row_tile, in] x [in, out]
 };
 

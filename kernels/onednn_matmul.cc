@@ -3,12 +3,15 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/aligned_buffer.h"
 
 namespace attention {
 namespace {
@@ -27,50 +30,104 @@ const dnnl::engine& CpuEngine() {
 // thread.
 void UseOneThread() { omp_set_num_threads(1); }
 
-int64_t FloatsFor(std::size_t bytes) {
-  return static_cast<int64_t>((bytes + sizeof(float) - 1) / sizeof(float));
+dnnl::memory::data_type OnednnType(DataType type) {
+  return type == DataType::kBfloat16 ? dnnl::memory::data_type::bf16 : kFloat32;
 }
 
-// oneDNN takes memory by non-const pointers, also what it only reads.
-dnnl::memory Wrap(const dnnl::memory::desc& desc, const float* data) {
-  return dnnl::memory(desc, CpuEngine(), const_cast<float*>(data));
-}
+// One primitive: `n` columns of C from one or more panels of B.
+struct Product {
+  dnnl::matmul::primitive_desc desc;
+  dnnl::matmul primitive;
+};
 
-// Brings B from one plain layout into the packed one.
-struct Packing {
-  dnnl::reorder::primitive_desc desc;
-  dnnl::reorder reorder;
+// Memory objects for one call at a time; a call points them at its own data.
+struct Binding {
+  explicit Binding(const Product& product)
+      : stream(CpuEngine()),
+        scratch(static_cast<int64_t>(product.desc.scratchpad_desc().get_size() / sizeof(float)) +
+                1),
+        a(product.desc.src_desc(), CpuEngine(), nullptr),
+        b(product.desc.weights_desc(), CpuEngine(), nullptr),
+        c(product.desc.dst_desc(), CpuEngine(), nullptr),
+        bias(product.desc.bias_desc(), CpuEngine(), nullptr),
+        scratchpad(product.desc.scratchpad_desc(), CpuEngine(), scratch.data()) {}
 
-  Packing() = default;
-  Packing(const dnnl::memory::desc& plain, const dnnl::memory::desc& packed,
-          const dnnl::primitive_attr& attributes)
-      : desc(CpuEngine(), plain, CpuEngine(), packed, attributes), reorder(desc) {}
+  dnnl::stream stream;
+  AlignedBuffer scratch;
+  dnnl::memory a, b, c, bias, scratchpad;
+};
 
-  void Run(const float* b, float* packed, float* scratch) const {
-    UseOneThread();
-    dnnl::stream stream(CpuEngine());
-    reorder.execute(stream, {{DNNL_ARG_FROM, Wrap(desc.src_desc(), b)},
-                             {DNNL_ARG_TO, Wrap(desc.dst_desc(), packed)},
-                             {DNNL_ARG_SCRATCHPAD, Wrap(desc.scratchpad_desc(), scratch)}});
+// The bindings of one product that are not in use. Thread-safe.
+class BindingPool {
+ public:
+  std::unique_ptr<Binding> Take(const Product& product) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!free_.empty()) {
+        std::unique_ptr<Binding> binding = std::move(free_.back());
+        free_.pop_back();
+        return binding;
+      }
+    }
+    return std::make_unique<Binding>(product);
   }
+
+  void GiveBack(std::unique_ptr<Binding> binding) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(binding));
+  }
+
+ private:
+  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands memory from thread to
+  // thread.
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Binding>> free_;  // guarded by mutex_
+};
+
+// Part of a product: all of it where oneDNN reads every panel at once, else one panel's columns.
+struct Part {
+  Product product;
+  int64_t column;   // first
+  int64_t b_bytes;  // where its panel begins
+  mutable BindingPool bindings;
 };
 
 }  // namespace
 
 struct OnednnMatmul::Impl {
   Config config;
-  dnnl::matmul::primitive_desc desc;
-  dnnl::matmul product;
-  Packing pack;
-  Packing pack_transposed;
+  std::vector<std::unique_ptr<Part>> parts;
 
   explicit Impl(const Config& wanted);
+  Product MakeProduct(int64_t n, const dnnl::memory::desc& b) const;
 };
 
+// oneDNN's own blocked layouts for the second operand are our panels where it has a kernel for them
+// (AVX-512). Elsewhere each panel is a plain matrix whose rows are kPanelWidth apart.
 OnednnMatmul::Impl::Impl(const Config& wanted) : config(wanted) {
-  const dnnl::memory::desc a({config.m, config.k}, kFloat32, Tag::ab);
-  const dnnl::memory::desc b({config.k, config.n}, kFloat32, config.packed_b ? Tag::any : Tag::ab);
-  const dnnl::memory::desc c({config.m, config.n}, kFloat32, Tag::ab);
+  const auto type = OnednnType(config.operand);
+  const dnnl::memory::desc chosen =
+      MakeProduct(config.n, dnnl::memory::desc({config.k, config.n}, type, Tag::any))
+          .desc.weights_desc();
+  const Tag blocked = config.operand == DataType::kBfloat16 ? Tag::BA16a64b2a : Tag::BA16a64b;
+  if (chosen == dnnl::memory::desc({config.k, config.n}, type, blocked)) {
+    parts.push_back(std::make_unique<Part>());
+    parts[0]->product = MakeProduct(config.n, chosen);
+    return;
+  }
+  for (int64_t column = 0; column < config.n; column += kPanelWidth) {
+    const int64_t width = std::min(kPanelWidth, config.n - column);
+    parts.push_back(std::make_unique<Part>());
+    parts.back()->column = column;
+    parts.back()->b_bytes = PackedPanelBytes(config.k, config.operand) * (column / kPanelWidth);
+    parts.back()->product =
+        MakeProduct(width, dnnl::memory::desc({config.k, width}, type, {kPanelWidth, 1}));
+  }
+}
+
+Product OnednnMatmul::Impl::MakeProduct(int64_t n, const dnnl::memory::desc& b) const {
+  const dnnl::memory::desc a({config.m, config.k}, OnednnType(config.operand), Tag::ab);
+  const dnnl::memory::desc c({config.m, n}, kFloat32, {config.n, 1});
   dnnl::primitive_attr attributes;
   // Only with scratch memory from the caller may several threads run one primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -80,20 +137,23 @@ OnednnMatmul::Impl::Impl(const Config& wanted) : config(wanted) {
     attributes.set_post_ops(sum);
   }
   const dnnl::matmul::desc operation =
-      config.has_bias ? dnnl::matmul::desc(a, b, {{1, config.n}, kFloat32, Tag::ab}, c)
+      config.has_bias ? dnnl::matmul::desc(a, b, {{1, n}, kFloat32, Tag::ab}, c)
                       : dnnl::matmul::desc(a, b, c);
-  desc = dnnl::matmul::primitive_desc(operation, attributes, CpuEngine());
-  product = dnnl::matmul(desc);
-  if (!config.packed_b) return;
-  const dnnl::memory::desc plain({config.k, config.n}, kFloat32, Tag::ab);
-  const dnnl::memory::desc transposed({config.k, config.n}, kFloat32, Tag::ba);
-  dnnl::primitive_attr packing;
-  packing.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  pack = Packing(plain, desc.weights_desc(), packing);
-  pack_transposed = Packing(transposed, desc.weights_desc(), packing);
+  Product product;
+  product.desc = dnnl::matmul::primitive_desc(operation, attributes, CpuEngine());
+  product.primitive = dnnl::matmul(product.desc);
+  return product;
 }
 
 OnednnMatmul::OnednnMatmul(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+
+PackAs OnednnMatmul::OperandsFor(ComputeType compute_type) {
+  if (compute_type == ComputeType::kFloat32) return {};
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto bfloat16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  if ((isa & bfloat16) == bfloat16) return {.operand = DataType::kBfloat16};
+  return {.round_to_bfloat16 = true};
+}
 
 absl::StatusOr<OnednnMatmul> OnednnMatmul::Create(const Config& config) {
   if (config.m < 1 || config.k < 1 || config.n < 1) {
@@ -115,40 +175,34 @@ absl::StatusOr<OnednnMatmul> OnednnMatmul::Create(const Config& config) {
 
 const OnednnMatmul::Config& OnednnMatmul::config() const { return impl_->config; }
 
-int64_t OnednnMatmul::packed_b_size() const {
-  return FloatsFor(impl_->desc.weights_desc().get_size());
+int64_t OnednnMatmul::scratch_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& part : impl_->parts) bytes += part->product.desc.scratchpad_desc().get_size();
+  return static_cast<int64_t>(bytes);
 }
 
-int64_t OnednnMatmul::scratch_size() const {
-  std::size_t bytes = impl_->desc.scratchpad_desc().get_size();
-  if (impl_->config.packed_b) {
-    bytes = std::max({bytes, impl_->pack.desc.scratchpad_desc().get_size(),
-                      impl_->pack_transposed.desc.scratchpad_desc().get_size()});
-  }
-  return FloatsFor(bytes);
-}
-
-void OnednnMatmul::PackB(const float* b, float* packed, float* scratch) const {
-  impl_->pack.Run(b, packed, scratch);
-}
-
-void OnednnMatmul::PackTransposedB(const float* b_transposed, float* packed, float* scratch) const {
-  impl_->pack_transposed.Run(b_transposed, packed, scratch);
-}
-
-void OnednnMatmul::Run(const float* a, const float* b, float* c, float* scratch,
-                       const float* bias) const {
+void OnednnMatmul::Run(const void* a, const void* packed_b, float* c, const float* bias) const {
   UseOneThread();
-  dnnl::stream stream(CpuEngine());
-  std::unordered_map<int, dnnl::memory> arguments = {
-      {DNNL_ARG_SRC, Wrap(impl_->desc.src_desc(), a)},
-      {DNNL_ARG_WEIGHTS, Wrap(impl_->desc.weights_desc(), b)},
-      {DNNL_ARG_DST, Wrap(impl_->desc.dst_desc(), c)},
-      {DNNL_ARG_SCRATCHPAD, Wrap(impl_->desc.scratchpad_desc(), scratch)}};
-  if (impl_->config.has_bias) {
-    arguments.emplace(DNNL_ARG_BIAS, Wrap(impl_->desc.bias_desc(), bias));
+  for (const std::unique_ptr<Part>& part : impl_->parts) {
+    std::unique_ptr<Binding> binding = part->bindings.Take(part->product);
+    // oneDNN takes memory by non-const pointers, also what it only reads.
+    binding->a.set_data_handle(const_cast<void*>(a));
+    binding->b.set_data_handle(
+        const_cast<char*>(static_cast<const char*>(packed_b) + part->b_bytes));
+    binding->c.set_data_handle(c + part->column);
+    if (bias != nullptr) binding->bias.set_data_handle(const_cast<float*>(bias + part->column));
+    // The C interface: the C++ one copies its arguments into a map on the heap first.
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, binding->a.get()},
+                                         {DNNL_ARG_WEIGHTS, binding->b.get()},
+                                         {DNNL_ARG_DST, binding->c.get()},
+                                         {DNNL_ARG_SCRATCHPAD, binding->scratchpad.get()},
+                                         {DNNL_ARG_BIAS, binding->bias.get()}};
+    dnnl::error::wrap_c_api(
+        dnnl_primitive_execute(part->product.primitive.get(), binding->stream.get(),
+                               impl_->config.has_bias ? 5 : 4, arguments),
+        "a matrix product did not run");
+    part->bindings.GiveBack(std::move(binding));
   }
-  impl_->product.execute(stream, arguments);
 }
 
 }  // namespace attention

@@ -5,49 +5,46 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "kernels/data_type.h"
+#include "kernels/packed_panels.h"
 
 namespace attention {
 
-// A dense float32 matrix product of one fixed shape, compiled by oneDNN once and then run from any
-// number of threads, each product on one thread.
+// A dense matrix product of one fixed shape, compiled by oneDNN once and then run from any number
+// of threads, each product on one thread.
 //
-//   C[m, n] = A[m, k] B[k, n] + bias[n]        row-major, without gaps
+//   C[m, n] = A[m, k] B[k, n] + bias[n]
 //
-// oneDNN is at its best when B lies in a blocked layout of its own choice ("packed"). All const
-// methods are thread-safe, provided that concurrent calls write to different memory. They throw
-// std::exception where oneDNN fails, which only a fault of ours or exhausted memory can bring
-// about.
+// A is row-major without gaps, float32 or bfloat16 as B is; C and bias are float32. B is packed
+// (packed_panels.h). All const methods are thread-safe, provided that concurrent calls write to
+// different memory. They throw std::exception where oneDNN fails, which only a fault of ours or
+// exhausted memory can bring about. Once as many calls have run at the same time as ever will, Run
+// allocates nothing of its own.
 class OnednnMatmul {
  public:
   struct Config {
     int64_t m = 0;
     int64_t k = 0;
     int64_t n = 0;
-    bool packed_b = false;    // B comes from PackB or PackTransposedB; else it is plain [k, n]
-    bool has_bias = false;    // else no bias is added
-    bool accumulate = false;  // C += A B instead of C = A B
+    DataType operand = DataType::kFloat32;  // of A and B; see OperandsFor
+    bool has_bias = false;                  // else no bias is added
+    bool accumulate = false;                // C += A B instead of C = A B
   };
 
+  // How operands lie for products of this precision: as bfloat16 where this CPU, and oneDNN on it,
+  // multiplies such numbers natively, else as float32 of the same values.
+  static PackAs OperandsFor(ComputeType compute_type);
+
   // INVALID_ARGUMENT where a size is below 1 or oneDNN cannot express it; INTERNAL where oneDNN
-  // fails. Compiling takes 0.3 to 4 ms the first time.
+  // fails. Compiling takes 0.05 to 0.6 ms.
   static absl::StatusOr<OnednnMatmul> Create(const Config& config);
 
   const Config& config() const;
-  // Floats that a packed B takes (oneDNN pads to its blocks).
-  int64_t packed_b_size() const;
-  // Floats of scratch memory that Run and the packing need, each concurrent call its own.
-  int64_t scratch_size() const;
+  // Bytes of scratch memory that each call which runs at the same time keeps for itself.
+  int64_t scratch_bytes() const;
 
-  // Packs b [k, n] into packed [packed_b_size()], which is aligned to 64 bytes; scratch as for Run.
-  // Needs config.packed_b.
-  void PackB(const float* b, float* packed, float* scratch) const;
-  // The same for b_transposed [n, k].
-  void PackTransposedB(const float* b_transposed, float* packed, float* scratch) const;
-
-  // a [m, k]; b [k, n], or packed; c [m, n]; scratch [scratch_size()]; bias [n] with has_bias, else
-  // unused.
-  void Run(const float* a, const float* b, float* c, float* scratch,
-           const float* bias = nullptr) const;
+  // a [m, k]; packed_b aligned to 64 bytes; c [m, n]; bias [n] with has_bias, else unused.
+  void Run(const void* a, const void* packed_b, float* c, const float* bias = nullptr) const;
 
  private:
   struct Impl;

@@ -2,89 +2,127 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+
+#include "kernels/convert.h"
 
 namespace attention {
 namespace {
 
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
-// The mask's and causality's sum for one query and one key.
-double Bias(const AttentionInputs& in, int64_t b, int64_t head, int64_t position, int64_t key) {
-  if (in.causal && key > position) return kHidden;
-  if (in.mask.empty()) return 0;
-  if (key >= in.mask.key_count) return kHidden;
-  const int64_t at =
-      b * in.mask.batch_stride + head * in.mask.head_stride + position * in.mask.row_stride + key;
-  if (in.mask.bias != nullptr) return in.mask.bias[at];
-  return in.mask.visible[at] != 0 ? 0 : kHidden;
+// Number `i` of an array of any type.
+double Number(const void* data, DataType type, int64_t i) {
+  const auto* const at = static_cast<const char*>(data) + i * ByteSize(type);
+  if (type == DataType::kFloat64) {
+    double wide = 0;
+    std::memcpy(&wide, at, sizeof(wide));
+    return wide;
+  }
+  float number = 0;
+  ToFloat32(at, type, 1, &number);
+  return number;
 }
 
-double Dot(const float* a, const float* b, int64_t dim) {
-  double sum = 0;
-  for (int64_t d = 0; d < dim; ++d) sum += static_cast<double>(a[d]) * b[d];
-  return sum;
+std::vector<double> Numbers(const void* data, DataType type, int64_t count) {
+  std::vector<double> numbers(count);
+  for (int64_t i = 0; i < count; ++i) numbers[i] = Number(data, type, i);
+  return numbers;
 }
 
-// One row of scores to one row of weights, over the keys whose bias does not hide them.
-std::vector<double> Normalize(const std::vector<double>& scores, const std::vector<double>& bias,
-                              Normalization normalization, double& log_sum_exp) {
-  double max = kHidden, sum = 0;
+// Step 6: the sum of all that is added to the score of one query and one key.
+double Bias(const AttentionSettings& settings, const AttentionSequence& sequence, int64_t head,
+            int64_t query, int64_t key) {
+  const int64_t p = sequence.Position(query) + sequence.causal_offset;
+  if (key >= sequence.visible_len) return kHidden;
+  if (settings.causal && key > p) return kHidden;
+  if (settings.left_window >= 0 && key < p - settings.left_window) return kHidden;
+  if (settings.right_window >= 0 && key > p + settings.right_window) return kHidden;
+  double bias = 0;
+  if (!settings.alibi_slopes.empty()) {
+    bias = -settings.alibi_slopes[head] * std::abs(static_cast<double>(p - key));
+  }
+  const MaskView& mask = sequence.mask;
+  if (mask.empty()) return bias;
+  if (key >= mask.key_count) return kHidden;
+  const int64_t at = head * mask.head_stride + sequence.Position(query) * mask.row_stride + key;
+  if (mask.bias != nullptr) return bias + mask.bias[at];
+  return mask.visible[at] != 0 ? bias : kHidden;
+}
+
+// Step 7: one row of scores to one row of weights, over the keys whose bias does not hide them.
+std::vector<double> Normalize(const AttentionSettings& settings, int64_t head,
+                              const std::vector<double>& scores, const std::vector<double>& bias,
+                              double& log_sum_exp) {
+  const bool softmax = settings.normalization == Normalization::kSoftmax;
+  const bool sink = softmax && !settings.sinks.empty();
+  double max = sink ? settings.sinks[head] : kHidden;
   for (size_t j = 0; j < scores.size(); ++j) {
-    if (bias[j] != kHidden) max = std::max(max, scores[j] + bias[j]);
+    if (bias[j] != kHidden) max = std::max(max, scores[j]);
   }
   std::vector<double> weights(scores.size(), 0);
+  double sum = sink ? std::exp(settings.sinks[head] - max) : 0;
+  bool sees_any = sink;
   for (size_t j = 0; j < scores.size(); ++j) {
     if (bias[j] == kHidden) continue;
-    const double score = scores[j] + bias[j];
-    weights[j] = normalization == Normalization::kSoftmax ? std::exp(score - max) : score;
+    weights[j] = softmax ? std::exp(scores[j] - max) : scores[j];
     sum += weights[j];
+    sees_any = true;
   }
   log_sum_exp = max == kHidden ? kHidden : max + std::log(sum);
-  const bool sees_any =
-      std::any_of(bias.begin(), bias.end(), [](double x) { return x != kHidden; });
   if (sees_any) {
     for (double& p : weights) p /= sum;
   }
   return weights;
 }
 
+void Append(std::vector<double>& to, const std::vector<double>& row) {
+  to.insert(to.end(), row.begin(), row.end());
+}
+
 }  // namespace
 
-ReferenceResult ReferenceAttention(const AttentionInputs& in) {
-  const AttentionShape& s = in.shape;
-  const int64_t heads = s.batch * s.num_heads;
+ReferenceResult ReferenceAttention(const AttentionSettings& settings, const AttentionSequence& s,
+                                   int64_t head_dim, int64_t v_head_dim) {
   ReferenceResult result;
-  result.weighted_values.resize(heads * s.kv_len * s.q_len * s.v_head_dim);
-  for (int64_t index = 0; index < heads * s.q_len; ++index) {
-    const int64_t i = index % s.q_len;
-    const int64_t head = index / s.q_len % s.num_heads, b = index / s.q_len / s.num_heads;
-    std::vector<double> scores(s.kv_len), bias(s.kv_len);
-    for (int64_t j = 0; j < s.kv_len; ++j) {
-      const float* const k = in.key.Row(b, s.KvHead(head), j);
-      scores[j] = in.scale * Dot(in.query.Row(b, head, i), k, s.head_dim);
-      bias[j] = Bias(in, b, head, in.Position(i), j);
-    }
-    double log_sum_exp = 0;
-    const std::vector<double> weights = Normalize(scores, bias, in.normalization, log_sum_exp);
-    for (int64_t d = 0; d < s.v_head_dim; ++d) {
-      double output = 0;
+  result.weighted_values.resize(settings.num_heads * s.kv_len * s.q_len * v_head_dim);
+  result.mean_weights.resize(s.q_len * s.kv_len);
+  for (int64_t head = 0; head < settings.num_heads; ++head) {
+    const int64_t kv_head = head / (settings.num_heads / settings.num_kv_heads);
+    for (int64_t i = 0; i < s.q_len; ++i) {
+      const std::vector<double> q = Numbers(s.query.Row(head, i), s.query.type, head_dim);
+      std::vector<double> raw(s.kv_len), softcapped(s.kv_len), biased(s.kv_len), bias(s.kv_len);
       for (int64_t j = 0; j < s.kv_len; ++j) {
-        if (bias[j] == kHidden) continue;
-        const double weighted = weights[j] * in.value.Row(b, s.KvHead(head), j)[d];
-        result.weighted_values[(((b * s.num_heads + head) * s.kv_len + j) * s.q_len + i) *
-                                   s.v_head_dim +
-                               d] = weighted;
-        output += weighted;
+        const std::vector<double> k = Numbers(s.key.Row(kv_head, j), s.key.Type(j), head_dim);
+        double dot = 0;
+        for (int64_t d = 0; d < head_dim; ++d) dot += q[d] * k[d];
+        const double cap = settings.softcap;
+        raw[j] = settings.scale * dot;
+        softcapped[j] = cap > 0 ? cap * std::tanh(raw[j] / cap) : raw[j];
+        bias[j] = Bias(settings, s, head, i, j);
+        biased[j] = bias[j] == kHidden ? kHidden : softcapped[j] + bias[j];
       }
-      result.output.push_back(output);
+      double log_sum_exp = 0;
+      const std::vector<double> weights = Normalize(settings, head, biased, bias, log_sum_exp);
+      std::vector<double> output(v_head_dim, 0);
+      for (int64_t j = 0; j < s.kv_len; ++j) {
+        result.mean_weights[i * s.kv_len + j] +=
+            weights[j] / static_cast<double>(settings.num_heads);
+        if (bias[j] == kHidden) continue;
+        const std::vector<double> v = Numbers(s.value.Row(kv_head, j), s.value.Type(j), v_head_dim);
+        const int64_t at = ((head * s.kv_len + j) * s.q_len + i) * v_head_dim;
+        for (int64_t d = 0; d < v_head_dim; ++d) {
+          output[d] += result.weighted_values[at + d] = weights[j] * v[d];
+        }
+      }
+      Append(result.raw_scores, raw);
+      Append(result.softcapped_scores, softcapped);
+      Append(result.biased_scores, biased);
+      Append(result.attention_weights, weights);
+      Append(result.output, output);
+      result.log_sum_exp.push_back(log_sum_exp);
     }
-    const auto append = [](std::vector<double>& to, const std::vector<double>& row) {
-      to.insert(to.end(), row.begin(), row.end());
-    };
-    append(result.attention_scores, scores);
-    append(result.attention_weights, weights);
-    result.log_sum_exp.push_back(log_sum_exp);
   }
   return result;
 }
@@ -95,7 +133,8 @@ std::vector<double> ReferenceLinear(const LinearOp::Inputs& inputs, int64_t in, 
     for (int64_t o = 0; o < out; ++o) {
       double sum = inputs.bias != nullptr ? inputs.bias[o] : 0;
       for (int64_t i = 0; i < in; ++i) {
-        sum += static_cast<double>(inputs.x[row * in + i]) * inputs.weight[i * out + o];
+        sum += Number(inputs.x, inputs.x_type, row * in + i) *
+               Number(inputs.weight, inputs.weight_type, i * out + o);
       }
       y.push_back(sum);
     }

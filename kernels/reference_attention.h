@@ -1,25 +1,32 @@
 #ifndef ATTENTION_KERNELS_REFERENCE_ATTENTION_H_
 #define ATTENTION_KERNELS_REFERENCE_ATTENTION_H_
 
+#include <cstdint>
 #include <vector>
 
-#include "kernels/attention_op.h"
+#include "kernels/attention_problem.h"
 #include "kernels/linear_op.h"
 
 namespace attention {
 
-// What ReferenceAttention computes; dense and row-major.
+// What ReferenceAttention computes for one sequence; dense and row-major.
 struct ReferenceResult {
-  std::vector<double> attention_scores;   // [batch, num_heads, q_len, kv_len]
-  std::vector<double> attention_weights;  // [batch, num_heads, q_len, kv_len]
-  std::vector<double> weighted_values;    // [batch, num_heads, kv_len, q_len, v_head_dim]
-  std::vector<double> output;             // [batch, num_heads, q_len, v_head_dim]
-  std::vector<double> log_sum_exp;        // [batch, num_heads, q_len]
+  std::vector<double> raw_scores;         // [num_heads, q_len, kv_len], step 4
+  std::vector<double> softcapped_scores;  // the same, step 5
+  std::vector<double> biased_scores;      // the same, step 6
+  std::vector<double> attention_weights;  // the same, step 7
+  std::vector<double> mean_weights;       // [q_len, kv_len], averaged over heads
+  std::vector<double> weighted_values;    // [num_heads, kv_len, q_len, v_head_dim]
+  std::vector<double> output;             // [num_heads, q_len, v_head_dim]
+  std::vector<double> log_sum_exp;        // [num_heads, q_len]
 };
 
-// The oracle: attention by its definition, one element at a time in double precision. It is meant
-// to be read, and to be right; it is slow. A row whose scores sum to 0 under kSum gives infinities.
-ReferenceResult ReferenceAttention(const AttentionInputs& inputs);
+// The oracle: attention by its definition in operator.md, one element at a time in double
+// precision. It is meant to be read, and to be right; it is slow. A row whose scores sum to 0 under
+// kSum gives infinities. The sequence's results are not looked at.
+ReferenceResult ReferenceAttention(const AttentionSettings& settings,
+                                   const AttentionSequence& sequence, int64_t head_dim,
+                                   int64_t v_head_dim);
 
 // Y = X W + b by its definition: [batch, rows, out].
 std::vector<double> ReferenceLinear(const LinearOp::Inputs& inputs, int64_t in, int64_t out);

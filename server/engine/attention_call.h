@@ -6,12 +6,57 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/attention_op.h"
-#include "kernels/attention_shape.h"
-#include "kernels/mask.h"
-#include "kernels/normalize.h"
+#include "kernels/attention_problem.h"
+#include "kernels/data_type.h"
+#include "kernels/heads_view.h"
 
 namespace attention::engine {
+
+// The sizes of a call; all at least 1, and num_heads a multiple of num_kv_heads.
+struct CallShape {
+  int64_t batch = 1;         // independent sequences
+  int64_t q_len = 1;         // query tokens that are computed
+  int64_t kv_len = 1;        // key/value tokens
+  int64_t num_heads = 1;     // query heads
+  int64_t num_kv_heads = 1;  // key/value heads
+  int64_t head_dim = 1;      // width of one query or key head
+  int64_t v_head_dim = 1;    // width of one value head
+};
+
+// The heads of all sequences of a batch, batch_stride numbers apart.
+template <typename Byte>
+struct BasicBatchView {
+  BasicHeadsView<Byte> first;
+  int64_t batch_stride = 0;
+
+  BasicHeadsView<Byte> At(int64_t b) const {
+    BasicHeadsView<Byte> view = first;
+    if (view.data != nullptr) view.data += b * batch_stride * ByteSize(view.type);
+    return view;
+  }
+};
+using BatchView = BasicBatchView<const std::byte>;
+using MutableBatchView = BasicBatchView<std::byte>;
+
+// float32 numbers [batch, len, heads * dim], and with batch = 1 [len, heads * dim].
+inline BatchView TokenMajorBatch(const float* data, int64_t len, int64_t heads, int64_t dim) {
+  return {TokenMajorView(reinterpret_cast<const std::byte*>(data), DataType::kFloat32, heads, dim),
+          len * heads * dim};
+}
+inline MutableBatchView TokenMajorBatch(float* data, int64_t len, int64_t heads, int64_t dim) {
+  return {TokenMajorView(reinterpret_cast<std::byte*>(data), DataType::kFloat32, heads, dim),
+          len * heads * dim};
+}
+
+// float32 numbers [batch, heads, len, dim].
+inline BatchView HeadMajorBatch(const float* data, int64_t len, int64_t heads, int64_t dim) {
+  return {HeadMajorView(reinterpret_cast<const std::byte*>(data), DataType::kFloat32, len, dim),
+          heads * len * dim};
+}
+inline MutableBatchView HeadMajorBatch(float* data, int64_t len, int64_t heads, int64_t dim) {
+  return {HeadMajorView(reinterpret_cast<std::byte*>(data), DataType::kFloat32, len, dim),
+          heads * len * dim};
+}
 
 // Y = X weight + bias.
 struct Projection {
@@ -38,35 +83,49 @@ struct TokensSource {
 };
 
 struct ProjectedSource {
-  HeadsView<const float> query;  // [batch, num_heads, source_len, head_dim]
-  HeadsView<const float> key;    // [batch, num_kv_heads, kv_len, head_dim]
-  HeadsView<const float> value;  // [batch, num_kv_heads, kv_len, v_head_dim]
+  BatchView query;  // [batch, num_heads, source_len, head_dim]
+  BatchView key;    // [batch, num_kv_heads, kv_len, head_dim]
+  BatchView value;  // [batch, num_kv_heads, kv_len, v_head_dim]
 };
 
 struct WeightedSource {
-  HeadsView<const float> attention_weights;  // [batch, num_heads, source_len, kv_len]
-  HeadsView<const float> value;              // [batch, num_kv_heads, kv_len, v_head_dim]
+  BatchView attention_weights;  // [batch, num_heads, source_len, kv_len]
+  BatchView value;              // [batch, num_kv_heads, kv_len, v_head_dim]
 };
 
-// Where the results go; what is null is not wanted. AttentionOutputs::output is the result after
-// the output projection, if there is one.
+// Where the results go; what is null is not wanted. Dense and row-major but for `output`, which is
+// the result after the output projection, if there is one.
 struct CallOutputs {
-  AttentionOutputs attention;
-  float* query = nullptr;  // [batch, num_heads, q_len, head_dim]
-  float* key = nullptr;    // [batch, num_kv_heads, kv_len, head_dim]
-  float* value = nullptr;  // [batch, num_kv_heads, kv_len, v_head_dim]
+  MutableBatchView output;             // [batch, num_heads, q_len, v_head_dim]
+  float* attention_scores = nullptr;   // [batch, num_heads, q_len, kv_len]
+  float* attention_weights = nullptr;  // [batch, num_heads, q_len, kv_len]
+  float* weighted_values = nullptr;    // [batch, num_heads, kv_len, q_len, v_head_dim]
+  float* log_sum_exp = nullptr;        // [batch, num_heads, q_len]
+  int64_t top_k = 0;                   // for the two below, 1 to kv_len
+  int32_t* top_indices = nullptr;      // [batch, num_heads, q_len, top_k]
+  float* top_weights = nullptr;        // [batch, num_heads, q_len, top_k]
+  float* query = nullptr;              // [batch, num_heads, q_len, head_dim]
+  float* key = nullptr;                // [batch, num_kv_heads, kv_len, head_dim]
+  float* value = nullptr;              // [batch, num_kv_heads, kv_len, v_head_dim]
+
+  // Whether something is wanted that is made of values.
+  bool NeedValues() const { return output.first.data != nullptr || weighted_values != nullptr; }
+  // Whether something is wanted that is made of scores.
+  bool NeedScores() const {
+    return NeedValues() || attention_scores != nullptr || attention_weights != nullptr ||
+           log_sum_exp != nullptr || top_indices != nullptr;
+  }
 };
 
 // One call, ready to run: whoever makes one has checked that the shapes fit together and that all
 // memory is there. It owns none of that memory.
 struct AttentionCall {
-  AttentionShape shape;    // q_len: the queries that are computed
+  CallShape shape;         // q_len: the queries that are computed
   int64_t source_len = 1;  // the queries that the source holds
   std::variant<TokensSource, ProjectedSource, WeightedSource> source;
-  float scale = 1.0f;
-  Normalization normalization = Normalization::kSoftmax;
-  bool causal = false;
-  MaskView mask;
+  AttentionSettings settings;  // heads as in `shape`
+  MaskView mask;               // of the first sequence
+  int64_t mask_batch_stride = 0;
   std::vector<int64_t> query_indices;  // q_len of them, each below source_len; empty: all
   CallOutputs outputs;
 };

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
+#include <ranges>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -22,25 +24,71 @@ using SteadyClock = std::chrono::steady_clock;
 // Each operator holds some 100 KiB of compiled code.
 constexpr size_t kOpCacheCapacity = 256;
 
-// Rows `indices` of each head of `from`, as [batch, heads, indices, dim]; `to` has room for them.
-void GatherRows(const HeadsView<const float>& from, const std::vector<int64_t>& indices,
-                int64_t batch, int64_t heads, int64_t dim, float* to) {
+// Rows `rows` of each head of `from`, all float32, as [batch, heads, rows, dim]; `to` has room for
+// them.
+template <typename Rows>
+void CopyRows(const BatchView& from, const Rows& rows, int64_t batch, int64_t heads, int64_t dim,
+              float* to) {
   for (int64_t b = 0; b < batch; ++b) {
+    const HeadsView view = from.At(b);
     for (int64_t h = 0; h < heads; ++h) {
-      for (const int64_t index : indices) to = std::copy_n(from.Row(b, h, index), dim, to);
+      for (const int64_t row : rows) {
+        std::memcpy(to, view.Row(h, row), dim * sizeof(float));
+        to += dim;
+      }
     }
   }
 }
 
-// All rows of `from`, as [batch, heads, len, dim].
-void CopyHeads(const HeadsView<const float>& from, int64_t batch, int64_t heads, int64_t len,
-               int64_t dim, float* to) {
-  for (int64_t b = 0; b < batch; ++b) {
-    for (int64_t h = 0; h < heads; ++h) {
-      for (int64_t i = 0; i < len; ++i) to = std::copy_n(from.Row(b, h, i), dim, to);
-    }
-  }
+// All rows of `from`.
+void CopyHeads(const BatchView& from, int64_t batch, int64_t heads, int64_t len, int64_t dim,
+               float* to) {
+  CopyRows(from, std::views::iota(int64_t{0}, len), batch, heads, dim, to);
 }
+
+// Where the results of sequence `b` go.
+AttentionResults ResultsOf(const CallOutputs& to, const MutableBatchView& output,
+                           const CallShape& s, int64_t b) {
+  const int64_t rows = s.num_heads * s.q_len;
+  const auto part = [&](auto* data, int64_t size) { return data ? data + b * size : nullptr; };
+  const auto bytes = [&](float* data, int64_t size) {
+    return reinterpret_cast<std::byte*>(part(data, size));
+  };
+  return {.output = output.first.data ? output.At(b) : MutableHeadsView{},
+          .attention_scores = bytes(to.attention_scores, rows * s.kv_len),
+          .attention_weights = bytes(to.attention_weights, rows * s.kv_len),
+          .weighted_values = bytes(to.weighted_values, rows * s.kv_len * s.v_head_dim),
+          .log_sum_exp = part(to.log_sum_exp, rows),
+          .top_k = to.top_k,
+          .top_indices = part(to.top_indices, rows * to.top_k),
+          .top_weights = part(to.top_weights, rows * to.top_k)};
+}
+
+// The sequences of a call, without their memory.
+std::vector<AttentionSequence> Sequences(const AttentionCall& call) {
+  std::vector<AttentionSequence> sequences(call.shape.batch);
+  for (int64_t b = 0; b < call.shape.batch; ++b) {
+    AttentionSequence& s = sequences[b];
+    s.q_len = call.shape.q_len;
+    s.kv_len = s.visible_len = call.shape.kv_len;
+    s.mask = call.mask;
+    if (s.mask.bias != nullptr) s.mask.bias += b * call.mask_batch_stride;
+    if (s.mask.visible != nullptr) s.mask.visible += b * call.mask_batch_stride;
+    s.query_positions = call.query_indices;
+    s.results = ResultsOf(call.outputs, call.outputs.output, call.shape, b);
+  }
+  return sequences;
+}
+
+// Which projections a call's results are made of.
+struct ProjectionsNeeded {
+  explicit ProjectionsNeeded(const AttentionCall& call)
+      : query(call.outputs.NeedScores() || call.outputs.query != nullptr),
+        key(call.outputs.NeedScores() || call.outputs.key != nullptr),
+        value(call.outputs.NeedValues() || call.outputs.value != nullptr) {}
+
+  bool query, key, value;
+};
 
 }  // namespace
 
@@ -78,138 +126,169 @@ absl::Status Engine::Run(const AttentionCall& call) {
 }
 
 absl::Status Engine::RunTokens(const AttentionCall& call, const TokensSource& source) {
-  const AttentionShape& s = call.shape;
+  const CallShape& s = call.shape;
   if (absl::Status fits = CheckTokensFit(call, source); !fits.ok()) return fits;
   AlignedBuffer gathered;
   const float* tokens = source.tokens;  // [batch, q_len, d_model]
   if (!call.query_indices.empty()) {
     gathered.Grow(s.batch * s.q_len * source.d_model);
-    GatherRows(TokenMajorView(tokens, call.source_len, 1, source.d_model), call.query_indices,
-               s.batch, 1, source.d_model, gathered.data());
+    CopyRows(TokenMajorBatch(tokens, call.source_len, 1, source.d_model), call.query_indices,
+             s.batch, 1, source.d_model, gathered.data());
     tokens = gathered.data();
   }
   if (source.projections.has_value()) return RunLearned(call, *source.projections, tokens, source);
-  const auto query = TokenMajorView(tokens, s.q_len, s.num_heads, s.head_dim);
-  const auto context = TokenMajorView(source.context, s.kv_len, s.num_kv_heads, s.head_dim);
-  return RunAttention(call, {query, context, context}, call.outputs.attention);
+  const auto query = TokenMajorBatch(tokens, s.q_len, s.num_heads, s.head_dim);
+  const auto context = TokenMajorBatch(source.context, s.kv_len, s.num_kv_heads, s.head_dim);
+  return RunAttention(call, {query, context, context}, call.outputs.output);
 }
 
 absl::Status Engine::RunLearned(const AttentionCall& call, const Projections& projections,
                                 const float* tokens, const TokensSource& source) {
-  const AttentionShape& s = call.shape;
+  const CallShape& s = call.shape;
   const auto& [q_proj, k_proj, v_proj, o_proj] = projections;
-  AlignedBuffer q(s.batch * s.q_len * q_proj.out);   // [batch, q_len, num_heads * head_dim]
-  AlignedBuffer k(s.batch * s.kv_len * k_proj.out);  // [batch, kv_len, num_kv_heads * head_dim]
-  AlignedBuffer v(s.batch * s.kv_len * v_proj.out);  // [batch, kv_len, num_kv_heads * v_head_dim]
-  absl::Status status = Project(q_proj, tokens, s.batch, s.q_len, q.data());
-  if (status.ok()) status = Project(k_proj, source.context, s.batch, s.kv_len, k.data());
-  if (status.ok()) status = Project(v_proj, source.context, s.batch, s.kv_len, v.data());
+  const ProjectionsNeeded needed(call);
+  AlignedBuffer q, k, v;
+  absl::Status status;
+  const auto project = [&](const Projection& projection, const float* x, int64_t len,
+                           AlignedBuffer& y) {
+    y.Grow(s.batch * len * projection.out);
+    if (status.ok()) status = Project(projection, x, s.batch, len, y.data());
+  };
+  if (needed.query) project(q_proj, tokens, s.q_len, q);  // [batch, q_len, num_heads * head_dim]
+  if (needed.key) project(k_proj, source.context, s.kv_len, k);    // [batch, kv_len, ...]
+  if (needed.value) project(v_proj, source.context, s.kv_len, v);  // [batch, kv_len, ...]
   if (!status.ok()) return status;
 
-  const float* const k_data = k.data();
-  const float* const v_data = v.data();
-  const ProjectedSource projected = {
-      .query = TokenMajorView<const float>(q.data(), s.q_len, s.num_heads, s.head_dim),
-      .key = TokenMajorView(k_data, s.kv_len, s.num_kv_heads, s.head_dim),
-      .value = TokenMajorView(v_data, s.kv_len, s.num_kv_heads, s.v_head_dim)};
-  AttentionOutputs outputs = call.outputs.attention;
-  float* const output = outputs.output.data;
-  if (!o_proj.has_value() || output == nullptr) return RunAttention(call, projected, outputs);
-
+  const auto view = [](const AlignedBuffer& x, int64_t len, int64_t heads, int64_t dim) {
+    return TokenMajorBatch(x.data(), len, heads, dim);
+  };
+  const ProjectedSource projected = {.query = view(q, s.q_len, s.num_heads, s.head_dim),
+                                     .key = view(k, s.kv_len, s.num_kv_heads, s.head_dim),
+                                     .value = view(v, s.kv_len, s.num_kv_heads, s.v_head_dim)};
+  const MutableBatchView& output = call.outputs.output;
+  if (!o_proj.has_value() || output.first.data == nullptr) {
+    return RunAttention(call, projected, output);
+  }
   AlignedBuffer heads(s.batch * s.q_len * o_proj->in);  // [batch, q_len, num_heads * v_head_dim]
-  outputs.output = TokenMajorView(heads.data(), s.q_len, s.num_heads, s.v_head_dim);
-  status = RunAttention(call, projected, outputs);
+  status = RunAttention(call, projected,
+                        TokenMajorBatch(heads.data(), s.q_len, s.num_heads, s.v_head_dim));
   if (!status.ok()) return status;
-  return Project(*o_proj, heads.data(), s.batch, s.q_len, output);
+  return Project(*o_proj, heads.data(), s.batch, s.q_len,
+                 reinterpret_cast<float*>(output.first.data));
 }
 
 absl::Status Engine::RunProjected(const AttentionCall& call, const ProjectedSource& source) {
-  const AttentionShape& s = call.shape;
+  const CallShape& s = call.shape;
   const double gathered_size =
       call.query_indices.empty() ? 0.0 : 1.0 * s.batch * s.num_heads * s.q_len * s.head_dim;
-  if (absl::Status fits = CheckFits(s, gathered_size); !fits.ok()) return fits;
-  if (call.query_indices.empty()) return RunAttention(call, source, call.outputs.attention);
+  if (absl::Status fits = CheckFits(call, gathered_size, 0); !fits.ok()) return fits;
+  if (call.query_indices.empty()) return RunAttention(call, source, call.outputs.output);
   AlignedBuffer gathered(s.batch * s.num_heads * s.q_len * s.head_dim);
-  GatherRows(source.query, call.query_indices, s.batch, s.num_heads, s.head_dim, gathered.data());
+  CopyRows(source.query, call.query_indices, s.batch, s.num_heads, s.head_dim, gathered.data());
   ProjectedSource selected = source;
-  selected.query = HeadMajorView<const float>(gathered.data(), s.q_len, s.num_heads, s.head_dim);
-  return RunAttention(call, selected, call.outputs.attention);
+  const float* const query = gathered.data();
+  selected.query = HeadMajorBatch(query, s.q_len, s.num_heads, s.head_dim);
+  return RunAttention(call, selected, call.outputs.output);
 }
 
 absl::Status Engine::RunWeighted(const AttentionCall& call, const WeightedSource& source) {
-  const AttentionShape& s = call.shape;
-  if (absl::Status fits = CheckFits(s, 0); !fits.ok()) return fits;
-  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(s);
-  if (!op.ok()) return op.status();
+  const CallShape& s = call.shape;
+  if (absl::Status fits = CheckFits(call, 0, 0); !fits.ok()) return fits;
   if (call.outputs.value != nullptr) {
     CopyHeads(source.value, s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim, call.outputs.value);
   }
-  return (*op)->Combine({.shape = s,
-                         .attention_weights = source.attention_weights,
-                         .value = source.value,
-                         .query_positions = call.query_indices},
-                        call.outputs.attention, executor_);
+  if (!call.outputs.NeedScores()) return absl::OkStatus();
+  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
+  if (!op.ok()) return op.status();
+  std::vector<WeightedSequence> sequences;
+  for (int64_t b = 0; b < s.batch; ++b) {
+    sequences.push_back({.q_len = s.q_len,
+                         .kv_len = s.kv_len,
+                         .attention_weights = source.attention_weights.At(b),
+                         .value = {.past = {}, .current = source.value.At(b)},
+                         .query_positions = call.query_indices,
+                         .results = ResultsOf(call.outputs, call.outputs.output, s, b)});
+  }
+  return (*op)->Combine(call.settings, sequences, executor_);
 }
 
 absl::Status Engine::RunAttention(const AttentionCall& call, const ProjectedSource& projected,
-                                  const AttentionOutputs& outputs) {
-  const AttentionShape& s = call.shape;
+                                  const MutableBatchView& output) {
+  const CallShape& s = call.shape;
   const CallOutputs& to = call.outputs;
   if (to.query) CopyHeads(projected.query, s.batch, s.num_heads, s.q_len, s.head_dim, to.query);
   if (to.key) CopyHeads(projected.key, s.batch, s.num_kv_heads, s.kv_len, s.head_dim, to.key);
   if (to.value) {
     CopyHeads(projected.value, s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim, to.value);
   }
-  if (outputs.Empty()) return absl::OkStatus();
-  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(s);
+  if (!to.NeedScores()) return absl::OkStatus();
+  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
-  return (*op)->Run({.shape = s,
-                     .query = projected.query,
-                     .key = projected.key,
-                     .value = projected.value,
-                     .scale = call.scale,
-                     .normalization = call.normalization,
-                     .causal = call.causal,
-                     .mask = call.mask,
-                     .query_positions = call.query_indices},
-                    outputs, executor_);
+  std::vector<AttentionSequence> sequences = Sequences(call);
+  for (int64_t b = 0; b < s.batch; ++b) {
+    sequences[b].query = projected.query.At(b);
+    sequences[b].key.current = projected.key.At(b);
+    sequences[b].value.current = projected.value.At(b);
+    if (output.first.data != nullptr) sequences[b].results.output = output.At(b);
+  }
+  return (*op)->Run(call.settings, sequences, executor_);
 }
 
 absl::Status Engine::Project(const Projection& projection, const float* x, int64_t batch,
                              int64_t rows, float* y) {
-  const absl::StatusOr<std::shared_ptr<const LinearOp>> op =
-      linear_ops_.Get({.in = projection.in,
-                       .out = projection.out,
-                       .has_bias = projection.bias != nullptr,
-                       .row_tile = LinearOp::RowTile(rows)});
+  const absl::StatusOr<std::shared_ptr<const LinearOp>> op = OpFor(projection, rows);
   if (!op.ok()) return op.status();
   return (*op)->Run(
       {.x = x, .batch = batch, .rows = rows, .weight = projection.weight, .bias = projection.bias},
       y, executor_);
 }
 
-absl::StatusOr<std::shared_ptr<const AttentionOp>> Engine::OpFor(const AttentionShape& shape) {
-  return attention_ops_.Get({.head_dim = shape.head_dim,
-                             .v_head_dim = shape.v_head_dim,
-                             .tiles = AttentionOp::Tiles(shape.q_len, shape.kv_len)});
+absl::StatusOr<std::shared_ptr<const AttentionOp>> Engine::OpFor(const AttentionCall& call) {
+  return attention_ops_.Get({.head_dim = call.shape.head_dim, .v_head_dim = call.shape.v_head_dim});
+}
+
+absl::StatusOr<std::shared_ptr<const LinearOp>> Engine::OpFor(const Projection& projection,
+                                                              int64_t rows) {
+  return linear_ops_.Get({.in = projection.in,
+                          .out = projection.out,
+                          .has_bias = projection.bias != nullptr,
+                          .row_tile = LinearOp::RowTile(rows)});
 }
 
 absl::Status Engine::CheckTokensFit(const AttentionCall& call, const TokensSource& source) {
-  const AttentionShape& s = call.shape;
+  const CallShape& s = call.shape;
   const double q_rows = 1.0 * s.batch * s.q_len, kv_rows = 1.0 * s.batch * s.kv_len;
   double floats = call.query_indices.empty() ? 0 : q_rows * source.d_model;
+  double projection_bytes = 0;  // of the one that takes most: they run one after the other
   if (const auto& projections = source.projections) {
-    floats += q_rows * projections->q.out + kv_rows * projections->k.out;
-    floats += kv_rows * projections->v.out + (projections->o ? q_rows * projections->o->in : 0);
+    const ProjectionsNeeded needed(call);
+    const auto add = [&](const Projection& projection, int64_t rows, double kept) {
+      floats += kept;
+      const auto op = OpFor(projection, rows);
+      if (!op.ok()) return op.status();
+      projection_bytes = std::max(projection_bytes, (*op)->WorkingBytes(executor_.threads()));
+      return absl::OkStatus();
+    };
+    absl::Status status;
+    const auto& p = *projections;
+    if (needed.query) status = add(p.q, s.q_len, q_rows * p.q.out);
+    if (status.ok() && needed.key) status = add(p.k, s.kv_len, kv_rows * p.k.out);
+    if (status.ok() && needed.value) status = add(p.v, s.kv_len, kv_rows * p.v.out);
+    const bool output = p.o.has_value() && call.outputs.output.first.data != nullptr;
+    if (status.ok() && output) status = add(*p.o, s.q_len, q_rows * p.o->in);
+    if (!status.ok()) return status;
   }
-  return CheckFits(s, floats);
+  return CheckFits(call, floats, projection_bytes);
 }
 
-absl::Status Engine::CheckFits(const AttentionShape& shape, double floats) {
-  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(shape);
-  if (!op.ok()) return op.status();
+absl::Status Engine::CheckFits(const AttentionCall& call, double floats, double projection_bytes) {
   constexpr double kMib = 1 << 20;
-  const double bytes = floats * sizeof(float) + (*op)->WorkingBytes(shape, executor_.threads());
+  double bytes = floats * sizeof(float) + projection_bytes;
+  if (call.outputs.NeedScores()) {
+    const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
+    if (!op.ok()) return op.status();
+    bytes += (*op)->WorkingBytes(call.settings, Sequences(call), executor_.threads());
+  }
   const double limit = static_cast<double>(options_.max_working_bytes);
   if (bytes <= limit) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrFormat(

@@ -56,15 +56,17 @@ class Engine {
                           const float* tokens, const TokensSource& source);
   absl::Status RunProjected(const AttentionCall& call, const ProjectedSource& source);
   absl::Status RunWeighted(const AttentionCall& call, const WeightedSource& source);
-  // `projected` holds the q_len queries of `call` alone.
+  // `projected` holds the q_len queries of `call` alone; what is not needed may be null.
   absl::Status RunAttention(const AttentionCall& call, const ProjectedSource& projected,
-                            const AttentionOutputs& outputs);
+                            const MutableBatchView& output);
   absl::Status Project(const Projection& projection, const float* x, int64_t batch, int64_t rows,
                        float* y);
-  absl::StatusOr<std::shared_ptr<const AttentionOp>> OpFor(const AttentionShape& shape);
-  // Whether the call's intermediate results, `floats` and the operator's own, are within the limit.
+  absl::StatusOr<std::shared_ptr<const AttentionOp>> OpFor(const AttentionCall& call);
+  absl::StatusOr<std::shared_ptr<const LinearOp>> OpFor(const Projection& projection, int64_t rows);
+  // Whether the call's intermediate results are within the limit: `floats`, what the projections
+  // take while they run, and what attention takes.
+  absl::Status CheckFits(const AttentionCall& call, double floats, double projection_bytes);
   absl::Status CheckTokensFit(const AttentionCall& call, const TokensSource& source);
-  absl::Status CheckFits(const AttentionShape& shape, double floats);
 
   const Options options_;
   OpCache<AttentionOp> attention_ops_;

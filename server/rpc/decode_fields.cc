@@ -38,7 +38,7 @@ absl::Status WantRank(const TensorView& tensor, bool fits, absl::string_view wan
 }
 
 absl::Status DecodeHeads(const v1::AttentionConfig& config, int64_t implied_heads,
-                         std::optional<int64_t> implied_kv_heads, AttentionShape& shape) {
+                         std::optional<int64_t> implied_kv_heads, engine::CallShape& shape) {
   const absl::StatusOr<int64_t> heads =
       Heads(config.num_heads(), implied_heads, "config.num_heads");
   if (!heads.ok()) return heads.status();

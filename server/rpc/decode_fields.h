@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "attention/v1/attention.pb.h"
-#include "kernels/attention_shape.h"
+#include "server/engine/attention_call.h"
 #include "server/rpc/decode_tensor.h"
 
 // The checks that every source shares. `field` is always the path from the request, and what does
@@ -31,7 +31,7 @@ absl::Status WantRank(const TensorView& tensor, bool fits, absl::string_view wan
 // Sets num_heads and num_kv_heads from the settings. Where they are 0, they are what a shape
 // implies; num_kv_heads is num_heads where none does.
 absl::Status DecodeHeads(const v1::AttentionConfig& config, int64_t implied_heads,
-                         std::optional<int64_t> implied_kv_heads, AttentionShape& shape);
+                         std::optional<int64_t> implied_kv_heads, engine::CallShape& shape);
 
 // The width of one head where `heads` of them lie side by side in `tensor`'s last axis.
 absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,

@@ -44,9 +44,9 @@ absl::StatusOr<HeadsShape> ReadHeads(const TensorView& tensor, int64_t heads,
   return HeadsShape{tensor.shape[0], heads, tensor.shape[1], *dim};
 }
 
-HeadsView<const float> View(const TensorView& tensor, const HeadsShape& s) {
-  if (tensor.rank() == 4) return HeadMajorView(tensor.floats, s.len, s.heads, s.dim);
-  return TokenMajorView(tensor.floats, s.len, s.heads, s.dim);
+engine::BatchView View(const TensorView& tensor, const HeadsShape& s) {
+  if (tensor.rank() == 4) return engine::HeadMajorBatch(tensor.floats, s.len, s.heads, s.dim);
+  return engine::TokenMajorBatch(tensor.floats, s.len, s.heads, s.dim);
 }
 
 // That two tensors agree in one size.
@@ -58,7 +58,7 @@ absl::Status WantSame(int64_t got, int64_t want, absl::string_view size, absl::s
 }
 
 // The value's layout with q_len rows of num_heads heads: what `output` looks like.
-std::vector<int64_t> OutputShape(int64_t rank, const AttentionShape& s) {
+std::vector<int64_t> OutputShape(int64_t rank, const engine::CallShape& s) {
   if (rank == 4) return {s.batch, s.num_heads, s.q_len, s.v_head_dim};
   if (rank == 3) return {s.batch, s.q_len, s.num_heads * s.v_head_dim};
   return {s.q_len, s.num_heads * s.v_head_dim};
@@ -79,7 +79,7 @@ absl::Status DecodeProjected(const v1::ProjectedSource& source, const v1::Attent
   if (status.ok()) status = WantSame(value->rank(), query->rank(), "axes:", kQuery, kValue);
   if (!status.ok()) return status;
 
-  AttentionShape& s = decoded.call.shape;
+  engine::CallShape& s = decoded.call.shape;
   const auto implied_kv =
       key->rank() == 4 ? std::optional<int64_t>(ImpliedHeads(*key)) : std::nullopt;
   status = DecodeHeads(config, ImpliedHeads(*query), implied_kv, s);
@@ -120,7 +120,7 @@ absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::Attentio
                "[q_len, kv_len] or [batch, num_heads, q_len, kv_len]", kAttentionWeights);
   if (!status.ok()) return status;
 
-  AttentionShape& s = decoded.call.shape;
+  engine::CallShape& s = decoded.call.shape;
   const int64_t rank = weights->rank();
   const int64_t heads = ImpliedHeads(*weights);
   const auto implied_kv =
@@ -142,7 +142,7 @@ absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::Attentio
   s.head_dim = s.v_head_dim = v->dim;
   decoded.output_shape = OutputShape(value->rank(), s);
   decoded.call.source = engine::WeightedSource{
-      HeadMajorView(weights->floats, s.q_len, s.num_heads, s.kv_len), View(*value, *v)};
+      engine::HeadMajorBatch(weights->floats, s.q_len, s.num_heads, s.kv_len), View(*value, *v)};
   return absl::OkStatus();
 }
 

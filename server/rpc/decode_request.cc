@@ -37,7 +37,7 @@ absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, DecodedReq
   return FieldError("source", "is not set; want one of tokens, projected and weighted");
 }
 
-absl::Status CheckTokenCount(const AttentionShape& shape, int64_t max_tokens) {
+absl::Status CheckTokenCount(const engine::CallShape& shape, int64_t max_tokens) {
   const int64_t longest = std::max(shape.q_len, shape.kv_len);
   // Divided, not multiplied: the product might overflow.
   if (longest <= max_tokens / shape.batch) return absl::OkStatus();
@@ -51,7 +51,7 @@ absl::Status CheckTokenCount(const AttentionShape& shape, int64_t max_tokens) {
 absl::Status DecodeMaskInto(const v1::AttentionConfig& config, DecodedRequest& decoded) {
   const absl::StatusOr<TensorView> mask = DecodeMask(config.mask(), "config.mask", decoded.storage);
   if (!mask.ok()) return mask.status();
-  const AttentionShape& s = decoded.call.shape;
+  const engine::CallShape& s = decoded.call.shape;
   const int64_t full[] = {s.batch, s.num_heads, decoded.call.source_len, s.kv_len};
   int64_t strides[] = {0, 0, 0, 0};
   int64_t stride = 1;
@@ -67,10 +67,10 @@ absl::Status DecodeMaskInto(const v1::AttentionConfig& config, DecodedRequest& d
   }
   decoded.call.mask = {.bias = mask->floats,
                        .visible = mask->bools,
-                       .batch_stride = strides[0],
                        .head_stride = strides[1],
                        .row_stride = strides[2],
                        .key_count = mask->shape.back()};
+  decoded.call.mask_batch_stride = strides[0];
   return absl::OkStatus();
 }
 
@@ -81,15 +81,19 @@ absl::Status DecodeConfig(const v1::AttentionConfig& config, DecodedRequest& dec
                       absl::StrCat("is unknown: ", config.normalization(),
                                    "; want NORMALIZATION_SOFTMAX or NORMALIZATION_SUM"));
   }
-  if (config.normalization() == v1::NORMALIZATION_SUM) call.normalization = Normalization::kSum;
+  call.settings.num_heads = call.shape.num_heads;
+  call.settings.num_kv_heads = call.shape.num_kv_heads;
+  if (config.normalization() == v1::NORMALIZATION_SUM) {
+    call.settings.normalization = Normalization::kSum;
+  }
   if (config.has_scale() && !std::isfinite(config.scale())) {
     return FieldError("config.scale",
                       absl::StrCat("is ", config.scale(), "; want a finite number"));
   }
-  call.scale = config.has_scale()
-                   ? config.scale()
-                   : static_cast<float>(1.0 / std::sqrt(static_cast<double>(call.shape.head_dim)));
-  call.causal = config.causal();
+  const double head_dim = static_cast<double>(call.shape.head_dim);
+  call.settings.scale =
+      config.has_scale() ? config.scale() : static_cast<float>(1.0 / std::sqrt(head_dim));
+  call.settings.causal = config.causal();
   return config.has_mask() ? DecodeMaskInto(config, decoded) : absl::OkStatus();
 }
 

@@ -50,7 +50,7 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
                                const v1::AttentionConfig& config, int64_t d_model,
                                int64_t d_context, DecodedRequest& decoded,
                                engine::Projections& projections) {
-  AttentionShape& shape = decoded.call.shape;
+  engine::CallShape& shape = decoded.call.shape;
   const auto decode = [&](const ProjectionFields& fields, int64_t in, absl::string_view in_name,
                           engine::Projection& to) {
     absl::StatusOr<engine::Projection> projection =
@@ -101,7 +101,7 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
 
 // Without learned weights the tokens themselves are query, key and value.
 absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& context, bool has_context,
-                              const v1::AttentionConfig& config, AttentionShape& shape) {
+                              const v1::AttentionConfig& config, engine::CallShape& shape) {
   const absl::StatusOr<int64_t> head_dim = HeadWidth(tokens, shape.num_heads, "num_heads", kTokens);
   if (!head_dim.ok()) return head_dim.status();
   shape.head_dim = shape.v_head_dim = *head_dim;
@@ -139,7 +139,7 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
   }
 
   engine::AttentionCall& call = decoded.call;
-  AttentionShape& shape = call.shape;
+  engine::CallShape& shape = call.shape;
   shape.batch = rank == 3 ? tokens->shape[0] : 1;
   shape.q_len = call.source_len = tokens->shape[rank - 2];
   shape.kv_len = context.shape[rank - 2];

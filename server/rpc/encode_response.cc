@@ -13,7 +13,7 @@ struct ResultShapes {
       : output(decoded.output_shape), s(decoded.call.shape), k(decoded.top_k) {}
 
   const Shape& output;
-  const AttentionShape& s;
+  const engine::CallShape& s;
   int64_t k;
 
   Shape PerKey() const { return {s.batch, s.num_heads, s.q_len, s.kv_len}; }
@@ -47,12 +47,12 @@ float* MakeFloats(const Shape& shape, v1::Tensor& tensor) {
 
 // A view of the output as the heads of the attention operator. Behind an output projection only the
 // memory counts.
-HeadsView<float> OutputView(float* data, const DecodedRequest& decoded) {
-  const AttentionShape& s = decoded.call.shape;
+engine::MutableBatchView OutputView(float* data, const DecodedRequest& decoded) {
+  const engine::CallShape& s = decoded.call.shape;
   if (decoded.output_shape.size() == 4) {
-    return HeadMajorView(data, s.q_len, s.num_heads, s.v_head_dim);
+    return engine::HeadMajorBatch(data, s.q_len, s.num_heads, s.v_head_dim);
   }
-  return TokenMajorView(data, s.q_len, s.num_heads, s.v_head_dim);
+  return engine::TokenMajorBatch(data, s.q_len, s.num_heads, s.v_head_dim);
 }
 
 }  // namespace
@@ -77,33 +77,29 @@ void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
   const ResultSet& wanted = decoded.results;
   engine::CallOutputs& to = decoded.call.outputs;
   if (wanted[v1::RESULT_OUTPUT]) {
-    to.attention.output =
-        OutputView(MakeFloats(shapes.output, *response.mutable_output()), decoded);
+    to.output = OutputView(MakeFloats(shapes.output, *response.mutable_output()), decoded);
   }
   if (wanted[v1::RESULT_ATTENTION_SCORES]) {
-    to.attention.attention_scores =
-        MakeFloats(shapes.PerKey(), *response.mutable_attention_scores());
+    to.attention_scores = MakeFloats(shapes.PerKey(), *response.mutable_attention_scores());
   }
   if (wanted[v1::RESULT_ATTENTION_WEIGHTS]) {
-    to.attention.attention_weights =
-        MakeFloats(shapes.PerKey(), *response.mutable_attention_weights());
+    to.attention_weights = MakeFloats(shapes.PerKey(), *response.mutable_attention_weights());
   }
   if (wanted[v1::RESULT_QUERY]) to.query = MakeFloats(shapes.Query(), *response.mutable_query());
   if (wanted[v1::RESULT_KEY]) to.key = MakeFloats(shapes.Key(), *response.mutable_key());
   if (wanted[v1::RESULT_VALUE]) to.value = MakeFloats(shapes.Value(), *response.mutable_value());
   if (wanted[v1::RESULT_WEIGHTED_VALUES]) {
-    to.attention.weighted_values =
-        MakeFloats(shapes.WeightedValues(), *response.mutable_weighted_values());
+    to.weighted_values = MakeFloats(shapes.WeightedValues(), *response.mutable_weighted_values());
   }
   if (wanted[v1::RESULT_TOP_KEYS]) {
     v1::TopKeys& top_keys = *response.mutable_top_keys();
-    to.attention.top_k = decoded.top_k;
-    to.attention.top_indices =
+    to.top_k = decoded.top_k;
+    to.top_indices =
         MakeTensor<int32_t>(shapes.TopKeys(), v1::DATA_TYPE_INT32, *top_keys.mutable_indices());
-    to.attention.top_weights = MakeFloats(shapes.TopKeys(), *top_keys.mutable_attention_weights());
+    to.top_weights = MakeFloats(shapes.TopKeys(), *top_keys.mutable_attention_weights());
   }
   if (wanted[v1::RESULT_LOG_SUM_EXP]) {
-    to.attention.log_sum_exp = MakeFloats(shapes.PerRow(), *response.mutable_log_sum_exp());
+    to.log_sum_exp = MakeFloats(shapes.PerRow(), *response.mutable_log_sum_exp());
   }
 }
 

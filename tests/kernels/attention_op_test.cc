@@ -2,164 +2,251 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/convert.h"
 #include "tests/kernels/problem.h"
 
 namespace attention {
 namespace {
 
-class LengthsAndWidths : public testing::TestWithParam<std::tuple<int, int, int>> {};
+struct Case {
+  ProblemShape shape;
+  ComputeType compute_type = ComputeType::kFloat32;
+};
 
-TEST_P(LengthsAndWidths, MatchTheOracle) {
-  const auto [q_len, kv_len, head_dim] = GetParam();
-  Problem problem({.batch = 2,
-                   .q_len = q_len,
-                   .kv_len = kv_len,
-                   .num_heads = 2,
-                   .num_kv_heads = 1,
-                   .head_dim = head_dim,
-                   .v_head_dim = head_dim});
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
+std::vector<Case> Lengths() {
+  std::vector<Case> cases;
+  for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
+    // 1, 2, 3, 17, around each tile of rows (16, 64), around the most rows that are read in place.
+    for (const int64_t q_len : {1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 63, 64, 65, 130}) {
+      cases.push_back({{2, q_len, 70, 4, 2, 8, 8}, type});
+    }
+    // Around each tile of keys (32, 64, 128, 256, 512).
+    for (const int64_t kv_len :
+         {1, 2, 3, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1000}) {
+      for (const int64_t q_len : {1, 20}) cases.push_back({{1, q_len, kv_len, 2, 2, 8, 8}, type});
+    }
+  }
+  return cases;
 }
 
-// 1, 3, 17 and each tile size, one less and one more.
-INSTANTIATE_TEST_SUITE_P(QueryTiles, LengthsAndWidths,
-                         testing::Combine(testing::Values(1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65),
-                                          testing::Values(17), testing::Values(8)));
-INSTANTIATE_TEST_SUITE_P(KeyTiles, LengthsAndWidths,
-                         testing::Combine(testing::Values(3),
-                                          testing::Values(1, 3, 15, 16, 17, 63, 64, 65, 511, 512,
-                                                          513, 1000),
-                                          testing::Values(8)));
-INSTANTIATE_TEST_SUITE_P(Widths, LengthsAndWidths,
-                         testing::Combine(testing::Values(5), testing::Values(70),
-                                          testing::Values(1, 3, 8, 40, 64, 80, 96, 128, 256)));
+std::vector<Case> Widths() {
+  std::vector<Case> cases;
+  for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
+    for (const int64_t dim : {1, 3, 8, 40, 64, 80, 96, 128, 256}) {
+      for (const int64_t q_len : {3, 20}) {
+        cases.push_back({{1, q_len, 100, 2, 1, dim, dim}, type});
+        cases.push_back({{1, q_len, 70, 2, 2, dim, dim % 7 + 60}, type});
+      }
+    }
+  }
+  return cases;
+}
+
+class LengthsAndWidths : public testing::TestWithParam<Case> {};
+
+TEST_P(LengthsAndWidths, MatchTheOracle) {
+  Problem problem(GetParam().shape);
+  problem.compute_type = GetParam().compute_type;
+  for (const bool causal : {false, true}) {
+    SCOPED_TRACE(causal);
+    problem.settings.causal = causal;
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+  }
+}
+
+std::string Name(const testing::TestParamInfo<Case>& info) {
+  const auto& [s, type] = info.param;
+  return absl::StrCat(type == ComputeType::kBfloat16 ? "Bfloat16" : "Float32", "_q", s.q_len, "_kv",
+                      s.kv_len, "_d", s.head_dim, "_v", s.v_head_dim);
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, LengthsAndWidths, testing::ValuesIn(Lengths()), Name);
+INSTANTIATE_TEST_SUITE_P(Widths, LengthsAndWidths, testing::ValuesIn(Widths()), Name);
 
 TEST(AttentionOp, QueryHeadsShareKeyValueHeadsInGroups) {
-  Problem problem({.batch = 2,
-                   .q_len = 5,
-                   .kv_len = 9,
-                   .num_heads = 6,
-                   .num_kv_heads = 2,
-                   .head_dim = 4,
-                   .v_head_dim = 7});
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
+  for (const int64_t q_len : {1, 5, 70}) {
+    Problem problem({2, q_len, 9, 6, 2, 4, 7});
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+  }
+}
+
+// Head h reads key/value head h / 2, by hand: each key/value head holds one value only.
+TEST(AttentionOp, HeadsOfAGroupStandSideBySide) {
+  for (const int64_t q_len : {1, 30}) {
+    Problem problem({1, q_len, 3, 4, 2, 2, 1});
+    problem.value = {7, 7, 7, 9, 9, 9};
+    problem.Point();
+    ASSERT_TRUE(problem.Run().ok());
+    for (int64_t row = 0; row < 4 * q_len; ++row) {
+      EXPECT_NEAR(problem.output[row], row / q_len < 2 ? 7 : 9, 1e-5) << row;
+    }
+  }
+}
+
+// Bytes that begin one past any alignment.
+std::vector<std::byte> Misaligned(const std::vector<float>& numbers) {
+  std::vector<std::byte> bytes(1 + numbers.size() * sizeof(float));
+  std::memcpy(bytes.data() + 1, numbers.data(), numbers.size() * sizeof(float));
+  return bytes;
 }
 
 TEST(AttentionOp, ReadsTokenMajorAndMisalignedMemoryInPlace) {
-  Problem problem({.batch = 2,
-                   .q_len = 5,
-                   .kv_len = 9,
-                   .num_heads = 4,
-                   .num_kv_heads = 2,
-                   .head_dim = 3,
-                   .v_head_dim = 5});
-  problem.query.insert(problem.query.begin(), kNan);  // off by one float from any alignment
-  problem.key.insert(problem.key.begin(), kNan);
-  problem.value.insert(problem.value.begin(), kNan);
-  problem.inputs.query = TokenMajorView<const float>(problem.query.data() + 1, 5, 4, 3);
-  problem.inputs.key = TokenMajorView<const float>(problem.key.data() + 1, 9, 2, 3);
-  problem.inputs.value = TokenMajorView<const float>(problem.value.data() + 1, 9, 2, 5);
+  for (const int64_t q_len : {1, 5, 40}) {
+    Problem problem({1, q_len, 39, 4, 2, 3, 5});
+    const auto query = Misaligned(problem.query), key = Misaligned(problem.key);
+    const auto value = Misaligned(problem.value);
+    AttentionSequence& s = problem.sequences[0];
+    s.query = TokenMajorView(query.data() + 1, DataType::kFloat32, 4, 3);
+    s.key.current = TokenMajorView(key.data() + 1, DataType::kFloat32, 2, 3);
+    s.value.current = TokenMajorView(value.data() + 1, DataType::kFloat32, 2, 5);
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+  }
+}
+
+TEST(AttentionOp, WritesMisalignedResultsOfAnyType) {
+  Problem problem({1, 20, 39, 2, 1, 8, 5});
   ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
+  const ReferenceResult want = ReferenceBatch(problem);
+  const std::pair<DataType, double> types[] = {{DataType::kFloat32, 1e-5},
+                                               {DataType::kBfloat16, 1.0 / 256},
+                                               {DataType::kFloat16, 1.0 / 2048},
+                                               {DataType::kFloat64, 1e-5}};
+  for (const auto& [type, tolerance] : types) {
+    const int64_t size = ByteSize(type);
+    std::vector<std::byte> weights(1 + want.attention_weights.size() * size);
+    std::vector<std::byte> scores(weights.size());
+    problem.sequences[0].results = {.output = {},
+                                    .type = type,
+                                    .attention_scores = scores.data() + 1,
+                                    .attention_weights = weights.data() + 1};
+    ASSERT_TRUE(problem.RunAsIs().ok());
+    for (size_t i = 0; i < want.attention_weights.size(); ++i) {
+      const auto number = [&](const std::vector<std::byte>& bytes) {
+        if (type != DataType::kFloat64) {
+          float x = 0;
+          ToFloat32(bytes.data() + 1 + i * size, type, 1, &x);
+          return static_cast<double>(x);
+        }
+        double x = 0;
+        std::memcpy(&x, bytes.data() + 1 + i * size, sizeof(x));
+        return x;
+      };
+      ASSERT_NEAR(number(weights), want.attention_weights[i], tolerance) << i;
+      ASSERT_NEAR(number(scores), want.raw_scores[i], 2 * tolerance) << i;
+    }
+  }
 }
 
 TEST(AttentionOp, SumDividesByTheRowSum) {
-  Problem problem({.q_len = 4, .kv_len = 70, .head_dim = 8, .v_head_dim = 8});
-  for (auto* values : {&problem.query, &problem.key}) {
-    for (float& x : *values) x = std::abs(x) + 0.1f;  // so that no row sums to about 0
+  for (const int64_t q_len : {1, 20}) {
+    Problem problem({1, q_len, 70, 2, 1, 8, 8});
+    for (auto* values : {&problem.query, &problem.key}) {
+      for (float& x : *values) x = std::abs(x) + 0.1f;  // so that no row sums to about 0
+    }
+    problem.settings.normalization = Normalization::kSum;
+    problem.settings.causal = true;
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
   }
-  problem.inputs.normalization = Normalization::kSum;
-  problem.inputs.causal = true;
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
 }
 
 TEST(AttentionOp, NamesTheFirstRowThatSumsToZero) {
-  Problem problem({.batch = 2,
-                   .q_len = 70,
-                   .kv_len = 3,
-                   .num_heads = 2,
-                   .num_kv_heads = 2,
-                   .head_dim = 2,
-                   .v_head_dim = 2});
-  for (float& x : problem.key) x = 1.0f;
-  for (float& x : problem.query) x = 1.0f;
-  for (const int row : {1, 69, 140}) {  // of [batch 2, heads 2, 70]
-    problem.query[row * 2] = problem.query[row * 2 + 1] = 0.0f;
-  }
-  problem.inputs.normalization = Normalization::kSum;
+  Problem problem({2, 70, 3, 2, 2, 2, 2});
+  for (float& x : problem.query) x = 1;
+  for (float& x : problem.key) x = 1;
+  problem.settings.normalization = Normalization::kSum;
+  const int64_t row = (1 * 2 + 0) * 70 + 66;  // sequence 1, head 0, query 66
+  problem.query[row * 2] = problem.query[row * 2 + 1] = 0;
+  problem.query[(row + 1) * 2] = problem.query[(row + 1) * 2 + 1] = 0;
   const absl::Status status = problem.Run();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(status.message(),
-            "the attention scores of query 1 in head 0 of sequence 0 sum to 0; normalization SUM "
-            "wants a sum other than 0, or use SOFTMAX");
+  EXPECT_NE(status.message().find("in sequence 1: the attention scores of query 66 in head 0 "),
+            std::string::npos)
+      << status;
 }
 
-TEST(AttentionOp, GivesTheSameBitsOnOneThreadAndTwoAndWhateverElseIsAskedFor) {
-  Problem problem({.batch = 3,
-                   .q_len = 130,
-                   .kv_len = 600,
-                   .num_heads = 2,
-                   .num_kv_heads = 2,
-                   .head_dim = 20,
-                   .v_head_dim = 20});
-  ASSERT_TRUE(problem.Run(1).ok());
-  const std::vector<float> alone = problem.output;
-  ASSERT_TRUE(problem.Run(2).ok());
-  EXPECT_EQ(problem.output, alone);
+TEST(AttentionOp, GivesTheSameBitsOnAnyThreadsAndWhicheverResultsAreAskedFor) {
+  for (const int64_t q_len : {2, 80, 200}) {
+    for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
+      Problem problem({2, q_len, 700, 4, 2, 24, 24});
+      problem.compute_type = type;
+      problem.settings.causal = true;
+      ASSERT_TRUE(problem.Run(1).ok());
+      const std::vector<float> output = problem.output, weights = problem.weights;
+      ASSERT_TRUE(problem.Run(2).ok());
+      EXPECT_EQ(problem.output, output);
+      EXPECT_EQ(problem.weights, weights);
 
-  std::vector<float> output_only(alone.size(), kNan);
-  const AttentionShape& s = problem.inputs.shape;
-  ASSERT_TRUE(problem
-                  .RunInto({.output = HeadMajorView(output_only.data(), s.q_len, s.num_heads,
-                                                    s.v_head_dim)})
-                  .ok());
-  EXPECT_EQ(output_only, alone);
+      for (AttentionSequence& s : problem.sequences) {
+        const MutableHeadsView only = s.results.output;
+        s.results = {};
+        s.results.output = only;
+      }
+      problem.output.assign(problem.output.size(), kNan);
+      ASSERT_TRUE(problem.RunAsIs().ok());
+      EXPECT_EQ(problem.output, output);
+    }
+  }
 }
 
-TEST(AttentionOp, GivesASequenceTheSameBitsAloneAndInABatch) {
-  Problem batch({.batch = 3,
-                 .q_len = 21,
-                 .kv_len = 33,
-                 .num_heads = 2,
-                 .num_kv_heads = 1,
-                 .head_dim = 8,
-                 .v_head_dim = 8});
-  ASSERT_TRUE(batch.Run().ok());
-  Problem alone = batch;
-  alone.inputs.shape.batch = 1;
-  alone.query.erase(alone.query.begin(), alone.query.begin() + 2 * 21 * 8);  // sequence 1 first
-  alone.key.erase(alone.key.begin(), alone.key.begin() + 33 * 8);
-  alone.value.erase(alone.value.begin(), alone.value.begin() + 33 * 8);
-  alone.Point();
-  ASSERT_TRUE(alone.Run().ok());
-  const auto second = batch.output.begin() + 2 * 21 * 8;
-  EXPECT_EQ(alone.output, std::vector<float>(second, second + 2 * 21 * 8));
+TEST(AttentionOp, GivesASequenceTheSameBitsAloneInABatchAndAmongOtherLengths) {
+  for (const int64_t q_len : {1, 21, 150}) {
+    Problem batch({3, q_len, 330, 2, 1, 8, 8});
+    ASSERT_TRUE(batch.Run().ok());
+    const auto second = batch.output.begin() + 2 * q_len * 8;
+    const std::vector<float> want(second, second + 2 * q_len * 8);
+
+    const std::vector<AttentionSequence> all = batch.sequences;
+    batch.sequences = {all[1]};
+    batch.output.assign(batch.output.size(), kNan);
+    ASSERT_TRUE(batch.RunAsIs().ok());
+    EXPECT_EQ(std::vector<float>(second, second + 2 * q_len * 8), want);
+
+    batch.sequences = {all[0], all[1], all[2]};
+    batch.sequences[0].kv_len = batch.sequences[0].visible_len = 17;
+    batch.sequences[0].q_len = 1;
+    batch.sequences[2].kv_len = batch.sequences[2].visible_len = 200;
+    for (int b : {0, 2}) {
+      batch.sequences[b].results = {};
+      batch.sequences[b].results.log_sum_exp = batch.log_sum_exp.data();
+    }
+    batch.output.assign(batch.output.size(), kNan);
+    ASSERT_TRUE(batch.RunAsIs().ok());
+    EXPECT_EQ(std::vector<float>(second, second + 2 * q_len * 8), want);
+  }
 }
 
 TEST(AttentionOp, CombinesWeightsThatAreGivenAsTheyAre) {
-  const AttentionShape shape = {.q_len = 2, .kv_len = 3, .v_head_dim = 2};
   const std::vector<float> weights = {0.5f, 0, 2, 0, 0, 0, 1, 1, 1};  // three rows
   const std::vector<float> value = {1, 2, 3, 4, 5, 6};
   const std::vector<int64_t> rows = {2, 0};
   std::vector<float> output(4);
-  const auto op =
-      AttentionOp::Create({.head_dim = 1, .v_head_dim = 2, .tiles = AttentionOp::Tiles(2, 3)});
+  const auto op = AttentionOp::Create({.head_dim = 1, .v_head_dim = 2});
   ASSERT_TRUE(op.ok());
   Executor executor(1);
-  ASSERT_TRUE(op->Combine({.shape = shape,
-                           .attention_weights = HeadMajorView(weights.data(), 3, 1, 3),
-                           .value = HeadMajorView(value.data(), 3, 1, 2),
-                           .query_positions = rows},
-                          {.output = HeadMajorView(output.data(), 2, 1, 2)}, executor)
-                  .ok());
+  WeightedSequence s;
+  s.q_len = 2;
+  s.kv_len = 3;
+  s.attention_weights =
+      HeadMajorView(reinterpret_cast<const std::byte*>(weights.data()), DataType::kFloat32, 3, 3);
+  s.value.current =
+      HeadMajorView(reinterpret_cast<const std::byte*>(value.data()), DataType::kFloat32, 3, 2);
+  s.query_positions = rows;
+  s.results.output =
+      HeadMajorView(reinterpret_cast<std::byte*>(output.data()), DataType::kFloat32, 2, 2);
+  ASSERT_TRUE(op->Combine({}, {&s, 1}, executor).ok());
   EXPECT_EQ(output, (std::vector<float>{9, 12, 10.5f, 13}));
 }
 
 TEST(AttentionOp, RefusesWidthsBelowOne) {
-  EXPECT_EQ(AttentionOp::Create({.head_dim = 0, .v_head_dim = 1, .tiles = {1, 16}}).status().code(),
+  EXPECT_EQ(AttentionOp::Create({.head_dim = 0, .v_head_dim = 1}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 

@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "kernels/aligned_buffer.h"
+#include "kernels/convert.h"
+#include "kernels/packed_panels.h"
 #include "tests/kernels/problem.h"
 
 namespace attention {
@@ -22,38 +24,53 @@ std::vector<double> Product(const std::vector<float>& a, const std::vector<float
   return c;
 }
 
-TEST(OnednnMatmul, PackedPlainAndTransposedOperandsGiveTheProduct) {
-  const int64_t m = 4, k = 5, n = 70;
-  const std::vector<float> a = RandomFloats(m * k, 1), b = RandomFloats(k * n, 2);
-  std::vector<float> transposed(k * n);
-  for (int64_t i = 0; i < k * n; ++i) transposed[i % n * k + i / n] = b[i];
-  const std::vector<double> want = Product(a, b, m, k, n);
-
-  const auto plain = OnednnMatmul::Create({.m = m, .k = k, .n = n});
-  const auto packed = OnednnMatmul::Create({.m = m, .k = k, .n = n, .packed_b = true});
-  ASSERT_TRUE(plain.ok() && packed.ok());
-  AlignedBuffer scratch(std::max(plain->scratch_size(), packed->scratch_size()) + 1);
-  AlignedBuffer b_packed(packed->packed_b_size());
-  std::vector<float> c(m * n, kNan);
-  plain->Run(a.data(), b.data(), c.data(), scratch.data());
-  EXPECT_TRUE(Near(c, want, 1e-5));
-  packed->PackB(b.data(), b_packed.data(), scratch.data());
-  packed->Run(a.data(), b_packed.data(), c.data(), scratch.data());
-  EXPECT_TRUE(Near(c, want, 1e-5));
-  packed->PackTransposedB(transposed.data(), b_packed.data(), scratch.data());
-  packed->Run(a.data(), b_packed.data(), c.data(), scratch.data());
-  EXPECT_TRUE(Near(c, want, 1e-5));
+// b [k, n] packed for products of type `operand`.
+AlignedBuffer Packed(const std::vector<float>& b, int64_t k, int64_t n, DataType operand) {
+  AlignedBuffer packed(PackedBytes(k, n, operand) / 4);
+  PackRows({b.data(), DataType::kFloat32, n, k, n}, {.operand = operand}, RowPairs::kNeighbours, 0,
+           PaddedDepth(k, operand), PackedPanelBytes(k, operand), packed.data());
+  return packed;
 }
 
-TEST(OnednnMatmul, AccumulatesOnTopOfWhatIsThere) {
-  const auto op = OnednnMatmul::Create({.m = 1, .k = 1, .n = 2, .accumulate = true});
-  ASSERT_TRUE(op.ok());
-  AlignedBuffer scratch(op->scratch_size() + 1);
-  const float a[] = {3}, b[] = {1, 2};
-  float c[] = {10, 20};
-  op->Run(a, b, c, scratch.data());
-  EXPECT_EQ(c[0], 13);
-  EXPECT_EQ(c[1], 26);
+class Sizes : public testing::TestWithParam<std::tuple<int, int, int>> {};
+
+TEST_P(Sizes, MultiplyPackedOperands) {
+  const auto [m, k, n] = GetParam();
+  const std::vector<float> a = RandomFloats(m * k, 1), b = RandomFloats(k * n, 2);
+  const std::vector<double> want = Product(a, b, m, k, n);
+  const auto op = OnednnMatmul::Create({.m = m, .k = k, .n = n});
+  ASSERT_TRUE(op.ok()) << op.status();
+  std::vector<float> c(m * n, kNan);
+  op->Run(a.data(), Packed(b, k, n, DataType::kFloat32).data(), c.data());
+  EXPECT_TRUE(Near(c, want, 1e-5));
+
+  if (OnednnMatmul::OperandsFor(ComputeType::kBfloat16).operand != DataType::kBfloat16) return;
+  const auto bfloat16 =
+      OnednnMatmul::Create({.m = m, .k = k, .n = n, .operand = DataType::kBfloat16});
+  ASSERT_TRUE(bfloat16.ok()) << bfloat16.status();
+  std::vector<uint16_t> a16(a.size());
+  RoundToBfloat16(a.data(), m * k, a16.data());
+  bfloat16->Run(a16.data(), Packed(b, k, n, DataType::kBfloat16).data(), c.data());
+  EXPECT_TRUE(Near(c, want, k / 128.0));
+}
+
+INSTANTIATE_TEST_SUITE_P(Odd, Sizes,
+                         testing::Combine(testing::Values(1, 4, 16), testing::Values(1, 5, 33, 64),
+                                          testing::Values(1, 16, 64, 70, 200)));
+
+TEST(OnednnMatmul, AddsABiasOrAccumulatesOnTopOfWhatIsThere) {
+  const std::vector<float> a = {3}, b = RandomFloats(70, 1), bias = RandomFloats(70, 2);
+  const AlignedBuffer packed = Packed(b, 1, 70, DataType::kFloat32);
+  const auto add = OnednnMatmul::Create({.m = 1, .k = 1, .n = 70, .accumulate = true});
+  const auto biased = OnednnMatmul::Create({.m = 1, .k = 1, .n = 70, .has_bias = true});
+  ASSERT_TRUE(add.ok() && biased.ok());
+  std::vector<float> sum = bias, c(70, kNan);
+  add->Run(a.data(), packed.data(), sum.data());
+  biased->Run(a.data(), packed.data(), c.data(), bias.data());
+  for (size_t i = 0; i < 70; ++i) {
+    EXPECT_NEAR(sum[i], 3 * b[i] + bias[i], 1e-6);
+    EXPECT_NEAR(c[i], 3 * b[i] + bias[i], 1e-6);
+  }
 }
 
 TEST(OnednnMatmul, OnePrimitiveRunsOnManyThreadsAtOnce) {
@@ -61,14 +78,14 @@ TEST(OnednnMatmul, OnePrimitiveRunsOnManyThreadsAtOnce) {
   const auto op = OnednnMatmul::Create({.m = m, .k = k, .n = n});
   ASSERT_TRUE(op.ok());
   const std::vector<float> a = RandomFloats(m * k, 1), b = RandomFloats(k * n, 2);
+  const AlignedBuffer packed = Packed(b, k, n, DataType::kFloat32);
   const std::vector<double> want = Product(a, b, m, k, n);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
-      AlignedBuffer scratch(op->scratch_size() + 1);
       for (int i = 0; i < 50; ++i) {
         std::vector<float> c(m * n, kNan);
-        op->Run(a.data(), b.data(), c.data(), scratch.data());
+        op->Run(a.data(), packed.data(), c.data());
         EXPECT_TRUE(Near(c, want, 1e-4));
       }
     });

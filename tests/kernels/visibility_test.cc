@@ -6,74 +6,82 @@
 namespace attention {
 namespace {
 
-AttentionShape SmallShape() {
-  return {.batch = 2,
-          .q_len = 5,
-          .kv_len = 7,
-          .num_heads = 2,
-          .num_kv_heads = 2,
-          .head_dim = 3,
-          .v_head_dim = 3};
-}
+// Few query rows, which read keys in place, and as many as go through packed keys.
+const int64_t kGroups[] = {1, 4};
 
-// The view of a dense mask [batch, num_heads, q_len, kv_len].
+ProblemShape SmallShape(int64_t group = 1) { return {2, 5, 7, 2 * group, 2, 3, 3}; }
+
+int64_t MaskSize(const ProblemShape& s) { return s.batch * s.num_heads * s.q_len * s.kv_len; }
+
+// Gives the problem a dense mask [batch, num_heads, q_len, kv_len].
 template <typename T>
-MaskView FullMask(const AttentionShape& s, const std::vector<T>& mask) {
-  MaskView view = {.batch_stride = s.num_heads * s.q_len * s.kv_len,
-                   .head_stride = s.q_len * s.kv_len,
-                   .row_stride = s.kv_len,
-                   .key_count = s.kv_len};
-  if constexpr (std::is_same_v<T, float>) view.bias = mask.data();
-  if constexpr (std::is_same_v<T, uint8_t>) view.visible = mask.data();
-  return view;
+void SetMask(Problem& problem, const std::vector<T>& mask) {
+  const ProblemShape& s = problem.shape;
+  for (int64_t b = 0; b < s.batch; ++b) {
+    MaskView& view = problem.sequences[b].mask;
+    view = {.head_stride = s.q_len * s.kv_len, .row_stride = s.kv_len, .key_count = s.kv_len};
+    const T* const first = mask.data() + b * s.num_heads * s.q_len * s.kv_len;
+    if constexpr (std::is_same_v<T, float>) view.bias = first;
+    if constexpr (std::is_same_v<T, uint8_t>) view.visible = first;
+  }
 }
-
-int64_t MaskSize(const AttentionShape& s) { return s.batch * s.num_heads * s.q_len * s.kv_len; }
 
 TEST(Visibility, CausalQueriesSeeNoLaterKey) {
-  Problem problem(SmallShape());
-  problem.inputs.causal = true;
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
-  EXPECT_EQ(problem.weights[0], 1.0f);
-  EXPECT_EQ(problem.weights[1], 0.0f);
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    problem.settings.causal = true;
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+    EXPECT_EQ(problem.weights[0], 1.0f);
+    EXPECT_EQ(problem.weights[1], 0.0f);
+  }
 }
 
 TEST(Visibility, CausalityGoesByTheQuerysOwnPosition) {
-  Problem problem(SmallShape());
-  const std::vector<int64_t> positions = {6, 0, 3, 3, 2};
-  problem.inputs.query_positions = positions;
-  problem.inputs.causal = true;
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    const std::vector<int64_t> positions = {6, 0, 3, 3, 2};
+    for (AttentionSequence& s : problem.sequences) s.query_positions = positions;
+    problem.settings.causal = true;
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+  }
 }
 
 TEST(Visibility, BoolMaskReallyMasks) {
-  Problem problem(SmallShape());
-  std::vector<uint8_t> mask(MaskSize(problem.inputs.shape));
-  for (size_t i = 0; i < mask.size(); ++i) mask[i] = i % 3 != 0;
-  problem.inputs.mask = FullMask(problem.inputs.shape, mask);
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
-  EXPECT_EQ(problem.weights[0], 0.0f);
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    std::vector<uint8_t> mask(MaskSize(problem.shape));
+    for (size_t i = 0; i < mask.size(); ++i) mask[i] = i % 3 != 0;
+    SetMask(problem, mask);
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+    EXPECT_EQ(problem.weights[0], 0.0f);
+  }
 }
 
 TEST(Visibility, FloatMaskIsAddedAndComposesWithCausality) {
-  Problem problem(SmallShape());
-  const std::vector<float> mask = RandomFloats(MaskSize(problem.inputs.shape), 4);
-  problem.inputs.mask = FullMask(problem.inputs.shape, mask);
-  problem.inputs.causal = true;
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    const std::vector<float> mask = RandomFloats(MaskSize(problem.shape), 4);
+    SetMask(problem, mask);
+    problem.settings.causal = true;
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+  }
 }
 
 TEST(Visibility, AMaskShorterThanTheKeysHidesTheRest) {
-  Problem problem(SmallShape());
-  const std::vector<uint8_t> mask = {1, 1, 1};
-  problem.inputs.mask = {.visible = mask.data(), .key_count = 3};
-  ASSERT_TRUE(problem.Run().ok());
-  ExpectMatchesOracle(problem);
-  EXPECT_EQ(problem.weights[3], 0.0f);
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    const std::vector<uint8_t> mask = {1, 1, 1};
+    for (AttentionSequence& s : problem.sequences) {
+      s.mask = {.visible = mask.data(), .key_count = 3};
+    }
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+    EXPECT_EQ(problem.weights[3], 0.0f);
+  }
 }
 
 TEST(Visibility, ARowThatSeesNothingGivesZerosUnderBothNormalizations) {
@@ -81,10 +89,10 @@ TEST(Visibility, ARowThatSeesNothingGivesZerosUnderBothNormalizations) {
     Problem problem(SmallShape());
     for (float& x : problem.query) x = std::abs(x) + 0.1f;
     for (float& x : problem.key) x = std::abs(x) + 0.1f;
-    std::vector<uint8_t> mask(MaskSize(problem.inputs.shape), 1);
+    std::vector<uint8_t> mask(MaskSize(problem.shape), 1);
     std::fill_n(mask.begin(), 7, 0);  // the first query of the first head
-    problem.inputs.mask = FullMask(problem.inputs.shape, mask);
-    problem.inputs.normalization = normalization;
+    SetMask(problem, mask);
+    problem.settings.normalization = normalization;
     ASSERT_TRUE(problem.Run().ok());
     ExpectMatchesOracle(problem);
     for (int d = 0; d < 3; ++d) EXPECT_EQ(problem.output[d], 0.0f);
@@ -93,52 +101,99 @@ TEST(Visibility, ARowThatSeesNothingGivesZerosUnderBothNormalizations) {
 }
 
 TEST(Visibility, ALargeNegativeBiasHidesNothingCompletely) {
-  Problem problem(SmallShape());
-  const std::vector<float> mask(MaskSize(problem.inputs.shape), -10000.0f);
-  problem.inputs.mask = FullMask(problem.inputs.shape, mask);
-  ASSERT_TRUE(problem.Run().ok());
-  for (int i = 0; i < 5; ++i) {
-    float sum = 0;
-    for (int j = 0; j < 7; ++j) sum += problem.weights[i * 7 + j];
-    EXPECT_NEAR(sum, 1.0f, 1e-6);
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    const std::vector<float> mask(MaskSize(problem.shape), -10000.0f);
+    SetMask(problem, mask);
+    ASSERT_TRUE(problem.Run().ok());
+    for (int i = 0; i < 5; ++i) {
+      float sum = 0;
+      for (int j = 0; j < 7; ++j) sum += problem.weights[i * 7 + j];
+      EXPECT_NEAR(sum, 1.0f, 1e-6);
+    }
   }
 }
 
 TEST(Visibility, NanAndInfinityInAHiddenKeyOrValueNeverLeak) {
-  Problem problem(SmallShape());
-  ASSERT_TRUE(problem.Run().ok());
-  std::vector<uint8_t> mask(MaskSize(problem.inputs.shape), 1);
-  for (size_t i = 0; i < mask.size(); i += 7) mask[i + 4] = 0;  // nobody sees key 4
-  problem.inputs.mask = FullMask(problem.inputs.shape, mask);
-  ASSERT_TRUE(problem.Run().ok());
-  const std::vector<float> clean = problem.output, clean_weighted = problem.weighted_values;
-  for (const float poison : {kNan, kInf, -kInf}) {
-    for (int head = 0; head < 4; ++head) {  // batch * num_kv_heads
-      std::fill_n(problem.key.begin() + (head * 7 + 4) * 3, 3, poison);
-      std::fill_n(problem.value.begin() + (head * 7 + 4) * 3, 3, poison);
-    }
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
     ASSERT_TRUE(problem.Run().ok());
-    EXPECT_EQ(problem.output, clean);
-    EXPECT_EQ(problem.weighted_values, clean_weighted);
+    std::vector<uint8_t> mask(MaskSize(problem.shape), 1);
+    for (size_t i = 0; i < mask.size(); i += 7) mask[i + 4] = 0;  // nobody sees key 4
+    SetMask(problem, mask);
+    ASSERT_TRUE(problem.Run().ok());
+    const std::vector<float> clean = problem.output, clean_weighted = problem.weighted_values;
+    for (const float poison : {kNan, kInf, -kInf}) {
+      for (int head = 0; head < 4; ++head) {  // batch * num_kv_heads
+        std::fill_n(problem.key.begin() + (head * 7 + 4) * 3, 3, poison);
+        std::fill_n(problem.value.begin() + (head * 7 + 4) * 3, 3, poison);
+      }
+      ASSERT_TRUE(problem.Run().ok());
+      EXPECT_EQ(problem.output, clean);
+      EXPECT_EQ(problem.weighted_values, clean_weighted);
+    }
   }
 }
 
 TEST(Visibility, NanInAVisibleValueStaysVisibleForThoseWhoSeeIt) {
-  Problem problem(SmallShape());
-  problem.inputs.causal = true;
-  problem.value[2 * 3 + 1] = kNan;  // key 2, second element, head 0
-  ASSERT_TRUE(problem.Run().ok());
-  for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(std::isnan(problem.output[i * 3 + 1]), i >= 2) << "query " << i;
-    EXPECT_FALSE(std::isnan(problem.output[i * 3])) << "query " << i;
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    problem.settings.causal = true;
+    problem.value[2 * 3 + 1] = kNan;  // key 2, second element, head 0
+    ASSERT_TRUE(problem.Run().ok());
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_EQ(std::isnan(problem.output[i * 3 + 1]), i >= 2) << "query " << i;
+      EXPECT_FALSE(std::isnan(problem.output[i * 3])) << "query " << i;
+    }
   }
 }
 
 TEST(Visibility, NanInAQueryIsSeenInItsRowAlone) {
-  Problem problem(SmallShape());
-  problem.query[1 * 3] = kNan;  // query 1 of head 0
-  ASSERT_TRUE(problem.Run().ok());
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(std::isnan(problem.output[i * 3]), i == 1) << "query " << i;
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    problem.query[1 * 3] = kNan;  // query 1 of head 0
+    ASSERT_TRUE(problem.Run().ok());
+    for (int i = 0; i < 5; ++i)
+      EXPECT_EQ(std::isnan(problem.output[i * 3]), i == 1) << "query " << i;
+  }
+}
+
+TEST(Visibility, AVisibleScoreOfMinusInfinityIsNotAHiddenKey) {
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    for (float& x : problem.query) x = -1;
+    std::fill_n(problem.key.begin(), 3, kInf);  // key 0 of the first head scores -inf
+    ASSERT_TRUE(problem.Run().ok());
+    EXPECT_EQ(problem.weights[0], 0.0f);
+    for (int d = 0; d < 3; ++d) EXPECT_FALSE(std::isnan(problem.output[d]));
+
+    std::fill_n(problem.key.begin(), 7 * 3, kInf);  // and now all its keys
+    ASSERT_TRUE(problem.Run().ok());
+    EXPECT_TRUE(std::isnan(problem.weights[0])) << "0 / 0, not the zeros of a row that sees none";
+    EXPECT_EQ(problem.log_sum_exp[0], -kInf);
+  }
+}
+
+TEST(Visibility, FiniteLargeNegativeMasksLeaveTheRowFinite) {
+  for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
+    for (const int64_t group : kGroups) {
+      Problem problem(SmallShape(group));
+      problem.compute_type = type;
+      const std::vector<float> mask(MaskSize(problem.shape), std::numeric_limits<float>::lowest());
+      SetMask(problem, mask);
+      ASSERT_TRUE(problem.Run().ok());
+      for (const float weight : problem.weights) EXPECT_NEAR(weight, 1.0f / 7, 1e-6);
+    }
+  }
+}
+
+TEST(Visibility, HugeScoresStayFinite) {
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    problem.settings.scale = 1e4f;
+    ASSERT_TRUE(problem.Run().ok());
+    for (const float x : problem.output) EXPECT_TRUE(std::isfinite(x));
+  }
 }
 
 }  // namespace

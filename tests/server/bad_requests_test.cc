@@ -50,7 +50,7 @@ TEST_F(BadRequests, ARowThatSumsToZeroIsTheCallersFaultAndNamed) {
   const absl::Status status = client_->ComputeAttention(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("the attention scores of query 0 in head 0 of sequence 0 sum to 0; "
+              HasSubstr("in sequence 0: the attention scores of query 0 in head 0 sum to 0; "
                         "normalization SUM wants a sum other than 0"));
   EXPECT_EQ(client::FieldViolations(status).size(), 1);
   EXPECT_TRUE(client_->ComputeAttention(SimpleRequest()).ok());

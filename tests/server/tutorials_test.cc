@@ -191,13 +191,18 @@ TEST_F(Tutorial, RandomProjectionsScaledByTheRootOfThree) {
     return Numbers(y.begin(), y.end());
   };
   const Numbers query = project(w_query), key = project(w_key), value = project(w_value);
-  AttentionInputs inputs;
-  inputs.shape = {.q_len = 3, .kv_len = 3, .head_dim = 3, .v_head_dim = 3};
-  inputs.query = TokenMajorView(query.data(), 3, 1, 3);
-  inputs.key = TokenMajorView(key.data(), 3, 1, 3);
-  inputs.value = TokenMajorView(value.data(), 3, 1, 3);
-  inputs.scale = 1 / std::sqrt(3.0f);
-  const ReferenceResult oracle = ReferenceAttention(inputs);
+  const auto one_head = [](const Numbers& numbers) {
+    return HeadMajorView(reinterpret_cast<const std::byte*>(numbers.data()), DataType::kFloat32, 3,
+                         3);
+  };
+  AttentionSettings settings;
+  settings.scale = 1 / std::sqrt(3.0f);
+  AttentionSequence sequence;
+  sequence.q_len = sequence.kv_len = sequence.visible_len = 3;
+  sequence.query = one_head(query);
+  sequence.key.current = one_head(key);
+  sequence.value.current = one_head(value);
+  const ReferenceResult oracle = ReferenceAttention(settings, sequence, 3, 3);
   const Numbers output = Floats(response.output(), {3, 3});
   const Numbers attention_weights = Floats(response.attention_weights(), {1, 1, 3, 3});
   for (int i = 0; i < 3; ++i) {

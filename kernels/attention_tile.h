@@ -1,0 +1,123 @@
+#ifndef ATTENTION_KERNELS_ATTENTION_TILE_H_
+#define ATTENTION_KERNELS_ATTENTION_TILE_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "kernels/aligned_buffer.h"
+#include "kernels/attention_problem.h"
+#include "kernels/attention_products.h"
+#include "kernels/packed_heads.h"
+#include "kernels/row_tiles.h"
+#include "kernels/score_rows.h"
+#include "kernels/visible_keys.h"
+
+namespace attention {
+
+// Attention for the query rows of one tile, over all keys that any of them sees:
+//
+//   for each block of keys:  S = scale * Q K^T;  P = e^(S + bias - shift);  Y += P V;  sums += P
+//   Y /= sums
+//
+// (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). The blocks depend on the tile's
+// own rows and on the lengths of its sequence alone, whatever results are asked for, so that these
+// always have the same bits. Lives for one tile, on one thread.
+class AttentionTile {
+ public:
+  // Floats of workspace that a tile of the sequence needs; `in_place` as below.
+  static int64_t WorkspaceSize(const AttentionProducts& products, const AttentionSettings& settings,
+                               const AttentionSequence& sequence, bool in_place);
+
+  // `head` holds the packed keys and values that the tile's heads read; null: they are read in
+  // place, for up to kMostStreamedRows rows. All arguments must outlive the tile. `workspace` has
+  // WorkspaceSize floats, aligned to 64 bytes. With average_weights the weights are added to
+  // `mean_weights` [queries, kv_len]; else it is null.
+  AttentionTile(const AttentionProducts& products, const AttentionSettings& settings,
+                const AttentionSequence& sequence, const RowTile& tile, const PackedHead* head,
+                float* workspace, float* mean_weights);
+
+  // INVALID_ARGUMENT where a row that sees keys sums to 0 under kSum, naming the first such row.
+  absl::Status Run();
+
+  // Y = P V with weights that are given, [num_heads, number of rows, kv_len].
+  void Combine(const HeadsView& attention_weights);
+
+ private:
+  int64_t rows() const { return tile_.rows(); }
+  int64_t kv_head() const { return settings_.KvHead(tile_.head); }
+  bool wants_output() const { return sequence_.results.output.data != nullptr; }
+
+  // Points the members below into `workspace`, or nowhere where it is null; returns its size.
+  int64_t LayOut(float* workspace);
+  KeyBlock NextBlock(int64_t first, int64_t end) const;
+
+  void LoadQueries();
+  void ClearRows();
+  void ScoreBlock(const KeyBlock& block);
+  // Steps 4 to 6 up to `stage` for one row of raw scores of a block; a hidden key gets `hidden`.
+  void ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
+                   float* s) const;
+  // Sends out the scores of a block from key `from` on.
+  void ReturnScores(const KeyBlock& block, int64_t from);
+  void ReturnUnseenScores(int64_t end);
+  void WeighBlock(const KeyBlock& block);
+  void Rescale(int64_t row, float factor, int64_t end);
+  void KeepWholeRows(const KeyBlock& block);
+
+  void CombineBlock(const KeyBlock& block);
+  void CombineInPlace(const KeyBlock& block);
+  // Adds the values that hold infinities or NaNs to the rows that see them, and takes their weights
+  // out of the product.
+  void CombineNonFinite(const KeyBlock& block);
+  float TakeWeight(int64_t row, const KeyBlock& block, int64_t j);
+  // Value `key` as float32; valid until the next use of row_.
+  const float* LoadValue(int64_t key);
+  void AddValue(int64_t row, float weight, const float* value);
+  bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
+
+  absl::Status FinishRows();
+  void ReturnRow(int64_t row, float divisor, bool sees_none);
+
+  // Row `row` of all its weights, [kv_len]; may be unaligned.
+  float* WholeRow(int64_t row) const;
+  // Columns of panel `panel` of row `row` of Y.
+  float* SumsOf(int64_t row, int64_t panel) const;
+  // Where the row stands in a result [num_heads, q_len, ...].
+  int64_t ResultRow(int64_t row) const {
+    return tile_.Head(row) * sequence_.q_len + tile_.Query(row);
+  }
+
+  const AttentionProducts& products_;
+  const AttentionSettings& settings_;
+  const AttentionSequence& sequence_;
+  const RowTile tile_;
+  const PackedHead* const head_;
+  float* const mean_weights_;
+  const bool bfloat16_;  // products of bfloat16
+  const bool plain_;     // nothing but ranges of keys stands between the products
+  // The weights need no more division: they are given, or all keys stood in one short block.
+  bool normalized_ = false;
+  bool given_ = false;  // the weights are given
+
+  KeyRange range_;    // all keys that any row sees, from a multiple of 64 on
+  KeyRange all_see_;  // the keys that every row sees, as far as ranges go
+
+  int64_t product_rows_ = 0;  // rows of the products
+  int64_t sum_stride_ = 0;    // in place: from one row of Y to the next
+  // In the workspace.
+  VisibleKeys* visible_ = nullptr;  // [rows]
+  RowState* states_ = nullptr;      // [rows]
+  float* factors_ = nullptr;        // [rows]
+  void* queries_ = nullptr;         // [product_rows, head_dim], in operand form
+  float* scores_ = nullptr;         // [product_rows, block.stride]: S, then P
+  uint16_t* weights16_ = nullptr;   // the same: P as bfloat16, woven
+  float* sums_ = nullptr;           // Y, see SumsOf
+  float* row_ = nullptr;            // one row of scores, of values, or of the output
+  float* saved_sums_ = nullptr;     // in place: what sums_ held before a block
+  float* values_ = nullptr;         // in place: [64, v_head_dim]
+  float* whole_rows_ = nullptr;     // [rows, kv_len], where they are not the results themselves
+};
+
+}  // namespace attention
+
+#endif  // ATTENTION_KERNELS_ATTENTION_TILE_H_

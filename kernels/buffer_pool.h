@@ -1,0 +1,66 @@
+#ifndef ATTENTION_KERNELS_BUFFER_POOL_H_
+#define ATTENTION_KERNELS_BUFFER_POOL_H_
+
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "kernels/aligned_buffer.h"
+
+namespace attention {
+
+// Memory that calls borrow and give back, so that the next call of its size allocates nothing.
+// Thread-safe.
+class BufferPool {
+ public:
+  // A borrowed buffer; gives it back when destroyed.
+  class Loan {
+   public:
+    Loan(BufferPool& pool, AlignedBuffer buffer) : pool_(pool), buffer_(std::move(buffer)) {}
+    ~Loan() { pool_.GiveBack(std::move(buffer_)); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+
+    float* data() { return buffer_.data(); }
+
+   private:
+    BufferPool& pool_;
+    AlignedBuffer buffer_;
+  };
+
+  // At least `size` floats. Throws std::bad_alloc.
+  Loan Borrow(int64_t size) {
+    AlignedBuffer buffer = TakeLargest();
+    buffer.Grow(size);
+    return Loan(*this, std::move(buffer));
+  }
+
+ private:
+  AlignedBuffer TakeLargest() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return {};
+    auto largest = free_.begin();
+    for (auto it = free_.begin(); it != free_.end(); ++it) {
+      if (it->size() > largest->size()) largest = it;
+    }
+    std::swap(*largest, free_.back());
+    AlignedBuffer buffer = std::move(free_.back());
+    free_.pop_back();
+    return buffer;
+  }
+
+  void GiveBack(AlignedBuffer buffer) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(buffer));
+  }
+
+  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands memory from thread to
+  // thread.
+  std::mutex mutex_;
+  std::vector<AlignedBuffer> free_;  // guarded by mutex_
+};
+
+}  // namespace attention
+
+#endif  // ATTENTION_KERNELS_BUFFER_POOL_H_

@@ -1,0 +1,45 @@
+// Rows of numbers of any type as float32 vectors. Included once for each instruction set, so its
+// include guard follows Highway's convention.
+#if defined(ATTENTION_KERNELS_TYPED_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef ATTENTION_KERNELS_TYPED_ROWS_INL_H_
+#undef ATTENTION_KERNELS_TYPED_ROWS_INL_H_
+#else
+#define ATTENTION_KERNELS_TYPED_ROWS_INL_H_
+#endif
+
+#include "kernels/packed_panels.h"
+#include "kernels/vector_math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace attention {
+namespace HWY_NAMESPACE {
+
+// Calls f with a typed pointer to the rows' first number.
+template <typename F>
+HWY_INLINE void WithType(const RowsView& rows, F f) {
+  switch (rows.type) {
+    case DataType::kFloat32:
+      return f(static_cast<const float*>(rows.data));
+    case DataType::kBfloat16:
+      return f(static_cast<const hwy::bfloat16_t*>(rows.data));
+    case DataType::kFloat16:
+      return f(static_cast<const hwy::float16_t*>(rows.data));
+    case DataType::kFloat64:
+      return f(static_cast<const double*>(rows.data));
+  }
+}
+
+// Lanes [column, column + Lanes) of a row of `width` numbers; 0 beyond its end.
+template <typename T>
+HWY_INLINE FloatVec LoadColumns(const T* row, int64_t column, int64_t width) {
+  const int64_t lanes = hn::Lanes(FloatTag());
+  if (column + lanes <= width) return LoadAsFloat(row + column);
+  if (column >= width) return hn::Zero(FloatTag());
+  return LoadPartAsFloat(row + column, width - column);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace attention
+HWY_AFTER_NAMESPACE();
+
+#endif  // ATTENTION_KERNELS_TYPED_ROWS_INL_H_
