@@ -13,6 +13,7 @@ namespace attention::rpc {
 namespace {
 
 constexpr size_t kMaxRequestIdBytes = 256;
+constexpr int kMaxResults = 64;  // several times as many as there are
 
 bool IsWeighted(const DecodedRequest& decoded) {
   return std::holds_alternative<engine::WeightedSource>(decoded.call.source);
@@ -105,31 +106,42 @@ absl::Status RefuseScoreSettings(const v1::AttentionConfig& config) {
   return FieldError(field, "is set; want it unset, since `weighted` uses its weights as they are");
 }
 
-absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
-  for (int i = 0; i < request.results_size(); ++i) {
-    const v1::Result result = request.results(i);
-    const std::string field = absl::StrCat("results[", i, "]");
-    if (!v1::Result_IsValid(result) || result == v1::RESULT_UNSPECIFIED) {
-      return FieldError(field, absl::StrCat("is ", result, "; want a value of Result from 1 to ",
+// That results[i] is a result, and one that the call can have.
+absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i, bool weighted) {
+  const v1::Result result = request.results(i);
+  const auto field = [i] { return absl::StrCat("results[", i, "]"); };
+  if (!v1::Result_IsValid(result) || result == v1::RESULT_UNSPECIFIED) {
+    return FieldError(field(), absl::StrCat("is ", result, "; want a value of Result from 1 to ",
                                             v1::Result_MAX));
-    }
-    const bool of_scores = result == v1::RESULT_ATTENTION_SCORES || result == v1::RESULT_QUERY ||
-                           result == v1::RESULT_KEY || result == v1::RESULT_LOG_SUM_EXP;
-    if (of_scores && IsWeighted(decoded)) {
-      return FieldError(field, absl::StrCat("is ", v1::Result_Name(result),
+  }
+  const bool of_scores = result == v1::RESULT_ATTENTION_SCORES || result == v1::RESULT_QUERY ||
+                         result == v1::RESULT_KEY || result == v1::RESULT_LOG_SUM_EXP;
+  if (of_scores && weighted) {
+    return FieldError(field(), absl::StrCat("is ", v1::Result_Name(result),
                                             "; want a result that `weighted` has: it takes no "
                                             "query and no key"));
-    }
-    if (result == v1::RESULT_LOG_SUM_EXP &&
-        request.config().normalization() == v1::NORMALIZATION_SUM) {
-      return FieldError(field, "is RESULT_LOG_SUM_EXP; want NORMALIZATION_SOFTMAX with it");
-    }
-    decoded.results.set(result);
+  }
+  if (result == v1::RESULT_LOG_SUM_EXP &&
+      request.config().normalization() == v1::NORMALIZATION_SUM) {
+    return FieldError(field(), "is RESULT_LOG_SUM_EXP; want NORMALIZATION_SOFTMAX with it");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
+  const bool weighted = IsWeighted(decoded);
+  if (request.results_size() > kMaxResults) {
+    return FieldError("results", absl::StrCat("has ", request.results_size(),
+                                              " elements; want at most ", kMaxResults));
+  }
+  for (int i = 0; i < request.results_size(); ++i) {
+    if (absl::Status status = CheckResult(request, i, weighted); !status.ok()) return status;
+    decoded.results.set(request.results(i));
   }
   if (request.results().empty()) {
     decoded.results.set(v1::RESULT_OUTPUT);
-    decoded.results.set(v1::RESULT_ATTENTION_SCORES, !IsWeighted(decoded));
-    decoded.results.set(v1::RESULT_ATTENTION_WEIGHTS, !IsWeighted(decoded));
+    decoded.results.set(v1::RESULT_ATTENTION_SCORES, !weighted);
+    decoded.results.set(v1::RESULT_ATTENTION_WEIGHTS, !weighted);
   }
   return absl::OkStatus();
 }
