@@ -73,7 +73,7 @@ absl::Status Server::Listen() {
                      "another --port (0 picks a free one) or --host"));
   }
   address_ = HostPort(options_.host, port);
-  grpc_->GetHealthCheckService()->SetServingStatus(v1::AttentionService::service_full_name(), true);
+  grpc_->GetHealthCheckService()->SetServingStatus(rpc::AttentionServiceImpl::Name(), true);
   return absl::OkStatus();
 }
 
