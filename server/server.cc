@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/engine/cpu_budget.h"
+#include "server/engine/memory_budget.h"
 
 namespace attention {
 namespace {
@@ -19,7 +20,8 @@ constexpr int64_t kMib = 1 << 20;
 
 engine::Engine::Options EngineOptions(const ServerOptions& options) {
   return {.threads = options.threads > 0 ? options.threads : engine::CpuBudget(),
-          .max_working_bytes = options.max_working_mib * kMib};
+          .max_working_bytes = options.max_working_mib > 0 ? options.max_working_mib * kMib
+                                                           : engine::MemoryBudget()};
 }
 
 rpc::RequestLimits Limits(const ServerOptions& options) {

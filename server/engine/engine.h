@@ -47,6 +47,7 @@ class Engine {
   void Submit(const AttentionCall& call, Done done);
 
   int threads() const { return executor_.threads(); }
+  int64_t max_working_bytes() const { return options_.max_working_bytes; }
 
  private:
   absl::Status Run(const AttentionCall& call);

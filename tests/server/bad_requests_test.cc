@@ -65,7 +65,7 @@ TEST_F(BadRequests, AMessageOverTheLimitIsRefusedBeforeItIsRead) {
 }
 
 TEST_F(BadRequests, ACallThatNeedsTooMuchMemoryIsRefusedBeforeItIsGranted) {
-  // 4 MiB of projection weights per matrix, but 2 GiB of projected tokens.
+  // 8 KiB a projection matrix, but 1 GiB of projected keys and as much of values.
   Request request = FromTokens(Ones({131072, 1}));
   v1::ProjectionWeights& weights = *request.mutable_tokens()->mutable_projection_weights();
   *weights.mutable_q_proj() = Ones({1, 2048});
@@ -75,7 +75,8 @@ TEST_F(BadRequests, ACallThatNeedsTooMuchMemoryIsRefusedBeforeItIsGranted) {
   request.add_query_indices(0);
   const absl::Status status = client_->ComputeAttention(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("this server grants a call 1024 MiB"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("MiB for intermediate results; this server grants a call"));
   EXPECT_TRUE(client_->ComputeAttention(SimpleRequest()).ok());
 }
 
