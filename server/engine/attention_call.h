@@ -48,6 +48,28 @@ struct WeightedSource {
   HeadsView<const float> value;              // [batch, num_kv_heads, kv_len, v_head_dim]
 };
 
+// What a call is to return. It decides what is computed.
+struct WantedResults {
+  bool output = false;
+  bool attention_scores = false;
+  bool attention_weights = false;
+  bool query = false;
+  bool key = false;
+  bool value = false;
+  bool weighted_values = false;
+  bool top_keys = false;
+  bool log_sum_exp = false;
+
+  // Whether the attention operator runs: all but query, key and value come from it.
+  bool NeedOperator() const {
+    return output || attention_scores || attention_weights || weighted_values || top_keys ||
+           log_sum_exp;
+  }
+  bool NeedQuery() const { return query || NeedOperator(); }
+  bool NeedKey() const { return key || NeedOperator(); }
+  bool NeedValue() const { return value || output || weighted_values; }
+};
+
 // Where the results go; what is null is not wanted. AttentionOutputs::output is the result after
 // the output projection, if there is one.
 struct CallOutputs {
@@ -58,7 +80,7 @@ struct CallOutputs {
 };
 
 // One call, ready to run: whoever makes one has checked that the shapes fit together and that all
-// memory is there. It owns none of that memory.
+// memory that it reads is there. It owns none of that memory.
 struct AttentionCall {
   AttentionShape shape;    // q_len: the queries that are computed
   int64_t source_len = 1;  // the queries that the source holds
@@ -68,7 +90,17 @@ struct AttentionCall {
   bool causal = false;
   MaskView mask;
   std::vector<int64_t> query_indices;  // q_len of them, each below source_len; empty: all
-  CallOutputs outputs;
+  WantedResults wanted;
+  CallOutputs outputs;  // a place for each of `wanted`, there when the call runs
+
+  // The problem that the attention operator solves: without a value where none is needed.
+  AttentionShape OperatorShape() const {
+    AttentionShape needed = shape;
+    if (!wanted.NeedValue()) needed.v_head_dim = 1;
+    return needed;
+  }
+  // Whether the queries have to be picked from the source.
+  bool PicksQueries() const { return !query_indices.empty() && wanted.NeedQuery(); }
 };
 
 }  // namespace attention::engine

@@ -42,6 +42,39 @@ void CopyHeads(const HeadsView<const float>& from, int64_t batch, int64_t heads,
   }
 }
 
+// Floats that the engine keeps between the steps of `call`, as the Run functions below allocate
+// them. A double, which does not overflow.
+double KeptFloats(const AttentionCall& call) {
+  const AttentionShape& s = call.shape;
+  const WantedResults& wanted = call.wanted;
+  const double q_rows = 1.0 * s.batch * s.q_len, kv_rows = 1.0 * s.batch * s.kv_len;
+  if (std::holds_alternative<ProjectedSource>(call.source)) {
+    return call.PicksQueries() ? q_rows * s.num_heads * s.head_dim : 0;
+  }
+  const auto* const source = std::get_if<TokensSource>(&call.source);
+  if (source == nullptr) return 0;
+  double floats = call.PicksQueries() ? q_rows * source->d_model : 0;
+  if (const auto& projections = source->projections) {
+    if (wanted.NeedQuery()) floats += q_rows * projections->q.out;
+    if (wanted.NeedKey()) floats += kv_rows * projections->k.out;
+    if (wanted.NeedValue()) floats += kv_rows * projections->v.out;
+    if (wanted.output && projections->o) floats += q_rows * projections->o->in;
+  }
+  return floats;
+}
+
+// What `step` says. A foreign exception becomes a status here, and nowhere else in the engine.
+template <typename Step>
+absl::Status Guarded(Step step) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory for this call; try again later");
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("attention failed: ", e.what()));
+  }
+}
+
 }  // namespace
 
 Engine::Engine(const Options& options)
@@ -50,39 +83,55 @@ Engine::Engine(const Options& options)
       linear_ops_(kOpCacheCapacity),
       executor_(options.threads) {}
 
-void Engine::Submit(const AttentionCall& call, Done done) {
+absl::Status Engine::CheckFits(const AttentionCall& call) {
+  double bytes = sizeof(float) * KeptFloats(call);
+  if (call.wanted.NeedOperator()) {
+    const AttentionShape shape = call.OperatorShape();
+    const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(shape);
+    if (!op.ok()) return op.status();
+    bytes += (*op)->WorkingBytes(shape, executor_.threads());
+  }
+  constexpr double kMib = 1 << 20;
+  const double limit = static_cast<double>(options_.max_working_bytes);
+  if (bytes <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
+      "(--max_working_mib): send fewer sequences, tokens or heads at a time",
+      std::ceil(bytes / kMib), limit / kMib));
+}
+
+void Engine::Submit(const AttentionCall& call, Prepare prepare, Done done) {
   const SteadyClock::time_point submitted = SteadyClock::now();
-  executor_.Enqueue([this, &call, submitted, done = std::move(done)]() mutable {
-    const SteadyClock::time_point started = SteadyClock::now();
-    absl::Status status = Run(call);
-    const CallTiming timing = {.queue = absl::FromChrono(started - submitted),
-                               .compute = absl::FromChrono(SteadyClock::now() - started)};
-    done(std::move(status), timing);
-  });
+  executor_.Enqueue(
+      [this, &call, submitted, prepare = std::move(prepare), done = std::move(done)]() mutable {
+        const SteadyClock::time_point started = SteadyClock::now();
+        absl::Status status =
+            executor_.stopped() ? absl::CancelledError() : Guarded([&] { return prepare(); });
+        const SteadyClock::time_point prepared = SteadyClock::now();
+        if (status.ok()) status = Guarded([&] { return Run(call); });
+        if (absl::IsCancelled(status)) {  // by Stop alone
+          status = absl::UnavailableError("the server is shutting down; call another one");
+        }
+        const CallTiming timing = {.queue = absl::FromChrono(started - submitted),
+                                   .prepare = absl::FromChrono(prepared - started),
+                                   .compute = absl::FromChrono(SteadyClock::now() - prepared)};
+        done(std::move(status), timing);
+      });
 }
 
 absl::Status Engine::Run(const AttentionCall& call) {
-  try {
-    if (const auto* tokens = std::get_if<TokensSource>(&call.source)) {
-      return RunTokens(call, *tokens);
-    }
-    if (const auto* projected = std::get_if<ProjectedSource>(&call.source)) {
-      return RunProjected(call, *projected);
-    }
-    return RunWeighted(call, std::get<WeightedSource>(call.source));
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory for the working set of this call");
-  } catch (const std::exception& e) {
-    return absl::InternalError(absl::StrCat("attention failed: ", e.what()));
+  if (const auto* tokens = std::get_if<TokensSource>(&call.source)) return RunTokens(call, *tokens);
+  if (const auto* projected = std::get_if<ProjectedSource>(&call.source)) {
+    return RunProjected(call, *projected);
   }
+  return RunWeighted(call, std::get<WeightedSource>(call.source));
 }
 
 absl::Status Engine::RunTokens(const AttentionCall& call, const TokensSource& source) {
   const AttentionShape& s = call.shape;
-  if (absl::Status fits = CheckTokensFit(call, source); !fits.ok()) return fits;
   AlignedBuffer gathered;
   const float* tokens = source.tokens;  // [batch, q_len, d_model]
-  if (!call.query_indices.empty()) {
+  if (call.PicksQueries()) {
     gathered.Grow(s.batch * s.q_len * source.d_model);
     GatherRows(TokenMajorView(tokens, call.source_len, 1, source.d_model), call.query_indices,
                s.batch, 1, source.d_model, gathered.data());
@@ -98,20 +147,25 @@ absl::Status Engine::RunLearned(const AttentionCall& call, const Projections& pr
                                 const float* tokens, const TokensSource& source) {
   const AttentionShape& s = call.shape;
   const auto& [q_proj, k_proj, v_proj, o_proj] = projections;
-  AlignedBuffer q(s.batch * s.q_len * q_proj.out);   // [batch, q_len, num_heads * head_dim]
-  AlignedBuffer k(s.batch * s.kv_len * k_proj.out);  // [batch, kv_len, num_kv_heads * head_dim]
-  AlignedBuffer v(s.batch * s.kv_len * v_proj.out);  // [batch, kv_len, num_kv_heads * v_head_dim]
-  absl::Status status = Project(q_proj, tokens, s.batch, s.q_len, q.data());
-  if (status.ok()) status = Project(k_proj, source.context, s.batch, s.kv_len, k.data());
-  if (status.ok()) status = Project(v_proj, source.context, s.batch, s.kv_len, v.data());
+  const auto project = [&](bool needed, const Projection& by, const float* x, int64_t rows,
+                           AlignedBuffer& to) {
+    if (!needed) return absl::OkStatus();
+    to.Grow(s.batch * rows * by.out);
+    return Project(by, x, s.batch, rows, to.data());
+  };
+  AlignedBuffer q;  // [batch, q_len, num_heads * head_dim]
+  AlignedBuffer k;  // [batch, kv_len, num_kv_heads * head_dim]
+  AlignedBuffer v;  // [batch, kv_len, num_kv_heads * v_head_dim]
+  const WantedResults& wanted = call.wanted;
+  absl::Status status = project(wanted.NeedQuery(), q_proj, tokens, s.q_len, q);
+  if (status.ok()) status = project(wanted.NeedKey(), k_proj, source.context, s.kv_len, k);
+  if (status.ok()) status = project(wanted.NeedValue(), v_proj, source.context, s.kv_len, v);
   if (!status.ok()) return status;
 
-  const float* const k_data = k.data();
-  const float* const v_data = v.data();
   const ProjectedSource projected = {
       .query = TokenMajorView<const float>(q.data(), s.q_len, s.num_heads, s.head_dim),
-      .key = TokenMajorView(k_data, s.kv_len, s.num_kv_heads, s.head_dim),
-      .value = TokenMajorView(v_data, s.kv_len, s.num_kv_heads, s.v_head_dim)};
+      .key = TokenMajorView<const float>(k.data(), s.kv_len, s.num_kv_heads, s.head_dim),
+      .value = TokenMajorView<const float>(v.data(), s.kv_len, s.num_kv_heads, s.v_head_dim)};
   AttentionOutputs outputs = call.outputs.attention;
   float* const output = outputs.output.data;
   if (!o_proj.has_value() || output == nullptr) return RunAttention(call, projected, outputs);
@@ -125,10 +179,7 @@ absl::Status Engine::RunLearned(const AttentionCall& call, const Projections& pr
 
 absl::Status Engine::RunProjected(const AttentionCall& call, const ProjectedSource& source) {
   const AttentionShape& s = call.shape;
-  const double gathered_size =
-      call.query_indices.empty() ? 0.0 : 1.0 * s.batch * s.num_heads * s.q_len * s.head_dim;
-  if (absl::Status fits = CheckFits(s, gathered_size); !fits.ok()) return fits;
-  if (call.query_indices.empty()) return RunAttention(call, source, call.outputs.attention);
+  if (!call.PicksQueries()) return RunAttention(call, source, call.outputs.attention);
   AlignedBuffer gathered(s.batch * s.num_heads * s.q_len * s.head_dim);
   GatherRows(source.query, call.query_indices, s.batch, s.num_heads, s.head_dim, gathered.data());
   ProjectedSource selected = source;
@@ -138,13 +189,14 @@ absl::Status Engine::RunProjected(const AttentionCall& call, const ProjectedSour
 
 absl::Status Engine::RunWeighted(const AttentionCall& call, const WeightedSource& source) {
   const AttentionShape& s = call.shape;
-  if (absl::Status fits = CheckFits(s, 0); !fits.ok()) return fits;
-  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(s);
-  if (!op.ok()) return op.status();
-  if (call.outputs.value != nullptr) {
+  if (call.wanted.value) {
     CopyHeads(source.value, s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim, call.outputs.value);
   }
-  return (*op)->Combine({.shape = s,
+  if (!call.wanted.NeedOperator()) return absl::OkStatus();
+  const AttentionShape shape = call.OperatorShape();
+  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(shape);
+  if (!op.ok()) return op.status();
+  return (*op)->Combine({.shape = shape,
                          .attention_weights = source.attention_weights,
                          .value = source.value,
                          .query_positions = call.query_indices},
@@ -154,16 +206,18 @@ absl::Status Engine::RunWeighted(const AttentionCall& call, const WeightedSource
 absl::Status Engine::RunAttention(const AttentionCall& call, const ProjectedSource& projected,
                                   const AttentionOutputs& outputs) {
   const AttentionShape& s = call.shape;
+  const WantedResults& wanted = call.wanted;
   const CallOutputs& to = call.outputs;
-  if (to.query) CopyHeads(projected.query, s.batch, s.num_heads, s.q_len, s.head_dim, to.query);
-  if (to.key) CopyHeads(projected.key, s.batch, s.num_kv_heads, s.kv_len, s.head_dim, to.key);
-  if (to.value) {
+  if (wanted.query) CopyHeads(projected.query, s.batch, s.num_heads, s.q_len, s.head_dim, to.query);
+  if (wanted.key) CopyHeads(projected.key, s.batch, s.num_kv_heads, s.kv_len, s.head_dim, to.key);
+  if (wanted.value) {
     CopyHeads(projected.value, s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim, to.value);
   }
-  if (outputs.Empty()) return absl::OkStatus();
-  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(s);
+  if (!wanted.NeedOperator()) return absl::OkStatus();
+  const AttentionShape shape = call.OperatorShape();
+  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(shape);
   if (!op.ok()) return op.status();
-  return (*op)->Run({.shape = s,
+  return (*op)->Run({.shape = shape,
                      .query = projected.query,
                      .key = projected.key,
                      .value = projected.value,
@@ -192,30 +246,6 @@ absl::StatusOr<std::shared_ptr<const AttentionOp>> Engine::OpFor(const Attention
   return attention_ops_.Get({.head_dim = shape.head_dim,
                              .v_head_dim = shape.v_head_dim,
                              .tiles = AttentionOp::Tiles(shape.q_len, shape.kv_len)});
-}
-
-absl::Status Engine::CheckTokensFit(const AttentionCall& call, const TokensSource& source) {
-  const AttentionShape& s = call.shape;
-  const double q_rows = 1.0 * s.batch * s.q_len, kv_rows = 1.0 * s.batch * s.kv_len;
-  double floats = call.query_indices.empty() ? 0 : q_rows * source.d_model;
-  if (const auto& projections = source.projections) {
-    floats += q_rows * projections->q.out + kv_rows * projections->k.out;
-    floats += kv_rows * projections->v.out + (projections->o ? q_rows * projections->o->in : 0);
-  }
-  return CheckFits(s, floats);
-}
-
-absl::Status Engine::CheckFits(const AttentionShape& shape, double floats) {
-  const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(shape);
-  if (!op.ok()) return op.status();
-  constexpr double kMib = 1 << 20;
-  const double bytes = floats * sizeof(float) + (*op)->WorkingBytes(shape, executor_.threads());
-  const double limit = static_cast<double>(options_.max_working_bytes);
-  if (bytes <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
-      "(--max_working_mib): send fewer sequences, tokens or heads at a time",
-      std::ceil(bytes / kMib), limit / kMib));
 }
 
 }  // namespace attention::engine

@@ -106,11 +106,37 @@ absl::Status RefuseScoreSettings(const v1::AttentionConfig& config) {
   return FieldError(field, "is set; want it unset, since `weighted` uses its weights as they are");
 }
 
+// The place in `wanted` of `result`; null where it is none.
+bool* PlaceOf(v1::Result result, engine::WantedResults& wanted) {
+  switch (result) {
+    case v1::RESULT_OUTPUT:
+      return &wanted.output;
+    case v1::RESULT_ATTENTION_SCORES:
+      return &wanted.attention_scores;
+    case v1::RESULT_ATTENTION_WEIGHTS:
+      return &wanted.attention_weights;
+    case v1::RESULT_QUERY:
+      return &wanted.query;
+    case v1::RESULT_KEY:
+      return &wanted.key;
+    case v1::RESULT_VALUE:
+      return &wanted.value;
+    case v1::RESULT_WEIGHTED_VALUES:
+      return &wanted.weighted_values;
+    case v1::RESULT_TOP_KEYS:
+      return &wanted.top_keys;
+    case v1::RESULT_LOG_SUM_EXP:
+      return &wanted.log_sum_exp;
+    default:
+      return nullptr;
+  }
+}
+
 // That results[i] is a result, and one that the call can have.
 absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i, bool weighted) {
   const v1::Result result = request.results(i);
   const auto field = [i] { return absl::StrCat("results[", i, "]"); };
-  if (!v1::Result_IsValid(result) || result == v1::RESULT_UNSPECIFIED) {
+  if (engine::WantedResults any; PlaceOf(result, any) == nullptr) {
     return FieldError(field(), absl::StrCat("is ", result, "; want a value of Result from 1 to ",
                                             v1::Result_MAX));
   }
@@ -130,18 +156,18 @@ absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i, bool
 
 absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
   const bool weighted = IsWeighted(decoded);
+  engine::WantedResults& wanted = decoded.call.wanted;
   if (request.results_size() > kMaxResults) {
     return FieldError("results", absl::StrCat("has ", request.results_size(),
                                               " elements; want at most ", kMaxResults));
   }
   for (int i = 0; i < request.results_size(); ++i) {
     if (absl::Status status = CheckResult(request, i, weighted); !status.ok()) return status;
-    decoded.results.set(request.results(i));
+    *PlaceOf(request.results(i), wanted) = true;
   }
   if (request.results().empty()) {
-    decoded.results.set(v1::RESULT_OUTPUT);
-    decoded.results.set(v1::RESULT_ATTENTION_SCORES, !weighted);
-    decoded.results.set(v1::RESULT_ATTENTION_WEIGHTS, !weighted);
+    wanted.output = true;
+    wanted.attention_scores = wanted.attention_weights = !weighted;
   }
   return absl::OkStatus();
 }
