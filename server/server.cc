@@ -6,7 +6,9 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -26,6 +28,14 @@ engine::Engine::Options EngineOptions(const ServerOptions& options) {
 
 rpc::RequestLimits Limits(const ServerOptions& options) {
   return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
+}
+
+// Requests a little over the limit are let in, so that they are refused as all others are, with the
+// field and what is wanted. gRPC cuts off those beyond with a code of its own.
+int MaxReceivedBytes(int64_t max_message_bytes) {
+  const int64_t margin = std::min(max_message_bytes / 4, 16 * kMib);
+  return static_cast<int>(
+      std::min<int64_t>(max_message_bytes + margin, std::numeric_limits<int>::max()));
 }
 
 // An IPv6 address stands in brackets before a port.
@@ -59,7 +69,7 @@ absl::Status Server::Listen() {
   // Responses carry a little more than the tensors that --max_message_mib bounds.
   constexpr int kEnvelopeBytes = 4096;
   const int max_bytes = static_cast<int>(options_.max_message_mib * kMib);
-  builder.SetMaxReceiveMessageSize(max_bytes);
+  builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options_.max_message_mib * kMib));
   builder.SetMaxSendMessageSize(max_bytes + kEnvelopeBytes);
   // Otherwise a second server on the same port would quietly take half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

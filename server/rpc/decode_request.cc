@@ -220,6 +220,13 @@ absl::Status CheckResponseSize(const DecodedRequest& decoded, int64_t max_bytes)
 
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& request,
                                              const RequestLimits& limits) {
+  const int64_t bytes = static_cast<int64_t>(request.ByteSizeLong());
+  if (bytes > limits.max_message_bytes) {
+    return FieldError("request",
+                      absl::StrCat("is ", bytes, " bytes; want at most ", limits.max_message_bytes,
+                                   " (--max_message_mib): send fewer sequences or tokens at a "
+                                   "time"));
+  }
   if (request.request_id().size() > kMaxRequestIdBytes) {
     return FieldError("request_id", absl::StrCat("has ", request.request_id().size(),
                                                  " bytes; want at most ", kMaxRequestIdBytes));

@@ -13,7 +13,7 @@ namespace attention::rpc {
 
 // What this server accepts of one call.
 struct RequestLimits {
-  int64_t max_message_bytes = int64_t{64} << 20;  // of a response; gRPC holds requests to the same
+  int64_t max_message_bytes = int64_t{64} << 20;  // of a request, and of a response's results
   int64_t max_tokens = 131072;                    // batch * q_len, and batch * kv_len
 };
 
