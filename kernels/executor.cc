@@ -88,6 +88,7 @@ struct Executor::Impl {
   // One a slot; a slot is held by one thread at a time. An arena has two slots at the least.
   std::vector<Workspace> workspaces;
   tbb::task_group enqueued;
+  std::atomic<bool> stopped = false;
 };
 
 Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) {
@@ -105,7 +106,11 @@ void Executor::Enqueue(absl::AnyInvocable<void()> task) {
   HandOver(shared.get());
   impl_->arena.enqueue(impl_->enqueued.defer([shared] {
     TakeOver(shared.get());
-    (*shared)();
+    try {
+      (*shared)();
+    } catch (...) {
+      // Kept from oneTBB, which would cancel the whole group: no task would be run any more.
+    }
   }));
 }
 
@@ -116,7 +121,8 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
     TakeOver(&failure);
     Workspace& workspace = impl_->workspaces[tbb::this_task_arena::current_thread_index()];
     if (!failure.Precedes(index)) {
-      absl::Status status = RunTile(tile, index, workspace);
+      absl::Status status =
+          stopped() ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
       if (!status.ok()) failure.Report(index, std::move(status));
     }
     HandOver(&failure);
@@ -130,5 +136,9 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
   TakeOver(&failure);
   return failure.Take();
 }
+
+void Executor::Stop() { impl_->stopped.store(true, std::memory_order_relaxed); }
+
+bool Executor::stopped() const { return impl_->stopped.load(std::memory_order_relaxed); }
 
 }  // namespace attention

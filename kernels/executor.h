@@ -34,8 +34,8 @@ class Executor {
   // Memory that the threads share within a call.
   BufferPool& buffers() { return buffers_; }
 
-  // Runs `task` on a compute thread, some time after this returns. Tasks may call ParallelFor. They
-  // must not throw.
+  // Runs `task` on a compute thread, some time after this returns; after Stop too. Tasks may call
+  // ParallelFor. They must not throw: one that does ends there, and the others go on.
   void Enqueue(absl::AnyInvocable<void()> task);
 
   // Runs tile(0) ... tile(count - 1) on the compute threads in any order and waits for them.
@@ -43,7 +43,14 @@ class Executor {
   // Fails with the error of the lowest index that failed; tiles behind a failure may be skipped, so
   // the error does not depend on timing. What a tile throws becomes a status here: std::bad_alloc
   // RESOURCE_EXHAUSTED, anything else INTERNAL.
+  //
+  // CANCELLED where Stop kept a tile from being run and none before it failed.
   absl::Status ParallelFor(int64_t count, Tile tile);
+
+  // From now on no tile begins: loops end, those under way as soon as the tiles that they have
+  // begun are through. For good.
+  void Stop();
+  bool stopped() const;
 
  private:
   struct Impl;

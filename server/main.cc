@@ -32,7 +32,7 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
        {"onednn", attention::OnednnVersion()},
        {"threads", server.threads()},
        {"max_message_mib", options.max_message_mib},
-       {"max_working_mib", options.max_working_mib},
+       {"max_working_mib", server.max_working_bytes() >> 20},
        {"max_tokens", options.max_tokens},
        {"drain", absl::FormatDuration(options.drain)}});
 }

@@ -19,7 +19,8 @@ ABSL_FLAG(int, threads, attention::ServerOptions().threads,
 ABSL_FLAG(int, max_message_mib, attention::ServerOptions().max_message_mib,
           "largest request and largest response, MiB, 1 to 2047");
 ABSL_FLAG(int, max_working_mib, attention::ServerOptions().max_working_mib,
-          "most memory that one call may take for intermediate results, MiB");
+          "most memory that one call may take for intermediate results, MiB; 0: 1024, or half of "
+          "what the control group grants where that is less");
 ABSL_FLAG(int64_t, max_tokens, attention::ServerOptions().max_tokens,
           "most tokens in one call, over all its sequences");
 ABSL_FLAG(absl::Duration, drain, attention::ServerOptions().drain,
@@ -43,8 +44,9 @@ absl::Status Check(const ServerOptions& options) {
   if (options.max_message_mib < 1 || options.max_message_mib > 2047) {
     return OutOfRange("max_message_mib", absl::StrCat(options.max_message_mib), "1 to 2047");
   }
-  if (options.max_working_mib < 1) {
-    return OutOfRange("max_working_mib", absl::StrCat(options.max_working_mib), "at least 1");
+  if (options.max_working_mib < 0) {
+    return OutOfRange("max_working_mib", absl::StrCat(options.max_working_mib),
+                      "at least 1, or 0 for the default");
   }
   if (options.max_tokens < 1 || options.max_tokens > (int64_t{1} << 30)) {
     return OutOfRange("max_tokens", absl::StrCat(options.max_tokens), "1 to 2^30");

@@ -21,8 +21,9 @@ struct ServerOptions {
   // The largest request and the largest response, MiB, 1 to 2047. Raise it for long sequences whose
   // scores are wanted.
   int max_message_mib = 64;
-  // The most memory one call may take for intermediate results, MiB, at least 1.
-  int max_working_mib = 1024;
+  // The most memory one call may take for intermediate results, MiB. 0: 1024, or half of the memory
+  // that the control group grants where that is less (engine::MemoryBudget).
+  int max_working_mib = 0;
   // The most tokens in one call, counted over its sequences; bounds how long a call can compute.
   int64_t max_tokens = 131072;
   // How long a stopping server waits for calls in flight.

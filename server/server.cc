@@ -6,11 +6,14 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/engine/cpu_budget.h"
+#include "server/engine/memory_budget.h"
 
 namespace attention {
 namespace {
@@ -19,11 +22,20 @@ constexpr int64_t kMib = 1 << 20;
 
 engine::Engine::Options EngineOptions(const ServerOptions& options) {
   return {.threads = options.threads > 0 ? options.threads : engine::CpuBudget(),
-          .max_working_bytes = options.max_working_mib * kMib};
+          .max_working_bytes = options.max_working_mib > 0 ? options.max_working_mib * kMib
+                                                           : engine::MemoryBudget()};
 }
 
 rpc::RequestLimits Limits(const ServerOptions& options) {
   return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
+}
+
+// Requests a little over the limit are let in, so that they are refused as all others are, with the
+// field and what is wanted. gRPC cuts off those beyond with a code of its own.
+int MaxReceivedBytes(int64_t max_message_bytes) {
+  const int64_t margin = std::min(max_message_bytes / 4, 16 * kMib);
+  return static_cast<int>(
+      std::min<int64_t>(max_message_bytes + margin, std::numeric_limits<int>::max()));
 }
 
 // An IPv6 address stands in brackets before a port.
@@ -57,7 +69,7 @@ absl::Status Server::Listen() {
   // Responses carry a little more than the tensors that --max_message_mib bounds.
   constexpr int kEnvelopeBytes = 4096;
   const int max_bytes = static_cast<int>(options_.max_message_mib * kMib);
-  builder.SetMaxReceiveMessageSize(max_bytes);
+  builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options_.max_message_mib * kMib));
   builder.SetMaxSendMessageSize(max_bytes + kEnvelopeBytes);
   // Otherwise a second server on the same port would quietly take half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -73,7 +85,7 @@ absl::Status Server::Listen() {
                      "another --port (0 picks a free one) or --host"));
   }
   address_ = HostPort(options_.host, port);
-  grpc_->GetHealthCheckService()->SetServingStatus(v1::AttentionService::service_full_name(), true);
+  grpc_->GetHealthCheckService()->SetServingStatus(rpc::AttentionServiceImpl::Name(), true);
   return absl::OkStatus();
 }
 

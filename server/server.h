@@ -3,6 +3,7 @@
 
 #include <grpcpp/server.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -31,6 +32,8 @@ class Server {
   const std::string& address() const { return address_; }
   // Compute threads.
   int threads() const { return engine_.threads(); }
+  // What one call may take for intermediate results.
+  int64_t max_working_bytes() const { return engine_.max_working_bytes(); }
 
   // Health turns NOT_SERVING and new calls are refused with UNAVAILABLE; calls in flight finish,
   // for up to options.drain; then all connections close. DEADLINE_EXCEEDED where calls had to be

@@ -93,6 +93,28 @@ struct WeightedSource {
   BatchView value;              // [batch, num_kv_heads, kv_len, v_head_dim]
 };
 
+// What a call is to return. It decides what is computed.
+struct WantedResults {
+  bool output = false;
+  bool attention_scores = false;
+  bool attention_weights = false;
+  bool query = false;
+  bool key = false;
+  bool value = false;
+  bool weighted_values = false;
+  bool top_keys = false;
+  bool log_sum_exp = false;
+
+  // Whether the attention operator runs: all but query, key and value come from it.
+  bool NeedOperator() const {
+    return output || attention_scores || attention_weights || weighted_values || top_keys ||
+           log_sum_exp;
+  }
+  bool NeedQuery() const { return query || NeedOperator(); }
+  bool NeedKey() const { return key || NeedOperator(); }
+  bool NeedValue() const { return value || output || weighted_values; }
+};
+
 // Where the results go; what is null is not wanted. Dense and row-major but for `output`, which is
 // the result after the output projection, if there is one.
 struct CallOutputs {
@@ -107,18 +129,10 @@ struct CallOutputs {
   float* query = nullptr;              // [batch, num_heads, q_len, head_dim]
   float* key = nullptr;                // [batch, num_kv_heads, kv_len, head_dim]
   float* value = nullptr;              // [batch, num_kv_heads, kv_len, v_head_dim]
-
-  // Whether something is wanted that is made of values.
-  bool NeedValues() const { return output.first.data != nullptr || weighted_values != nullptr; }
-  // Whether something is wanted that is made of scores.
-  bool NeedScores() const {
-    return NeedValues() || attention_scores != nullptr || attention_weights != nullptr ||
-           log_sum_exp != nullptr || top_indices != nullptr;
-  }
 };
 
 // One call, ready to run: whoever makes one has checked that the shapes fit together and that all
-// memory is there. It owns none of that memory.
+// memory that it reads is there. It owns none of that memory.
 struct AttentionCall {
   CallShape shape;         // q_len: the queries that are computed
   int64_t source_len = 1;  // the queries that the source holds
@@ -127,7 +141,11 @@ struct AttentionCall {
   MaskView mask;               // of the first sequence
   int64_t mask_batch_stride = 0;
   std::vector<int64_t> query_indices;  // q_len of them, each below source_len; empty: all
-  CallOutputs outputs;
+  WantedResults wanted;
+  CallOutputs outputs;  // a place for each of `wanted`, there when the call runs
+
+  // Whether the queries have to be picked from the source.
+  bool PicksQueries() const { return !query_indices.empty() && wanted.NeedQuery(); }
 };
 
 }  // namespace attention::engine

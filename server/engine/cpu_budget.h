@@ -2,15 +2,10 @@
 #define ATTENTION_SERVER_ENGINE_CPU_BUDGET_H_
 
 #include <optional>
-#include <string>
+
+#include "server/engine/cgroup.h"
 
 namespace attention::engine {
-
-// Where the kernel tells what this process may use; tests name folders of their own.
-struct CgroupFiles {
-  std::string membership = "/proc/self/cgroup";
-  std::string root = "/sys/fs/cgroup";
-};
 
 // The CPUs' worth of time that control groups grant this process, e.g. 1.5: the least quota of its
 // own group and all groups above it, version 1 (cpu.cfs_quota_us) and 2 (cpu.max) alike. Empty

@@ -80,15 +80,53 @@ std::vector<AttentionSequence> Sequences(const AttentionCall& call) {
   return sequences;
 }
 
-// Which projections a call's results are made of.
-struct ProjectionsNeeded {
-  explicit ProjectionsNeeded(const AttentionCall& call)
-      : query(call.outputs.NeedScores() || call.outputs.query != nullptr),
-        key(call.outputs.NeedScores() || call.outputs.key != nullptr),
-        value(call.outputs.NeedValues() || call.outputs.value != nullptr) {}
+// Results that are wanted, before there is memory for them: each stands at the same address, which
+// nobody reads.
+AttentionResults Placeholders(const WantedResults& wanted) {
+  static std::byte place;
+  static float number;
+  static int32_t index;
+  AttentionResults results;
+  if (wanted.output) results.output.data = &place;
+  if (wanted.attention_scores) results.attention_scores = &place;
+  if (wanted.attention_weights) results.attention_weights = &place;
+  if (wanted.weighted_values) results.weighted_values = &place;
+  if (wanted.log_sum_exp) results.log_sum_exp = &number;
+  if (wanted.top_keys) results.top_indices = &index;
+  return results;
+}
 
-  bool query, key, value;
-};
+// them. A double, which does not overflow.
+double KeptFloats(const AttentionCall& call) {
+  const CallShape& s = call.shape;
+  const WantedResults& wanted = call.wanted;
+  const double q_rows = 1.0 * s.batch * s.q_len, kv_rows = 1.0 * s.batch * s.kv_len;
+  if (std::holds_alternative<ProjectedSource>(call.source)) {
+    return call.PicksQueries() ? q_rows * s.num_heads * s.head_dim : 0;
+  }
+  const auto* const source = std::get_if<TokensSource>(&call.source);
+  if (source == nullptr) return 0;
+  double floats = call.PicksQueries() ? q_rows * source->d_model : 0;
+  if (const auto& projections = source->projections) {
+    if (wanted.NeedQuery()) floats += q_rows * projections->q.out;
+    if (wanted.NeedKey()) floats += kv_rows * projections->k.out;
+    if (wanted.NeedValue()) floats += kv_rows * projections->v.out;
+    if (wanted.output && projections->o) floats += q_rows * projections->o->in;
+  }
+  return floats;
+}
+
+// What `step` says. A foreign exception becomes a status here, and nowhere else in the engine.
+template <typename Step>
+absl::Status Guarded(Step step) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory for this call; try again later");
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("attention failed: ", e.what()));
+  }
+}
 
 }  // namespace
 
@@ -98,39 +136,58 @@ Engine::Engine(const Options& options)
       linear_ops_(kOpCacheCapacity),
       executor_(options.threads) {}
 
-void Engine::Submit(const AttentionCall& call, Done done) {
+absl::Status Engine::CheckFits(const AttentionCall& call) {
+  const absl::StatusOr<double> projecting = ProjectionBytes(call);
+  if (!projecting.ok()) return projecting.status();
+  double bytes = sizeof(float) * KeptFloats(call) + *projecting;
+  if (call.wanted.NeedOperator()) {
+    const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
+    if (!op.ok()) return op.status();
+    std::vector<AttentionSequence> sequences = Sequences(call);
+    for (AttentionSequence& s : sequences) s.results = Placeholders(call.wanted);
+    bytes += (*op)->WorkingBytes(call.settings, sequences, executor_.threads());
+  }
+  constexpr double kMib = 1 << 20;
+  const double limit = static_cast<double>(options_.max_working_bytes);
+  if (bytes <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
+      "(--max_working_mib): send fewer sequences, tokens or heads at a time",
+      std::ceil(bytes / kMib), limit / kMib));
+}
+
+void Engine::Submit(const AttentionCall& call, Prepare prepare, Done done) {
   const SteadyClock::time_point submitted = SteadyClock::now();
-  executor_.Enqueue([this, &call, submitted, done = std::move(done)]() mutable {
-    const SteadyClock::time_point started = SteadyClock::now();
-    absl::Status status = Run(call);
-    const CallTiming timing = {.queue = absl::FromChrono(started - submitted),
-                               .compute = absl::FromChrono(SteadyClock::now() - started)};
-    done(std::move(status), timing);
-  });
+  executor_.Enqueue(
+      [this, &call, submitted, prepare = std::move(prepare), done = std::move(done)]() mutable {
+        const SteadyClock::time_point started = SteadyClock::now();
+        absl::Status status =
+            executor_.stopped() ? absl::CancelledError() : Guarded([&] { return prepare(); });
+        const SteadyClock::time_point prepared = SteadyClock::now();
+        if (status.ok()) status = Guarded([&] { return Run(call); });
+        if (absl::IsCancelled(status)) {  // by Stop alone
+          status = absl::UnavailableError("the server is shutting down; call another one");
+        }
+        const CallTiming timing = {.queue = absl::FromChrono(started - submitted),
+                                   .prepare = absl::FromChrono(prepared - started),
+                                   .compute = absl::FromChrono(SteadyClock::now() - prepared)};
+        done(std::move(status), timing);
+      });
 }
 
 absl::Status Engine::Run(const AttentionCall& call) {
-  try {
-    if (const auto* tokens = std::get_if<TokensSource>(&call.source)) {
-      return RunTokens(call, *tokens);
-    }
-    if (const auto* projected = std::get_if<ProjectedSource>(&call.source)) {
-      return RunProjected(call, *projected);
-    }
-    return RunWeighted(call, std::get<WeightedSource>(call.source));
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory for the working set of this call");
-  } catch (const std::exception& e) {
-    return absl::InternalError(absl::StrCat("attention failed: ", e.what()));
+  if (const auto* tokens = std::get_if<TokensSource>(&call.source)) return RunTokens(call, *tokens);
+  if (const auto* projected = std::get_if<ProjectedSource>(&call.source)) {
+    return RunProjected(call, *projected);
   }
+  return RunWeighted(call, std::get<WeightedSource>(call.source));
 }
 
 absl::Status Engine::RunTokens(const AttentionCall& call, const TokensSource& source) {
   const CallShape& s = call.shape;
-  if (absl::Status fits = CheckTokensFit(call, source); !fits.ok()) return fits;
   AlignedBuffer gathered;
   const float* tokens = source.tokens;  // [batch, q_len, d_model]
-  if (!call.query_indices.empty()) {
+  if (call.PicksQueries()) {
     gathered.Grow(s.batch * s.q_len * source.d_model);
     CopyRows(TokenMajorBatch(tokens, call.source_len, 1, source.d_model), call.query_indices,
              s.batch, 1, source.d_model, gathered.data());
@@ -146,7 +203,7 @@ absl::Status Engine::RunLearned(const AttentionCall& call, const Projections& pr
                                 const float* tokens, const TokensSource& source) {
   const CallShape& s = call.shape;
   const auto& [q_proj, k_proj, v_proj, o_proj] = projections;
-  const ProjectionsNeeded needed(call);
+  const WantedResults& wanted = call.wanted;
   AlignedBuffer q, k, v;
   absl::Status status;
   const auto project = [&](const Projection& projection, const float* x, int64_t len,
@@ -154,9 +211,10 @@ absl::Status Engine::RunLearned(const AttentionCall& call, const Projections& pr
     y.Grow(s.batch * len * projection.out);
     if (status.ok()) status = Project(projection, x, s.batch, len, y.data());
   };
-  if (needed.query) project(q_proj, tokens, s.q_len, q);  // [batch, q_len, num_heads * head_dim]
-  if (needed.key) project(k_proj, source.context, s.kv_len, k);    // [batch, kv_len, ...]
-  if (needed.value) project(v_proj, source.context, s.kv_len, v);  // [batch, kv_len, ...]
+  if (wanted.NeedQuery())
+    project(q_proj, tokens, s.q_len, q);  // [batch, q_len, num_heads * head_dim]
+  if (wanted.NeedKey()) project(k_proj, source.context, s.kv_len, k);    // [batch, kv_len, ...]
+  if (wanted.NeedValue()) project(v_proj, source.context, s.kv_len, v);  // [batch, kv_len, ...]
   if (!status.ok()) return status;
 
   const auto view = [](const AlignedBuffer& x, int64_t len, int64_t heads, int64_t dim) {
@@ -179,10 +237,7 @@ absl::Status Engine::RunLearned(const AttentionCall& call, const Projections& pr
 
 absl::Status Engine::RunProjected(const AttentionCall& call, const ProjectedSource& source) {
   const CallShape& s = call.shape;
-  const double gathered_size =
-      call.query_indices.empty() ? 0.0 : 1.0 * s.batch * s.num_heads * s.q_len * s.head_dim;
-  if (absl::Status fits = CheckFits(call, gathered_size, 0); !fits.ok()) return fits;
-  if (call.query_indices.empty()) return RunAttention(call, source, call.outputs.output);
+  if (!call.PicksQueries()) return RunAttention(call, source, call.outputs.output);
   AlignedBuffer gathered(s.batch * s.num_heads * s.q_len * s.head_dim);
   CopyRows(source.query, call.query_indices, s.batch, s.num_heads, s.head_dim, gathered.data());
   ProjectedSource selected = source;
@@ -193,11 +248,10 @@ absl::Status Engine::RunProjected(const AttentionCall& call, const ProjectedSour
 
 absl::Status Engine::RunWeighted(const AttentionCall& call, const WeightedSource& source) {
   const CallShape& s = call.shape;
-  if (absl::Status fits = CheckFits(call, 0, 0); !fits.ok()) return fits;
-  if (call.outputs.value != nullptr) {
+  if (call.wanted.value) {
     CopyHeads(source.value, s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim, call.outputs.value);
   }
-  if (!call.outputs.NeedScores()) return absl::OkStatus();
+  if (!call.wanted.NeedOperator()) return absl::OkStatus();
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
   std::vector<WeightedSequence> sequences;
@@ -221,7 +275,7 @@ absl::Status Engine::RunAttention(const AttentionCall& call, const ProjectedSour
   if (to.value) {
     CopyHeads(projected.value, s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim, to.value);
   }
-  if (!to.NeedScores()) return absl::OkStatus();
+  if (!call.wanted.NeedOperator()) return absl::OkStatus();
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
   std::vector<AttentionSequence> sequences = Sequences(call);
@@ -255,46 +309,25 @@ absl::StatusOr<std::shared_ptr<const LinearOp>> Engine::OpFor(const Projection& 
                           .row_tile = LinearOp::RowTile(rows)});
 }
 
-absl::Status Engine::CheckTokensFit(const AttentionCall& call, const TokensSource& source) {
+absl::StatusOr<double> Engine::ProjectionBytes(const AttentionCall& call) {
+  const auto* const source = std::get_if<TokensSource>(&call.source);
+  if (source == nullptr || !source->projections.has_value()) return 0;
   const CallShape& s = call.shape;
-  const double q_rows = 1.0 * s.batch * s.q_len, kv_rows = 1.0 * s.batch * s.kv_len;
-  double floats = call.query_indices.empty() ? 0 : q_rows * source.d_model;
-  double projection_bytes = 0;  // of the one that takes most: they run one after the other
-  if (const auto& projections = source.projections) {
-    const ProjectionsNeeded needed(call);
-    const auto add = [&](const Projection& projection, int64_t rows, double kept) {
-      floats += kept;
-      const auto op = OpFor(projection, rows);
-      if (!op.ok()) return op.status();
-      projection_bytes = std::max(projection_bytes, (*op)->WorkingBytes(executor_.threads()));
-      return absl::OkStatus();
-    };
-    absl::Status status;
-    const auto& p = *projections;
-    if (needed.query) status = add(p.q, s.q_len, q_rows * p.q.out);
-    if (status.ok() && needed.key) status = add(p.k, s.kv_len, kv_rows * p.k.out);
-    if (status.ok() && needed.value) status = add(p.v, s.kv_len, kv_rows * p.v.out);
-    const bool output = p.o.has_value() && call.outputs.output.first.data != nullptr;
-    if (status.ok() && output) status = add(*p.o, s.q_len, q_rows * p.o->in);
-    if (!status.ok()) return status;
-  }
-  return CheckFits(call, floats, projection_bytes);
-}
-
-absl::Status Engine::CheckFits(const AttentionCall& call, double floats, double projection_bytes) {
-  constexpr double kMib = 1 << 20;
-  double bytes = floats * sizeof(float) + projection_bytes;
-  if (call.outputs.NeedScores()) {
-    const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
-    if (!op.ok()) return op.status();
-    bytes += (*op)->WorkingBytes(call.settings, Sequences(call), executor_.threads());
-  }
-  const double limit = static_cast<double>(options_.max_working_bytes);
-  if (bytes <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
-      "(--max_working_mib): send fewer sequences, tokens or heads at a time",
-      std::ceil(bytes / kMib), limit / kMib));
+  const auto& [q, k, v, o] = *source->projections;
+  double most = 0;
+  absl::Status status;
+  const auto add = [&](bool needed, const Projection& projection, int64_t rows) {
+    if (!needed || !status.ok()) return;
+    const absl::StatusOr<std::shared_ptr<const LinearOp>> op = OpFor(projection, rows);
+    status = op.status();
+    if (op.ok()) most = std::max(most, (*op)->WorkingBytes(executor_.threads()));
+  };
+  add(call.wanted.NeedQuery(), q, s.q_len);
+  add(call.wanted.NeedKey(), k, s.kv_len);
+  add(call.wanted.NeedValue(), v, s.kv_len);
+  if (o.has_value()) add(call.wanted.output, *o, s.q_len);
+  if (!status.ok()) return status;
+  return most;
 }
 
 }  // namespace attention::engine

@@ -19,6 +19,7 @@ namespace attention::engine {
 // How long the parts of a call took.
 struct CallTiming {
   absl::Duration queue;    // from Submit until a compute thread took the call up
+  absl::Duration prepare;  // in `prepare`
   absl::Duration compute;  // from then until the results were written
 };
 
@@ -33,20 +34,32 @@ class Engine {
     int64_t max_working_bytes = int64_t{1} << 30;
   };
 
-  // Called once a call, on a compute thread.
+  // Called once a call, on a compute thread, when its turn comes: makes room for the results and
+  // sets call.outputs. A failure ends the call.
+  using Prepare = absl::AnyInvocable<absl::Status()>;
+  // Called once a call, last, on a compute thread. Must not throw.
   using Done = absl::AnyInvocable<void(absl::Status status, CallTiming timing)>;
 
   explicit Engine(const Options& options);
 
-  // Runs `call` and then `done`. `call`, and all memory that it points to, must live until then.
-  // The status:
-  //   INVALID_ARGUMENT    the call needs more than max_working_bytes, or a row of scores sums to 0
-  //                       under SUM; the message says how to mend it
+  // Whether the intermediate results of `call` are within max_working_bytes; to be asked before
+  // Submit. INVALID_ARGUMENT says how to mend the call. Computes nothing and needs no outputs, but
+  // compiles the operator of a call that is the first of its widths: some milliseconds.
+  absl::Status CheckFits(const AttentionCall& call);
+
+  // Runs `prepare`, `call` and then `done`. `call`, and all memory that it points to, must live
+  // until then. The status:
+  //   INVALID_ARGUMENT    a row of scores sums to 0 under SUM; the message says how to mend it
   //   RESOURCE_EXHAUSTED  no memory
+  //   UNAVAILABLE         Stop cut the call off
   //   INTERNAL            our fault
-  void Submit(const AttentionCall& call, Done done);
+  void Submit(const AttentionCall& call, Prepare prepare, Done done);
+
+  // Calls that run end between two tiles, and those that wait at once. For good.
+  void Stop() { executor_.Stop(); }
 
   int threads() const { return executor_.threads(); }
+  int64_t max_working_bytes() const { return options_.max_working_bytes; }
 
  private:
   absl::Status Run(const AttentionCall& call);
@@ -56,17 +69,16 @@ class Engine {
                           const float* tokens, const TokensSource& source);
   absl::Status RunProjected(const AttentionCall& call, const ProjectedSource& source);
   absl::Status RunWeighted(const AttentionCall& call, const WeightedSource& source);
-  // `projected` holds the q_len queries of `call` alone; what is not needed may be null.
+  // `projected` holds the q_len queries of `call` alone, and what the call does not need is null.
   absl::Status RunAttention(const AttentionCall& call, const ProjectedSource& projected,
                             const MutableBatchView& output);
   absl::Status Project(const Projection& projection, const float* x, int64_t batch, int64_t rows,
                        float* y);
   absl::StatusOr<std::shared_ptr<const AttentionOp>> OpFor(const AttentionCall& call);
   absl::StatusOr<std::shared_ptr<const LinearOp>> OpFor(const Projection& projection, int64_t rows);
-  // Whether the call's intermediate results are within the limit: `floats`, what the projections
-  // take while they run, and what attention takes.
-  absl::Status CheckFits(const AttentionCall& call, double floats, double projection_bytes);
-  absl::Status CheckTokensFit(const AttentionCall& call, const TokensSource& source);
+  // What the projections that the call needs take while they run, in bytes: as much as the one that
+  // takes most, since they run one after the other.
+  absl::StatusOr<double> ProjectionBytes(const AttentionCall& call);
 
   const Options options_;
   OpCache<AttentionOp> attention_ops_;

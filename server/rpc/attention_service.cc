@@ -1,6 +1,7 @@
 #include "server/rpc/attention_service.h"
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <new>
 #include <utility>
@@ -22,6 +23,25 @@ void SetDuration(absl::Duration from, google::protobuf::Duration& to) {
   to.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(from)));
 }
 
+// What only the engine could tell lies in the numbers or in their count.
+absl::Status AsFieldError(const absl::Status& status) {
+  if (!absl::IsInvalidArgument(status)) return status;
+  return FieldError("source", absl::StrCat("cannot be computed: ", status.message()));
+}
+
+// The answer that `step` gives. What it throws becomes one, with a message so short that it takes
+// no memory.
+template <typename Step>
+grpc::Status Guarded(Step step) noexcept {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "out of memory");
+  } catch (const std::exception&) {
+    return grpc::Status(grpc::StatusCode::INTERNAL, "internal error");
+  }
+}
+
 // One ComputeAttention call. Deletes itself when gRPC is done with it.
 class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
  public:
@@ -30,32 +50,9 @@ class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
       : request_(request), response_(response), calls_(calls), entered_(calls.Enter()) {}
 
   void Start(engine::Engine& engine, const RequestLimits& limits) {
-    if (!entered_) {
-      return Refuse(absl::UnavailableError("the server is shutting down; call another one"));
-    }
-    const SteadyClock::time_point started = SteadyClock::now();
-    absl::StatusOr<DecodedRequest> decoded = DecodeRequest(request_, limits);
-    if (!decoded.ok()) return Refuse(decoded.status());
-    decoded_ = *std::move(decoded);
-    const SteadyClock::time_point was_decoded = SteadyClock::now();
-    try {
-      MakeRoom(decoded_, response_);
-    } catch (const std::bad_alloc&) {
-      return Refuse(absl::ResourceExhaustedError("out of memory for the results; try again later"));
-    }
-    response_.set_request_id(request_.request_id());
-    v1::Timing& timing = *response_.mutable_timing();
-    SetDuration(absl::FromChrono(was_decoded - started), *timing.mutable_decode());
-    SetDuration(absl::FromChrono(SteadyClock::now() - was_decoded), *timing.mutable_encode());
-    engine.Submit(decoded_.call, [this](const absl::Status& status, engine::CallTiming spent) {
-      if (absl::IsInvalidArgument(status)) {  // only computing showed it; it lies in the numbers
-        return Refuse(FieldError("source", absl::StrCat("cannot be computed: ", status.message())));
-      }
-      if (!status.ok()) return Refuse(status);
-      SetDuration(spent.queue, *response_.mutable_timing()->mutable_queue());
-      SetDuration(spent.compute, *response_.mutable_timing()->mutable_compute());
-      Finish(grpc::Status::OK);  // the last line: gRPC may delete this object from here on
-    });
+    const grpc::Status refused = Guarded([&] { return ToGrpcStatus(Admit(engine, limits)); });
+    // Once admitted, the call may be over already and this object gone.
+    if (!refused.ok()) Finish(refused);
   }
 
   void OnDone() override {
@@ -64,7 +61,40 @@ class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
-  void Refuse(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  // Hands the call over to the engine. Where that fails, it does not know the call.
+  absl::Status Admit(engine::Engine& engine, const RequestLimits& limits) {
+    if (!entered_) {
+      return absl::UnavailableError("the server is shutting down; call another one");
+    }
+    const SteadyClock::time_point started = SteadyClock::now();
+    absl::StatusOr<DecodedRequest> decoded = DecodeRequest(request_, limits);
+    if (!decoded.ok()) return decoded.status();
+    decoded_ = *std::move(decoded);
+    if (absl::Status fits = engine.CheckFits(decoded_.call); !fits.ok()) return AsFieldError(fits);
+    response_.set_request_id(request_.request_id());
+    SetDuration(absl::FromChrono(SteadyClock::now() - started),
+                *response_.mutable_timing()->mutable_decode());
+    engine.Submit(
+        decoded_.call,
+        [this] {
+          MakeRoom(decoded_, response_);
+          return absl::OkStatus();
+        },
+        [this](const absl::Status& status, const engine::CallTiming& spent) {
+          // The last line: gRPC may delete this object from here on.
+          Finish(Guarded([&] { return Answer(status, spent); }));
+        });
+    return absl::OkStatus();
+  }
+
+  grpc::Status Answer(const absl::Status& status, const engine::CallTiming& spent) {
+    if (!status.ok()) return ToGrpcStatus(AsFieldError(status));
+    v1::Timing& timing = *response_.mutable_timing();
+    SetDuration(spent.queue, *timing.mutable_queue());
+    SetDuration(spent.prepare, *timing.mutable_encode());
+    SetDuration(spent.compute, *timing.mutable_compute());
+    return grpc::Status::OK;
+  }
 
   const v1::ComputeAttentionRequest& request_;
   v1::ComputeAttentionResponse& response_;

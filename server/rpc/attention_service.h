@@ -4,6 +4,8 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <string>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -42,6 +44,9 @@ class AttentionServiceImpl final : public v1::AttentionService::CallbackService 
   grpc::ServerUnaryReactor* ComputeAttention(grpc::CallbackServerContext* context,
                                              const v1::ComputeAttentionRequest* request,
                                              v1::ComputeAttentionResponse* response) override;
+
+  // As health and reflection know the service: "attention.v1.AttentionService".
+  static std::string Name() { return v1::AttentionService::service_full_name(); }
 
  private:
   engine::Engine& engine_;

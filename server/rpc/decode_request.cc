@@ -13,6 +13,7 @@ namespace attention::rpc {
 namespace {
 
 constexpr size_t kMaxRequestIdBytes = 256;
+constexpr int kMaxResults = 64;  // several times as many as there are
 
 bool IsWeighted(const DecodedRequest& decoded) {
   return std::holds_alternative<engine::WeightedSource>(decoded.call.source);
@@ -109,31 +110,68 @@ absl::Status RefuseScoreSettings(const v1::AttentionConfig& config) {
   return FieldError(field, "is set; want it unset, since `weighted` uses its weights as they are");
 }
 
-absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
-  for (int i = 0; i < request.results_size(); ++i) {
-    const v1::Result result = request.results(i);
-    const std::string field = absl::StrCat("results[", i, "]");
-    if (!v1::Result_IsValid(result) || result == v1::RESULT_UNSPECIFIED) {
-      return FieldError(field, absl::StrCat("is ", result, "; want a value of Result from 1 to ",
+// The place in `wanted` of `result`; null where it is none.
+bool* PlaceOf(v1::Result result, engine::WantedResults& wanted) {
+  switch (result) {
+    case v1::RESULT_OUTPUT:
+      return &wanted.output;
+    case v1::RESULT_ATTENTION_SCORES:
+      return &wanted.attention_scores;
+    case v1::RESULT_ATTENTION_WEIGHTS:
+      return &wanted.attention_weights;
+    case v1::RESULT_QUERY:
+      return &wanted.query;
+    case v1::RESULT_KEY:
+      return &wanted.key;
+    case v1::RESULT_VALUE:
+      return &wanted.value;
+    case v1::RESULT_WEIGHTED_VALUES:
+      return &wanted.weighted_values;
+    case v1::RESULT_TOP_KEYS:
+      return &wanted.top_keys;
+    case v1::RESULT_LOG_SUM_EXP:
+      return &wanted.log_sum_exp;
+    default:
+      return nullptr;
+  }
+}
+
+// That results[i] is a result, and one that the call can have.
+absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i, bool weighted) {
+  const v1::Result result = request.results(i);
+  const auto field = [i] { return absl::StrCat("results[", i, "]"); };
+  if (engine::WantedResults any; PlaceOf(result, any) == nullptr) {
+    return FieldError(field(), absl::StrCat("is ", result, "; want a value of Result from 1 to ",
                                             v1::Result_MAX));
-    }
-    const bool of_scores = result == v1::RESULT_ATTENTION_SCORES || result == v1::RESULT_QUERY ||
-                           result == v1::RESULT_KEY || result == v1::RESULT_LOG_SUM_EXP;
-    if (of_scores && IsWeighted(decoded)) {
-      return FieldError(field, absl::StrCat("is ", v1::Result_Name(result),
+  }
+  const bool of_scores = result == v1::RESULT_ATTENTION_SCORES || result == v1::RESULT_QUERY ||
+                         result == v1::RESULT_KEY || result == v1::RESULT_LOG_SUM_EXP;
+  if (of_scores && weighted) {
+    return FieldError(field(), absl::StrCat("is ", v1::Result_Name(result),
                                             "; want a result that `weighted` has: it takes no "
                                             "query and no key"));
-    }
-    if (result == v1::RESULT_LOG_SUM_EXP &&
-        request.config().normalization() == v1::NORMALIZATION_SUM) {
-      return FieldError(field, "is RESULT_LOG_SUM_EXP; want NORMALIZATION_SOFTMAX with it");
-    }
-    decoded.results.set(result);
+  }
+  if (result == v1::RESULT_LOG_SUM_EXP &&
+      request.config().normalization() == v1::NORMALIZATION_SUM) {
+    return FieldError(field(), "is RESULT_LOG_SUM_EXP; want NORMALIZATION_SOFTMAX with it");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
+  const bool weighted = IsWeighted(decoded);
+  engine::WantedResults& wanted = decoded.call.wanted;
+  if (request.results_size() > kMaxResults) {
+    return FieldError("results", absl::StrCat("has ", request.results_size(),
+                                              " elements; want at most ", kMaxResults));
+  }
+  for (int i = 0; i < request.results_size(); ++i) {
+    if (absl::Status status = CheckResult(request, i, weighted); !status.ok()) return status;
+    *PlaceOf(request.results(i), wanted) = true;
   }
   if (request.results().empty()) {
-    decoded.results.set(v1::RESULT_OUTPUT);
-    decoded.results.set(v1::RESULT_ATTENTION_SCORES, !IsWeighted(decoded));
-    decoded.results.set(v1::RESULT_ATTENTION_WEIGHTS, !IsWeighted(decoded));
+    wanted.output = true;
+    wanted.attention_scores = wanted.attention_weights = !weighted;
   }
   return absl::OkStatus();
 }
@@ -186,6 +224,13 @@ absl::Status CheckResponseSize(const DecodedRequest& decoded, int64_t max_bytes)
 
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& request,
                                              const RequestLimits& limits) {
+  const int64_t bytes = static_cast<int64_t>(request.ByteSizeLong());
+  if (bytes > limits.max_message_bytes) {
+    return FieldError("request",
+                      absl::StrCat("is ", bytes, " bytes; want at most ", limits.max_message_bytes,
+                                   " (--max_message_mib): send fewer sequences or tokens at a "
+                                   "time"));
+  }
   if (request.request_id().size() > kMaxRequestIdBytes) {
     return FieldError("request_id", absl::StrCat("has ", request.request_id().size(),
                                                  " bytes; want at most ", kMaxRequestIdBytes));

@@ -1,7 +1,6 @@
 #ifndef ATTENTION_SERVER_RPC_DECODE_REQUEST_H_
 #define ATTENTION_SERVER_RPC_DECODE_REQUEST_H_
 
-#include <bitset>
 #include <cstdint>
 #include <vector>
 
@@ -14,18 +13,15 @@ namespace attention::rpc {
 
 // What this server accepts of one call.
 struct RequestLimits {
-  int64_t max_message_bytes = int64_t{64} << 20;  // of a response; gRPC holds requests to the same
+  int64_t max_message_bytes = int64_t{64} << 20;  // of a request, and of a response's results
   int64_t max_tokens = 131072;                    // batch * q_len, and batch * kv_len
 };
-
-using ResultSet = std::bitset<v1::Result_ARRAYSIZE>;  // by v1::Result
 
 // A request that can be run: every shape fits, every element is there, and the results are no
 // larger than a response may be. `call` reads the request's memory and `storage`; its outputs are
 // not set yet (see MakeRoom).
 struct DecodedRequest {
   engine::AttentionCall call;
-  ResultSet results;
   std::vector<int64_t> output_shape;  // of RESULT_OUTPUT
   int64_t top_k = 1;
   TensorStorage storage;

@@ -59,46 +59,44 @@ engine::MutableBatchView OutputView(float* data, const DecodedRequest& decoded) 
 
 double ResponseBytes(const DecodedRequest& decoded) {
   const ResultShapes shapes(decoded);
-  const auto wanted = [&](v1::Result result, const Shape& shape) {
-    return decoded.results[result] ? Bytes(shape) : 0.0;
+  const engine::WantedResults& wanted = decoded.call.wanted;
+  const auto bytes = [](bool is_wanted, const Shape& shape) {
+    return is_wanted ? Bytes(shape) : 0.0;
   };
-  return wanted(v1::RESULT_OUTPUT, shapes.output) +
-         wanted(v1::RESULT_ATTENTION_SCORES, shapes.PerKey()) +
-         wanted(v1::RESULT_ATTENTION_WEIGHTS, shapes.PerKey()) +
-         wanted(v1::RESULT_QUERY, shapes.Query()) + wanted(v1::RESULT_KEY, shapes.Key()) +
-         wanted(v1::RESULT_VALUE, shapes.Value()) +
-         wanted(v1::RESULT_WEIGHTED_VALUES, shapes.WeightedValues()) +
-         2 * wanted(v1::RESULT_TOP_KEYS, shapes.TopKeys()) +
-         wanted(v1::RESULT_LOG_SUM_EXP, shapes.PerRow());
+  return bytes(wanted.output, shapes.output) + bytes(wanted.attention_scores, shapes.PerKey()) +
+         bytes(wanted.attention_weights, shapes.PerKey()) + bytes(wanted.query, shapes.Query()) +
+         bytes(wanted.key, shapes.Key()) + bytes(wanted.value, shapes.Value()) +
+         bytes(wanted.weighted_values, shapes.WeightedValues()) +
+         2 * bytes(wanted.top_keys, shapes.TopKeys()) + bytes(wanted.log_sum_exp, shapes.PerRow());
 }
 
 void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
   const ResultShapes shapes(decoded);
-  const ResultSet& wanted = decoded.results;
+  const engine::WantedResults& wanted = decoded.call.wanted;
   engine::CallOutputs& to = decoded.call.outputs;
-  if (wanted[v1::RESULT_OUTPUT]) {
+  if (wanted.output) {
     to.output = OutputView(MakeFloats(shapes.output, *response.mutable_output()), decoded);
   }
-  if (wanted[v1::RESULT_ATTENTION_SCORES]) {
+  if (wanted.attention_scores) {
     to.attention_scores = MakeFloats(shapes.PerKey(), *response.mutable_attention_scores());
   }
-  if (wanted[v1::RESULT_ATTENTION_WEIGHTS]) {
+  if (wanted.attention_weights) {
     to.attention_weights = MakeFloats(shapes.PerKey(), *response.mutable_attention_weights());
   }
-  if (wanted[v1::RESULT_QUERY]) to.query = MakeFloats(shapes.Query(), *response.mutable_query());
-  if (wanted[v1::RESULT_KEY]) to.key = MakeFloats(shapes.Key(), *response.mutable_key());
-  if (wanted[v1::RESULT_VALUE]) to.value = MakeFloats(shapes.Value(), *response.mutable_value());
-  if (wanted[v1::RESULT_WEIGHTED_VALUES]) {
+  if (wanted.query) to.query = MakeFloats(shapes.Query(), *response.mutable_query());
+  if (wanted.key) to.key = MakeFloats(shapes.Key(), *response.mutable_key());
+  if (wanted.value) to.value = MakeFloats(shapes.Value(), *response.mutable_value());
+  if (wanted.weighted_values) {
     to.weighted_values = MakeFloats(shapes.WeightedValues(), *response.mutable_weighted_values());
   }
-  if (wanted[v1::RESULT_TOP_KEYS]) {
+  if (wanted.top_keys) {
     v1::TopKeys& top_keys = *response.mutable_top_keys();
     to.top_k = decoded.top_k;
     to.top_indices =
         MakeTensor<int32_t>(shapes.TopKeys(), v1::DATA_TYPE_INT32, *top_keys.mutable_indices());
     to.top_weights = MakeFloats(shapes.TopKeys(), *top_keys.mutable_attention_weights());
   }
-  if (wanted[v1::RESULT_LOG_SUM_EXP]) {
+  if (wanted.log_sum_exp) {
     to.log_sum_exp = MakeFloats(shapes.PerRow(), *response.mutable_log_sum_exp());
   }
 }

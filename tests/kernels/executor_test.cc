@@ -106,5 +106,62 @@ TEST(Executor, AnEnqueuedTaskOfASingleThreadHasAWorkspace) {
   EXPECT_EQ(written, 10);
 }
 
+// oneTBB cancels a whole group of tasks with the first exception: the second task was never run.
+TEST(Executor, ATaskThatThrowsLeavesTheOthersAlone) {
+  for (const int threads : {1, 2}) {
+    std::atomic<int> finished = 0;
+    {
+      Executor executor(threads);
+      for (int i = 0; i < 10; ++i) {
+        executor.Enqueue([&, i] {
+          if (i % 3 == 0) throw std::bad_alloc();
+          ++finished;
+        });
+      }
+    }
+    EXPECT_EQ(finished, 6);
+  }
+}
+
+TEST(Executor, StopEndsALoopUnderWayBehindTheTilesThatHaveBegun) {
+  for (const int threads : {1, 2}) {
+    Executor executor(threads);
+    std::atomic<int> runs = 0;
+    const absl::Status status = executor.ParallelFor(1000, [&](int64_t, Workspace&) {
+      ++runs;
+      executor.Stop();
+      return absl::OkStatus();
+    });
+    EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+    EXPECT_LE(runs, threads) << "one tile a thread had begun";
+  }
+}
+
+TEST(Executor, OnceStoppedItRunsTasksButNoTiles) {
+  absl::Status status;
+  {
+    Executor executor(2);
+    EXPECT_FALSE(executor.stopped());
+    executor.Stop();
+    EXPECT_TRUE(executor.stopped());
+    executor.Enqueue([&] {
+      status = executor.ParallelFor(3, [](int64_t, Workspace&) -> absl::Status {
+        ADD_FAILURE() << "a tile began";
+        return absl::OkStatus();
+      });
+    });
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+}
+
+TEST(Executor, ALoopWhoseTilesAreAllThroughWhenItIsStoppedSucceeds) {
+  Executor executor(1);
+  const auto stop_at_the_end = [&](int64_t, Workspace&) {
+    executor.Stop();
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(executor.ParallelFor(1, stop_at_the_end).ok());
+}
+
 }  // namespace
 }  // namespace attention

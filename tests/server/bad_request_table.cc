@@ -253,6 +253,10 @@ std::vector<BadRequest> BadSettings() {
       {"BoolMaskWithHalves", mask(halves), "config.mask", "has elements other than 0 and 1"},
       {"UnknownResult", With(SimpleRequest(), [](Request& r) { r.add_results(v1::Result(99)); }),
        "results[0]", "is 99; want a value of Result"},
+      {"TooManyResults",
+       With(SimpleRequest(),
+            [](Request& r) { r.mutable_results()->Resize(65, v1::RESULT_OUTPUT); }),
+       "results", "has 65 elements; want at most 64"},
       {"UnspecifiedResult",
        With(SimpleRequest(),
             [](Request& r) {

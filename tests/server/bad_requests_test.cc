@@ -56,16 +56,28 @@ TEST_F(BadRequests, ARowThatSumsToZeroIsTheCallersFaultAndNamed) {
   EXPECT_TRUE(client_->ComputeAttention(SimpleRequest()).ok());
 }
 
-TEST_F(BadRequests, AMessageOverTheLimitIsRefusedBeforeItIsRead) {
-  const absl::Status status =
-      client_->ComputeAttention(FromTokens(Ones({1 << 10, 1 << 14}))).status();  // 64 MiB and more
+TEST_F(BadRequests, AMessageOverTheLimitIsRefusedAsAField) {
+  Start({.port = 0, .threads = 1, .max_message_mib = 1});
+  ExpectRefused({{"ALittleOver", FromTokens(Ones({1 << 9, 1 << 9})), "request",
+                  "bytes; want at most 1048576 (--max_message_mib)"}});
+}
+
+TEST_F(BadRequests, AMessageFarOverTheLimitIsRefusedByGrpcBeforeItIsRead) {
+  Start({.port = 0, .threads = 1, .max_message_mib = 1});
+  const absl::Status status = client_->ComputeAttention(FromTokens(Ones({1 << 9, 640}))).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("--max_message_mib"));
   EXPECT_TRUE(client_->ComputeAttention(SimpleRequest()).ok());
 }
 
-TEST_F(BadRequests, ACallThatNeedsTooMuchMemoryIsRefusedBeforeItIsGranted) {
-  // 4 MiB of projection weights per matrix, but 2 GiB of projected tokens.
+// 2047 MiB and a quarter are more than an int holds, which is what gRPC takes.
+TEST_F(BadRequests, TheLargestLimitStillServes) {
+  Start({.port = 0, .threads = 1, .max_message_mib = 2047});
+  EXPECT_TRUE(client_->ComputeAttention(SimpleRequest()).ok());
+}
+
+TEST_F(BadRequests, ACallThatNeedsTooMuchMemoryIsRefused) {
+  // 8 KiB a projection matrix, but 1 GiB of projected keys and as much of values.
   Request request = FromTokens(Ones({131072, 1}));
   v1::ProjectionWeights& weights = *request.mutable_tokens()->mutable_projection_weights();
   *weights.mutable_q_proj() = Ones({1, 2048});
@@ -75,7 +87,8 @@ TEST_F(BadRequests, ACallThatNeedsTooMuchMemoryIsRefusedBeforeItIsGranted) {
   request.add_query_indices(0);
   const absl::Status status = client_->ComputeAttention(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("this server grants a call 1024 MiB"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("MiB for intermediate results; this server grants a call"));
   EXPECT_TRUE(client_->ComputeAttention(SimpleRequest()).ok());
 }
 

@@ -22,6 +22,7 @@ class RunningServer : public testing::Test {
   void SetUp() override { Start({.port = 0, .threads = 2}); }
 
   void Start(const ServerOptions& options) {
+    server_.reset();
     auto server = Server::Start(options);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);

@@ -3,31 +3,12 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <filesystem>
-#include <fstream>
+#include "tests/server/engine/cgroup_folder.h"
 
 namespace attention::engine {
 namespace {
 
-// A folder that looks like /proc and /sys/fs/cgroup to CpuBudget.
-class CpuBudgetTest : public testing::Test {
- protected:
-  void SetUp() override {
-    root_ = std::filesystem::path(testing::TempDir()) /
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
-    files_ = {.membership = root_ / "membership", .root = root_ / "cgroup"};
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void Write(const std::string& file, const std::string& text) const {
-    std::filesystem::create_directories((root_ / file).parent_path());
-    std::ofstream(root_ / file) << text << "\n";
-  }
-
-  std::filesystem::path root_;
-  CgroupFiles files_;
-};
+using CpuBudgetTest = CgroupFolder;
 
 TEST_F(CpuBudgetTest, WithoutAQuotaItIsTheAffinityMask) {
   cpu_set_t affinity;

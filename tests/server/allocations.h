@@ -1,0 +1,43 @@
+#ifndef ATTENTION_TESTS_SERVER_ALLOCATIONS_H_
+#define ATTENTION_TESTS_SERVER_ALLOCATIONS_H_
+
+#include <atomic>
+#include <cstddef>
+
+namespace attention {
+
+// allocations.cc replaces operator new in the program that it is linked into; these tell what was
+// asked of it, in the whole process. Memory with an alignment of its own is not seen.
+
+// The largest block asked for since the last call of ForgetAllocations, in bytes.
+size_t LargestAllocation();
+void ForgetAllocations();
+
+// Watches for blocks of `bytes` to `bytes` + 32: a std::string takes a little more than it holds.
+// Two at a time.
+class AllocationWatch {
+ public:
+  enum class Then { kGrant, kFail, kHold };  // kHold: grants it once Release was called
+
+  AllocationWatch(size_t bytes, Then then);
+  ~AllocationWatch();
+  AllocationWatch(const AllocationWatch&) = delete;
+  AllocationWatch& operator=(const AllocationWatch&) = delete;
+
+  // How many were asked for.
+  int count() const { return count_; }
+  void Release() { released_ = true; }
+
+  // Called by operator new.
+  void See(size_t bytes);
+
+ private:
+  const size_t bytes_;
+  const Then then_;
+  std::atomic<int> count_ = 0;
+  std::atomic<bool> released_ = false;
+};
+
+}  // namespace attention
+
+#endif  // ATTENTION_TESTS_SERVER_ALLOCATIONS_H_
