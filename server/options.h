@@ -26,7 +26,8 @@ struct ServerOptions {
   int max_working_mib = 0;
   // The most tokens in one call, counted over its sequences; bounds how long a call can compute.
   int64_t max_tokens = 131072;
-  // How long a stopping server waits for calls in flight.
+  // How long a stopping server waits for calls in flight; those that are not through by then are
+  // cut off.
   absl::Duration drain = absl::Seconds(30);
 };
 

@@ -95,6 +95,11 @@ absl::Status Server::Stop() {
   if (grpc_ == nullptr) return absl::OkStatus();
   grpc_->GetHealthCheckService()->SetServingStatus(false);
   const bool drained = calls_.Drain(options_.drain);
+  if (!drained) {
+    engine_.Stop();
+    // Until the tiles that have begun are through and the refusals have left.
+    calls_.Drain(absl::Seconds(1));
+  }
   // gRPC answers CANCELLED to calls that reach it once it is shutting down. So for a moment those
   // who were about to call again are told UNAVAILABLE, which says what to do.
   absl::SleepFor(absl::Milliseconds(200));

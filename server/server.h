@@ -36,8 +36,9 @@ class Server {
   int64_t max_working_bytes() const { return engine_.max_working_bytes(); }
 
   // Health turns NOT_SERVING and new calls are refused with UNAVAILABLE; calls in flight finish,
-  // for up to options.drain; then all connections close. DEADLINE_EXCEEDED where calls had to be
-  // cut off.
+  // for up to options.drain; what is left then is cut off between two tiles and answered with
+  // UNAVAILABLE; then all connections close. So it takes about a second more than options.drain at
+  // most. DEADLINE_EXCEEDED where calls had to be cut off.
   absl::Status Stop();
 
  private:

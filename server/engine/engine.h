@@ -44,7 +44,7 @@ class Engine {
 
   // Whether the intermediate results of `call` are within max_working_bytes; to be asked before
   // Submit. INVALID_ARGUMENT says how to mend the call. Computes nothing and needs no outputs, but
-  // compiles the operator of a call that is the first of its widths: some milliseconds.
+  // compiles the operator of a call that is the first of its widths: about a millisecond.
   absl::Status CheckFits(const AttentionCall& call);
 
   // Runs `prepare`, `call` and then `done`. `call`, and all memory that it points to, must live

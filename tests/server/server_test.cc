@@ -126,6 +126,28 @@ TEST_F(ServerTest, CallsInFlightFinishWhenItStops) {
   EXPECT_GT(answered, 0);
 }
 
+// Stopping once waited for calls to the end, however long they computed: 28 s with a drain of 1 s.
+TEST_F(ServerTest, StoppingCutsOffWhatIsNotThroughWhenTheDrainHasPassed) {
+  Start({.port = 0, .threads = 1, .drain = absl::Milliseconds(200)});
+  v1::ComputeAttentionRequest endless;  // minutes, on one thread
+  *endless.mutable_tokens()->mutable_tokens() =
+      MakeTensor({131072, 100}, std::vector<float>(131072 * 100, 0.01f));
+  endless.add_results(v1::RESULT_OUTPUT);
+  std::thread caller([&] {
+    const absl::Status status = client_->ComputeAttention(endless, absl::Minutes(10)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr("the server is shutting down"));
+  });
+  // Once it computes, others wait behind it.
+  while (client_->ComputeAttention(Tokens(2, 1), absl::Seconds(2)).ok()) {
+  }
+  const absl::Time before = absl::Now();
+  EXPECT_EQ(server_->Stop().code(), absl::StatusCode::kDeadlineExceeded);
+  server_.reset();
+  EXPECT_LT(absl::Now() - before, absl::Seconds(10));
+  caller.join();
+}
+
 TEST_F(ServerTest, ASecondServerOnTheSamePortIsToldThatItIsInUse) {
   const std::string& address = server_->address();
   const int port = std::stoi(address.substr(address.rfind(':') + 1));
