@@ -8,6 +8,7 @@
 #include "kernels/attention_tile.h"
 #include "kernels/convert.h"
 #include "kernels/packed_heads.h"
+#include "kernels/score_rows.h"
 #include "kernels/stream_rows.h"
 
 namespace attention {

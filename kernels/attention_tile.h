@@ -9,7 +9,7 @@
 #include "kernels/attention_products.h"
 #include "kernels/packed_heads.h"
 #include "kernels/row_tiles.h"
-#include "kernels/score_rows.h"
+#include "kernels/softmax_rows.h"
 #include "kernels/visible_keys.h"
 
 namespace attention {

@@ -91,9 +91,7 @@ struct Executor::Impl {
   std::atomic<bool> stopped = false;
 };
 
-Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) {
-  LimitInstructionSet();
-}
+Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) { LimitInstructionSet(); }
 
 Executor::~Executor() {
   impl_->arena.execute([this] { impl_->enqueued.wait(); });

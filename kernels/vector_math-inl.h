@@ -113,6 +113,19 @@ HWY_INLINE FloatVec LoadPartAsFloat(const T* from, int64_t count) {
   return LoadAsFloat(lanes);
 }
 
+// s[j] = f(s[j], j) a vector at a time; f takes the lanes from j on.
+template <typename F>
+HWY_INLINE void ForEachVector(float* s, int64_t count, F f) {
+  const FloatTag d;
+  const int64_t lanes = hn::Lanes(d);
+  int64_t j = 0;
+  for (; j + lanes <= count; j += lanes) hn::StoreU(f(hn::LoadU(d, s + j), j), d, s + j);
+  if (j == count) return;
+  HWY_ALIGN float part[hn::MaxLanes(d)];
+  hn::Store(f(LoadPartAsFloat(s + j, count - j), j), d, part);
+  std::memcpy(s + j, part, (count - j) * sizeof(float));
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace attention
 HWY_AFTER_NAMESPACE();

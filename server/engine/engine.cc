@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
-#include <ranges>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "kernels/aligned_buffer.h"
+#include "server/engine/call_sequences.h"
 
 namespace attention::engine {
 namespace {
@@ -24,78 +23,7 @@ using SteadyClock = std::chrono::steady_clock;
 // Each operator holds some 100 KiB of compiled code.
 constexpr size_t kOpCacheCapacity = 256;
 
-// Rows `rows` of each head of `from`, all float32, as [batch, heads, rows, dim]; `to` has room for
-// them.
-template <typename Rows>
-void CopyRows(const BatchView& from, const Rows& rows, int64_t batch, int64_t heads, int64_t dim,
-              float* to) {
-  for (int64_t b = 0; b < batch; ++b) {
-    const HeadsView view = from.At(b);
-    for (int64_t h = 0; h < heads; ++h) {
-      for (const int64_t row : rows) {
-        std::memcpy(to, view.Row(h, row), dim * sizeof(float));
-        to += dim;
-      }
-    }
-  }
-}
-
-// All rows of `from`.
-void CopyHeads(const BatchView& from, int64_t batch, int64_t heads, int64_t len, int64_t dim,
-               float* to) {
-  CopyRows(from, std::views::iota(int64_t{0}, len), batch, heads, dim, to);
-}
-
-// Where the results of sequence `b` go.
-AttentionResults ResultsOf(const CallOutputs& to, const MutableBatchView& output,
-                           const CallShape& s, int64_t b) {
-  const int64_t rows = s.num_heads * s.q_len;
-  const auto part = [&](auto* data, int64_t size) { return data ? data + b * size : nullptr; };
-  const auto bytes = [&](float* data, int64_t size) {
-    return reinterpret_cast<std::byte*>(part(data, size));
-  };
-  return {.output = output.first.data ? output.At(b) : MutableHeadsView{},
-          .attention_scores = bytes(to.attention_scores, rows * s.kv_len),
-          .attention_weights = bytes(to.attention_weights, rows * s.kv_len),
-          .weighted_values = bytes(to.weighted_values, rows * s.kv_len * s.v_head_dim),
-          .log_sum_exp = part(to.log_sum_exp, rows),
-          .top_k = to.top_k,
-          .top_indices = part(to.top_indices, rows * to.top_k),
-          .top_weights = part(to.top_weights, rows * to.top_k)};
-}
-
-// The sequences of a call, without their memory.
-std::vector<AttentionSequence> Sequences(const AttentionCall& call) {
-  std::vector<AttentionSequence> sequences(call.shape.batch);
-  for (int64_t b = 0; b < call.shape.batch; ++b) {
-    AttentionSequence& s = sequences[b];
-    s.q_len = call.shape.q_len;
-    s.kv_len = s.visible_len = call.shape.kv_len;
-    s.mask = call.mask;
-    if (s.mask.bias != nullptr) s.mask.bias += b * call.mask_batch_stride;
-    if (s.mask.visible != nullptr) s.mask.visible += b * call.mask_batch_stride;
-    s.query_positions = call.query_indices;
-    s.results = ResultsOf(call.outputs, call.outputs.output, call.shape, b);
-  }
-  return sequences;
-}
-
-// Results that are wanted, before there is memory for them: each stands at the same address, which
-// nobody reads.
-AttentionResults Placeholders(const WantedResults& wanted) {
-  static std::byte place;
-  static float number;
-  static int32_t index;
-  AttentionResults results;
-  if (wanted.output) results.output.data = &place;
-  if (wanted.attention_scores) results.attention_scores = &place;
-  if (wanted.attention_weights) results.attention_weights = &place;
-  if (wanted.weighted_values) results.weighted_values = &place;
-  if (wanted.log_sum_exp) results.log_sum_exp = &number;
-  if (wanted.top_keys) results.top_indices = &index;
-  return results;
-}
-
+// Floats that the engine keeps between the steps of `call`, as the Run functions below allocate
 // them. A double, which does not overflow.
 double KeptFloats(const AttentionCall& call) {
   const CallShape& s = call.shape;
@@ -261,7 +189,7 @@ absl::Status Engine::RunWeighted(const AttentionCall& call, const WeightedSource
                          .attention_weights = source.attention_weights.At(b),
                          .value = {.past = {}, .current = source.value.At(b)},
                          .query_positions = call.query_indices,
-                         .results = ResultsOf(call.outputs, call.outputs.output, s, b)});
+                         .results = ResultsOf(call, call.outputs.output, b)});
   }
   return (*op)->Combine(call.settings, sequences, executor_);
 }
@@ -283,7 +211,7 @@ absl::Status Engine::RunAttention(const AttentionCall& call, const ProjectedSour
     sequences[b].query = projected.query.At(b);
     sequences[b].key.current = projected.key.At(b);
     sequences[b].value.current = projected.value.At(b);
-    if (output.first.data != nullptr) sequences[b].results.output = output.At(b);
+    sequences[b].results = ResultsOf(call, output, b);
   }
   return (*op)->Run(call.settings, sequences, executor_);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/aligned_buffer.h"
+#include "kernels/softmax_rows.h"
 #include "kernels/tile_results.h"
 #include "tests/kernels/problem.h"
 
