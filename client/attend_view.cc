@@ -146,7 +146,6 @@ absl::StatusOr<std::string> FormatTopKeys(const v1::TopKeys& top_keys, const Tok
   const int64_t q_len = shape[2];
   const auto top_k = static_cast<size_t>(shape[3]);
   std::string text = "top_keys: the most attended keys of each query\n";
-  const std::vector<int64_t> outer_shape = {shape[0], shape[1], q_len};
   size_t name_width = 0;
   for (int64_t i = 0; i < q_len; ++i) {
     name_width = std::max(name_width, DisplayWidth(names.Query(i)));

@@ -28,8 +28,8 @@ struct ClientOptions {
 // and made again when it breaks. Messages of any size that protobuf allows (2 GiB) pass. Proxies
 // named in the environment are not used.
 //
-//   absl::StatusOr<AttentionClient> client = AttentionClient::Create({.target =
-//   "localhost:50051"}); v1::ComputeAttentionRequest request;
+//   auto client = AttentionClient::Create({.target = "localhost:50051"});
+//   v1::ComputeAttentionRequest request;
 //   *request.mutable_tokens()->mutable_tokens() = MakeTensor({8, 3}, embeddings);
 //   absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(request);
 //   absl::StatusOr<std::vector<float>> output = FloatValues(response->output());

@@ -1,14 +1,17 @@
 #include "server/options.h"
 
-#include <vector>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
 
+#include "absl/flags/commandlineflag.h"
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
-#include "absl/flags/usage_config.h"
-#include "absl/strings/match.h"
+#include "absl/flags/reflection.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/types/span.h"
 
 ABSL_FLAG(int, port, attention::ServerOptions().port,
           "port to listen on, 0 to 65535; 0 picks a free one and prints it");
@@ -25,9 +28,73 @@ ABSL_FLAG(int64_t, max_tokens, attention::ServerOptions().max_tokens,
           "most tokens in one call, over all its sequences");
 ABSL_FLAG(absl::Duration, drain, attention::ServerOptions().drain,
           "how long a stopping server waits for calls in flight, e.g. 30s");
+ABSL_FLAG(bool, help, false, "print how to use the program");
+ABSL_FLAG(bool, version, false, "print the version");
 
 namespace attention {
 namespace {
+
+constexpr char kUsage[] = R"(Serves attention over gRPC (attention.v1.AttentionService).
+
+  attention_server [--host=ADDRESS] [--port=PORT] [FLAGS]
+
+Prints `listening on HOST:PORT` on standard output once calls are welcome, and logs JSON
+lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0.
+Exit codes: 0 stopped as asked, 1 cannot listen or cannot stop in time, 2 wrong usage.
+
+Flags and their defaults:
+
+)";
+
+std::string Help() {
+  std::string text = kUsage;
+  const auto flags = absl::GetAllFlags();
+  for (const auto& [name, flag] : std::map(flags.begin(), flags.end())) {
+    const std::string value = flag->IsOfType<bool>() ? "" : absl::StrCat("=", flag->DefaultValue());
+    absl::StrAppend(&text, "  --", name, value, "\n      ", flag->Help(), "\n");
+  }
+  return text;
+}
+
+// The process has done what it was asked for.
+[[noreturn]] void EndWith(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::exit(std::fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+// Sets the flags above: --name=value, --name value, and for truth values --name alone.
+//
+// absl::ParseCommandLine would end the process with exit code 1, which here says that the server
+// cannot listen, for a flag that does not parse and even for --help.
+absl::Status SetFlags(absl::Span<const char* const> arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    absl::string_view name = arguments[i];
+    if (!absl::ConsumePrefix(&name, "-")) {
+      return absl::InvalidArgumentError(absl::StrCat("unexpected argument `", name, "`"));
+    }
+    absl::ConsumePrefix(&name, "-");
+    const size_t equals = name.find('=');
+    std::string value = equals == name.npos ? "" : std::string(name.substr(equals + 1));
+    absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(name.substr(0, equals));
+    if (flag == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("there is no flag ", arguments[i]));
+    }
+    if (equals == name.npos && flag->IsOfType<bool>()) {
+      value = "true";
+    } else if (equals == name.npos) {
+      if (++i == arguments.size()) {
+        return absl::InvalidArgumentError(absl::StrCat("--", name, " needs a value"));
+      }
+      value = arguments[i];
+    }
+    std::string error;  // repeats the value and the name, and does not say what would do
+    if (!flag->ParseFrom(value, &error)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", flag->Name(), " cannot be `", value, "`; it is: ", flag->Help()));
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::Status OutOfRange(absl::string_view flag, absl::string_view got, absl::string_view want) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, " is ", got, "; want ", want));
@@ -60,23 +127,12 @@ absl::Status Check(const ServerOptions& options) {
 }  // namespace
 
 absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
-  absl::SetProgramUsageMessage(
-      "serves attention over gRPC (attention.v1.AttentionService).\n\n"
-      "  attention_server [--host=ADDRESS] [--port=PORT] [FLAGS]\n\n"
-      "Prints `listening on HOST:PORT` on standard output once calls are welcome, and logs JSON\n"
-      "lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0.\n"
-      "Exit codes: 0 stopped as asked, 1 cannot listen or cannot stop in time, 2 wrong usage.");
-  absl::FlagsUsageConfig config;
-  config.version_string = [] { return absl::StrCat("attention_server ", ATTENTION_VERSION, "\n"); };
-  config.contains_help_flags = config.contains_helppackage_flags = [](absl::string_view file) {
-    return absl::StrContains(file, "server/options.cc");
-  };
-  absl::SetFlagsUsageConfig(config);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unexpected argument `", rest[1], "`; see --help"));
+  const auto arguments = absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1);
+  if (absl::Status status = SetFlags(arguments); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(status.message(), "; see --help"));
   }
+  if (absl::GetFlag(FLAGS_help)) EndWith(Help());
+  if (absl::GetFlag(FLAGS_version)) EndWith("attention_server " ATTENTION_VERSION "\n");
   ServerOptions options = {.host = absl::GetFlag(FLAGS_host),
                            .port = absl::GetFlag(FLAGS_port),
                            .threads = absl::GetFlag(FLAGS_threads),

@@ -31,8 +31,9 @@ struct ServerOptions {
   absl::Duration drain = absl::Seconds(30);
 };
 
-// Reads the command line. INVALID_ARGUMENT where a value is out of range or an argument is left
-// over; flags that do not parse, --help and --version end the process, as is usual.
+// Reads the command line. INVALID_ARGUMENT, with words for the user, where there is no such flag, a
+// value does not parse or is out of range, or an argument is left over. --help and --version print
+// and end the process with exit code 0.
 absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv);
 
 }  // namespace attention

@@ -6,7 +6,7 @@
 #                                      compiles; the protobuf code must have been generated there
 #
 # Debian 12's own versions count (role "lint" of deploy/install_packages.sh).
-# Exit codes: 0 nothing found, 1 something found, 2 wrong arguments.
+# Exit codes: 0 nothing found, 1 something found, 2 wrong arguments, 127 the tool is not installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,8 +17,11 @@ sources() {
   done
 }
 
+# finish CODE: ends with this exit code of xargs, which says 123 where what it ran found something.
+finish() { exit $(($1 == 123 ? 1 : $1)); }
+
 check_format() {
-  sources '*.h' '*.cc' | xargs --no-run-if-empty clang-format-14 --dry-run --Werror
+  sources '*.h' '*.cc' | xargs --no-run-if-empty clang-format-14 --dry-run --Werror || finish $?
 }
 
 # tidy_one BUILD_DIR FILE: silent unless something is found. What GCC instruments there is left out.
@@ -47,7 +50,8 @@ check_tidy() {
   export -f tidy_one
   # shellcheck disable=SC2016  # the inner bash expands them
   compiled_sources "$database" |
-    xargs --no-run-if-empty --max-args=1 --max-procs="$(nproc)" bash -c 'tidy_one "$0" "$1"' "$1"
+    xargs --no-run-if-empty --max-args=1 --max-procs="$(nproc)" bash -c 'tidy_one "$0" "$1"' "$1" ||
+    finish $?
 }
 
 case ${1:-} in

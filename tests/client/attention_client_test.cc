@@ -102,11 +102,11 @@ TEST(AttentionClient, LivesWithDetailsThatAreNone) {
 }
 
 TEST(AttentionClient, SaysWhatToDoWhereNothingListens) {
-  const std::string target = TargetWithoutServer();
-  const absl::Status status = Client(target).ComputeAttention({}).status();
+  const NoServer nobody;
+  const absl::Status status = Client(nobody.target()).ComputeAttention({}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(status.message()),
-              HasSubstr("no connection to " + target + ": is attention_server running there"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no connection to " + nobody.target() +
+                                                       ": is attention_server running there"));
 }
 
 TEST(AttentionClient, LeavesTheWordsOfAServerThatIsThere) {

@@ -85,7 +85,8 @@ TEST_F(CommandLineTest, TellsTheHealth) {
   EXPECT_EQ(RunClient("health --target=" + server_.target()).output, "SERVING\n");
   server_.SetServing(false);
   EXPECT_EQ(RunClient("health --target=" + server_.target()).exit_code, 3);
-  EXPECT_EQ(RunClient("health --target=" + TargetWithoutServer()).exit_code, 3);
+  const NoServer nobody;
+  EXPECT_EQ(RunClient("health --target=" + nobody.target()).exit_code, 3);
 }
 
 TEST_F(CommandLineTest, SaysThatItsOutputCannotBeWritten) {

@@ -11,6 +11,7 @@
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "tests/client/fake_server.h"
+#include "tests/temporary_folder.h"
 
 namespace attention::client {
 namespace {
@@ -32,7 +33,7 @@ class CommandsTest : public testing::Test {
 
   CommandsTest() {
     options_.client = {.target = server_.target(), .timeout = absl::Seconds(20)};
-    options_.file = testing::TempDir() + "/attention_commands_test.json";
+    options_.file = folder_.File("attention_commands_test.json");
     Write(R"({"title": "a \u001b title", "words": ["jim", "likes"],
               "request": {"tokens": {"tokens": [[1], [2]]}}})");
   }
@@ -48,6 +49,7 @@ class CommandsTest : public testing::Test {
     return exit_code;
   }
 
+  TemporaryFolder folder_;
   FakeServer::Answer answer_ = AnswerWithWeights;
   FakeServer server_{
       [this](const auto& request, auto& response) { return answer_(request, response); }};
@@ -138,7 +140,8 @@ TEST_F(CommandsTest, ABadFileIsAUsageErrorAndIsNotSent) {
 }
 
 TEST_F(CommandsTest, NoServerHasAnExitCodeOfItsOwn) {
-  options_.client.target = TargetWithoutServer();
+  const NoServer nobody;
+  options_.client.target = nobody.target();
   for (Command* command : {&RunAttend, &RunExplain, &RunHealth}) {
     EXPECT_EQ(Run(*command), kExitNoServer);
     EXPECT_THAT(err_, HasSubstr("no connection to " + options_.client.target));

@@ -1,5 +1,9 @@
 #include "tests/client/fake_server.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 
@@ -42,9 +46,17 @@ grpc::Status FakeServer::ComputeAttention(grpc::ServerContext*,
   return answer_(*request, *response);
 }
 
-std::string TargetWithoutServer() {
-  // A port that was free a moment ago, and that the system will not give out again at once.
-  return FakeServer([](const auto&, auto&) { return grpc::Status::OK; }).target();
+NoServer::NoServer() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address = {};  // port 0: a free one
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  auto* const any_address = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(bind(socket_, any_address, length), 0);
+  EXPECT_EQ(getsockname(socket_, any_address, &length), 0);
+  target_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
 }
+
+NoServer::~NoServer() { close(socket_); }
 
 }  // namespace attention::client

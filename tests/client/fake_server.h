@@ -34,8 +34,21 @@ class FakeServer final : public v1::AttentionService::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
-// A target of this machine where nothing listens.
-std::string TargetWithoutServer();
+// A target of this machine where nothing listens: its port is held for as long as this lives, so
+// that nobody else comes to listen there, and connections to it are refused.
+class NoServer {
+ public:
+  NoServer();
+  ~NoServer();
+  NoServer(const NoServer&) = delete;
+  NoServer& operator=(const NoServer&) = delete;
+
+  const std::string& target() const { return target_; }
+
+ private:
+  int socket_;
+  std::string target_;
+};
 
 }  // namespace attention::client
 

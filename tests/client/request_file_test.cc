@@ -8,6 +8,7 @@
 #include "client/token_names.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/temporary_folder.h"
 
 namespace attention::client {
 namespace {
@@ -146,11 +147,11 @@ TEST(ReadRequestFile, SaysWhichFileCannotBeRead) {
 }
 
 TEST(ReadRequestFile, StopsAtTheLimit) {
-  const std::string path = testing::TempDir() + "/attention_large_request.json";
+  const TemporaryFolder folder;
+  const std::string path = folder.File("large.json");
   std::ofstream(path) << "{";
   std::filesystem::resize_file(path, static_cast<uintmax_t>(kMaxRequestFileBytes) + 1);
   const absl::Status status = ReadRequestFile(path).status();
-  std::filesystem::remove(path);
   EXPECT_THAT(std::string(status.message()), HasSubstr("larger than 256 MiB"));
 }
 

@@ -18,16 +18,14 @@ readonly health_limit_s=60
 export DOCKER_BUILDKIT=0
 
 folder=$(mktemp -d)
+readonly container=attention-docker-test-${folder##*.} # a name that nobody else's has
 # shellcheck source=tests/end_to_end/docker_environment.sh
 source "$root/tests/end_to_end/docker_environment.sh"
 
-container=
 failures=0
 
 cleanup() {
-  if [[ -n $container ]]; then
-    docker rm --force "$container" >/dev/null 2>&1 || true
-  fi
+  docker rm --force "$container" >/dev/null 2>&1 || true
   remove_environment
   rm -rf --one-file-system "$folder"
 }
@@ -69,19 +67,31 @@ build_image() {
 
 bytes_of() { docker image inspect --format '{{.Size}}' "$1"; }
 
+# free_port: one of this machine's that nothing listens on.
+free_port() {
+  local port
+  while true; do
+    port=$((RANDOM % 16384 + 16384)) # below those that the system gives to clients
+    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo "$port"
+}
+
 # Publishes on a free loopback port; where this machine's Docker has no network of its own, on the
-# machine's.
+# machine's. The image's health check asks the port that the image chose, so another one comes with a
+# check of its own.
 run_container() {
-  local limits=(--detach --read-only --cpus 1 --memory 512m)
-  if container=$(docker run "${limits[@]}" --publish 127.0.0.1::50051 "$image" 2>"$folder/run.log"); then
+  local limits=(--detach --name "$container" --read-only --cpus 1 --memory 512m)
+  if docker run "${limits[@]}" --publish 127.0.0.1::50051 "$image" >/dev/null 2>"$folder/run.log"; then
     target=$(docker port "$container" 50051/tcp | head -n1)
     return
   fi
   echo "ports cannot be published here, so the container shares the machine's network:"
   sed 's/^/    /' "$folder/run.log"
-  docker rm --force "$(docker ps --all --quiet --latest)" >/dev/null
-  container=$(docker run "${limits[@]}" --network=host "$image")
-  target=127.0.0.1:50051
+  docker rm --force "$container" >/dev/null
+  target=127.0.0.1:$(free_port)
+  docker run "${limits[@]}" --network=host --health-cmd "attention_client health --target=$target" \
+    "$image" --port="${target##*:}" >/dev/null
 }
 
 health() { docker inspect --format '{{.State.Health.Status}}' "$container"; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The server as a process: the line that names its port, health, a port in use, SIGTERM.
+# The server as a process: its flags, the line that names its port, the line that it logs, health, a
+# port in use, SIGTERM during a call.
 #
 #   tests/end_to_end/server_process_test.sh [BUILD_DIR]     default: build/release
 #
@@ -23,7 +24,7 @@ expect() {
   local name=$1 want=$2 wanted=$3 code=0
   shift 3
   timeout 30 "$@" >"$folder/output" 2>&1 </dev/null || code=$?
-  if ((code == want)) && grep --quiet --extended-regexp --ignore-case "$wanted" "$folder/output"; then
+  if ((code == want)) && grep --quiet --extended-regexp --ignore-case --regexp="$wanted" "$folder/output"; then
     echo "ok: $name"
   else
     echo "FAILED: $name: exit code $code; want $want and a line that matches $wanted"
@@ -44,52 +45,76 @@ expect_true() {
   fi
 }
 
-# Sends what an HTTP/2 client sends for a call of grpc.health.v1.Health/Watch, and reads nothing.
-open_health_watch() {
-  local port=$1
-  exec {watch}<>"/dev/tcp/127.0.0.1/$port"
-  {
-    printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
-    printf '\x00\x00\x00\x04\x00\x00\x00\x00\x00'                 # SETTINGS, none
-    printf '\x00\x00\x57\x01\x04\x00\x00\x00\x01'                 # HEADERS, 87 bytes, stream 1
-    printf '\x83\x86'                                             # :method POST, :scheme http
-    printf '\x04\x1c/grpc.health.v1.Health/Watch'                 # :path
-    printf '\x01\x09localhost'                                    # :authority
-    printf '\x00\x02te\x08trailers'
-    printf '\x00\x0ccontent-type\x10application/grpc'
-    printf '\x00\x00\x05\x00\x01\x00\x00\x00\x01'                 # DATA, the last of stream 1
-    printf '\x00\x00\x00\x00\x00'                                 # an empty message
-  } >&"$watch"
+# log_line EVENT
+log_line() { grep --fixed-strings "\"event\":\"$1\"" "$folder/server.log"; }
+
+# is_json TEXT: where there is no Python, the client tells: it finds no fault in the form.
+is_json() {
+  if [[ -x /usr/bin/python3 ]]; then
+    /usr/bin/python3 -m json.tool <<<"$1" >/dev/null
+  else
+    "$build/attention_client" attend - <<<"{\"request\": {\"no_such_field\": $1}}" 2>&1 | grep --quiet 'no_such_field'
+  fi
 }
 
-# How often the watch was told this status (1 SERVING, 2 NOT_SERVING): not compressed, a message
-# of 2 bytes, field 1.
-times_told() {
-  od --address-radix=n --format=x1 --width=1 --output-duplicates "$folder/watched" | tr -d ' \n' |
-    grep --only-matching "0000000002080$1" | wc -l
+# says NAME PATTERN: the line that was logged at the start has this field with such a value.
+says() { expect_true "the log says $1" grep --quiet --extended-regexp "[{,]\"$1\":$2[,}]" <<<"$(log_line started)"; }
+
+# A call that computes for seconds: 16384 tokens of 64 numbers attend to each other.
+write_long_request() {
+  printf '{"request": {"tokens": {"tokens": {"data_type": "DATA_TYPE_FLOAT32", "shape": [16384, 64], "data": "'
+  head --bytes=$((16384 * 64 * 4)) /dev/zero | base64 --wrap=0
+  printf '"}}, "results": ["OUTPUT"]}}'
 }
 
-start_server "$build/attention_server" "$folder"
+# How long the server has computed in all, in clock ticks (1/100 s).
+ticks_of_server() { cut --delimiter=' ' --fields=14 "/proc/$server_pid/stat"; }
+
+wait_until_it_computes() {
+  local before deadline=$((SECONDS + 30))
+  before=$(ticks_of_server)
+  until (($(ticks_of_server) > before + 50)); do
+    ((SECONDS < deadline)) && kill -0 "$caller" 2>/dev/null || return 1
+    sleep 0.05
+  done
+  [[ ! -s $folder/answer ]]
+}
+
+expect "--help" 0 '^Exit codes: ' "$build/attention_server" --help
+expect "--version" 0 '^attention_server [0-9]+\.[0-9]+\.[0-9]+$' "$build/attention_server" --version
+expect "a flag that there is not" 2 'no flag --prot=1; see --help' "$build/attention_server" --prot=1
+expect "a value that is no number" 2 '--port cannot be .abc.; it is: port to listen on' "$build/attention_server" --port=abc
+expect "a value out of range" 2 '--port is 70000; want 0 to 65535' "$build/attention_server" --port 70000
+expect "a flag without its value" 2 '--port needs a value' "$build/attention_server" --port
+expect "an argument left over" 2 'unexpected argument .50051.' "$build/attention_server" 50051
+
+start_server "$build/attention_server" "$folder" --threads=1 # for the long call to be long everywhere
 port=${server_target##*:}
 expect_true "port 0 becomes a free port, printed" test "$port" -gt 0
 expect_true "the address printed is the loopback" test "${server_target%:*}" = 127.0.0.1
 expect_true "one line on standard output" test "$(wc -l <"$folder/server.out")" -eq 1
-expect_true "the log is JSON lines" grep --quiet '^{.*"threads": \?[0-9].*}$' "$folder/server.log"
+expect_true "the log is JSON" is_json "$(log_line started)"
+says version '"[0-9]+\.[0-9]+\.[0-9]+"'
+says address "\"$server_target\""
+says isa '"[a-z0-9_]+"'
+says onednn '"[0-9]+\.[0-9.]+"'
+says threads 1
+says max_message_mib 64
+says max_working_mib 1024
+says max_tokens 131072
+says drain '"30s"'
 
 expect "health of a serving server" 0 'SERVING' "$build/attention_client" health --target="$server_target"
 expect "a port in use" 1 "$port.*in use|in use.*$port" "$build/attention_server" --port="$port"
 
-open_health_watch "$port"
-cat <&"$watch" >"$folder/watched" &
-reader=$!
-sleep 0.5
-expect_true "a watch of health is told SERVING" test "$(times_told 1)" -eq 1
-started=$SECONDS
-expect_true "SIGTERM with a watch open: exit code 0" stop_server
-expect_true "within 10 s" test $((SECONDS - started)) -le 10
-wait "$reader"
-expect_true "the watch was told NOT_SERVING" test "$(times_told 2)" -eq 1
-exec {watch}>&-
+write_long_request >"$folder/long.json"
+"$build/attention_client" attend --json "$folder/long.json" --target="$server_target" >"$folder/answer" 2>&1 &
+caller=$!
+expect_true "a call is in flight" wait_until_it_computes
+expect_true "SIGTERM with a call in flight: exit code 0" stop_server
+expect_true "the call was answered" wait "$caller"
+expect_true "with its output" grep --quiet '"output"' "$folder/answer"
+expect_true "the log says that it stopped" is_json "$(log_line stopped)"
 
 expect "health where no server is" 3 "127.0.0.1:$port" "$build/attention_client" health --target="127.0.0.1:$port"
 expect "attend where no server is" 3 "127.0.0.1:$port" "$build/attention_client" attend \

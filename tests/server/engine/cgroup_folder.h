@@ -8,27 +8,22 @@
 #include <string>
 
 #include "server/engine/cgroup.h"
+#include "tests/temporary_folder.h"
 
 namespace attention::engine {
 
 // A folder that looks like /proc and /sys/fs/cgroup to those who read what a process may use.
 class CgroupFolder : public testing::Test {
  protected:
-  void SetUp() override {
-    root_ = std::filesystem::path(testing::TempDir()) /
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
-    files_ = {.membership = root_ / "membership", .root = root_ / "cgroup"};
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
   void Write(const std::string& file, const std::string& text) const {
-    std::filesystem::create_directories((root_ / file).parent_path());
-    std::ofstream(root_ / file) << text << "\n";
+    const std::filesystem::path path = folder_.path() / file;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text << "\n";
   }
 
-  std::filesystem::path root_;
-  CgroupFiles files_;
+  const TemporaryFolder folder_;
+  const CgroupFiles files_ = {.membership = folder_.path() / "membership",
+                              .root = folder_.path() / "cgroup"};
 };
 
 }  // namespace attention::engine
