@@ -1,26 +1,51 @@
 #include "tests/server/allocations.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <new>
 #include <thread>
 
 namespace attention {
+
+// Static, since other threads may be looking at one while its watch goes away.
+struct AllocationWatch::State {
+  std::atomic<bool> taken = false;
+  std::atomic<size_t> bytes = 0;  // 0: watches nothing
+  std::atomic<Then> then = Then::kGrant;
+  std::atomic<int> count = 0;
+  std::atomic<bool> released = false;
+
+  void See(size_t asked) {
+    if (bytes == 0 || asked < bytes || asked > bytes + 32) return;
+    ++count;
+    if (then == Then::kFail) throw std::bad_alloc();
+    while (then == Then::kHold && !released) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+};
+
 namespace {
 
 std::atomic<size_t> largest = 0;
-std::atomic<AllocationWatch*> watches[2];
+AllocationWatch::State states[2];
 
 void* Allocate(size_t bytes) {
   size_t before = largest;
   while (before < bytes && !largest.compare_exchange_weak(before, bytes)) {
   }
-  for (const auto& watch : watches) {
-    if (AllocationWatch* const watching = watch) watching->See(bytes);
-  }
+  for (auto& state : states) state.See(bytes);
   void* const memory = std::malloc(bytes > 0 ? bytes : 1);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
+}
+
+AllocationWatch::State& FreeState() {
+  for (auto& state : states) {
+    if (!state.taken.exchange(true)) return state;
+  }
+  std::abort();
 }
 
 }  // namespace
@@ -28,29 +53,20 @@ void* Allocate(size_t bytes) {
 size_t LargestAllocation() { return largest; }
 void ForgetAllocations() { largest = 0; }
 
-AllocationWatch::AllocationWatch(size_t bytes, Then then) : bytes_(bytes), then_(then) {
-  for (auto& watch : watches) {
-    AllocationWatch* none = nullptr;
-    if (watch.compare_exchange_strong(none, this)) return;
-  }
-  std::abort();
+AllocationWatch::AllocationWatch(size_t bytes, Then then) : state_(FreeState()) {
+  state_.then = then;
+  state_.count = 0;
+  state_.released = false;
+  state_.bytes = bytes;
 }
 
 AllocationWatch::~AllocationWatch() {
-  for (auto& watch : watches) {
-    AllocationWatch* self = this;
-    watch.compare_exchange_strong(self, nullptr);
-  }
+  state_.bytes = 0;
+  state_.taken = false;
 }
 
-void AllocationWatch::See(size_t bytes) {
-  if (bytes < bytes_ || bytes > bytes_ + 32) return;
-  ++count_;
-  if (then_ == Then::kFail) throw std::bad_alloc();
-  while (then_ == Then::kHold && !released_) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-}
+int AllocationWatch::count() const { return state_.count; }
+void AllocationWatch::Release() { state_.released = true; }
 
 }  // namespace attention
 

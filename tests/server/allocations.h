@@ -1,7 +1,6 @@
 #ifndef ATTENTION_TESTS_SERVER_ALLOCATIONS_H_
 #define ATTENTION_TESTS_SERVER_ALLOCATIONS_H_
 
-#include <atomic>
 #include <cstddef>
 
 namespace attention {
@@ -25,17 +24,13 @@ class AllocationWatch {
   AllocationWatch& operator=(const AllocationWatch&) = delete;
 
   // How many were asked for.
-  int count() const { return count_; }
-  void Release() { released_ = true; }
+  int count() const;
+  void Release();
 
-  // Called by operator new.
-  void See(size_t bytes);
+  struct State;
 
  private:
-  const size_t bytes_;
-  const Then then_;
-  std::atomic<int> count_ = 0;
-  std::atomic<bool> released_ = false;
+  State& state_;
 };
 
 }  // namespace attention
