@@ -70,8 +70,19 @@ void AllocationWatch::Release() { state_.released = true; }
 
 }  // namespace attention
 
+// AddressSanitizer wants all that belong together to be replaced together.
 void* operator new(size_t bytes) { return attention::Allocate(bytes); }
 void* operator new[](size_t bytes) { return attention::Allocate(bytes); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return attention::Allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new[](size_t bytes, const std::nothrow_t& nothrow) noexcept {
+  return operator new(bytes, nothrow);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
