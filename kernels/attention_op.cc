@@ -122,7 +122,7 @@ class Computation {
     const auto small = [&](const AttentionSequence& s) { return HeadBytes(s) <= kCachedHeadBytes; };
     const auto heads = static_cast<int64_t>(sequences_.size()) * settings_.num_kv_heads;
     const bool enough = executor_->threads() == 1 || heads % executor_->threads() == 0 ||
-                        heads >= 4 * executor_->threads();
+                        heads >= int64_t{4} * executor_->threads();
     return enough && std::all_of(sequences_.begin(), sequences_.end(), small);
   }
 

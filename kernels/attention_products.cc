@@ -44,8 +44,9 @@ absl::Status AttentionProducts::Compile() {
   const int64_t last = PanelWidth(value_panels_ - 1);
   const auto add = [](const OnednnMatmul::Config& config, std::vector<OnednnMatmul>& to) {
     absl::StatusOr<OnednnMatmul> product = OnednnMatmul::Create(config);
-    if (product.ok()) to.push_back(*std::move(product));
-    return product.status();
+    if (!product.ok()) return product.status();
+    to.push_back(*std::move(product));
+    return absl::OkStatus();
   };
   for (const int64_t rows : kRowTiles) {
     for (const int64_t keys : kKeyTiles) {

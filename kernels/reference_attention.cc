@@ -90,13 +90,17 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
   result.mean_weights.resize(s.q_len * s.kv_len);
   for (int64_t head = 0; head < settings.num_heads; ++head) {
     const int64_t kv_head = head / (settings.num_heads / settings.num_kv_heads);
+    std::vector<std::vector<double>> keys, values;  // [kv_len, head_dim], [kv_len, v_head_dim]
+    for (int64_t j = 0; j < s.kv_len; ++j) {
+      keys.push_back(Numbers(s.key.Row(kv_head, j), s.key.Type(j), head_dim));
+      values.push_back(Numbers(s.value.Row(kv_head, j), s.value.Type(j), v_head_dim));
+    }
     for (int64_t i = 0; i < s.q_len; ++i) {
       const std::vector<double> q = Numbers(s.query.Row(head, i), s.query.type, head_dim);
       std::vector<double> raw(s.kv_len), softcapped(s.kv_len), biased(s.kv_len), bias(s.kv_len);
       for (int64_t j = 0; j < s.kv_len; ++j) {
-        const std::vector<double> k = Numbers(s.key.Row(kv_head, j), s.key.Type(j), head_dim);
         double dot = 0;
-        for (int64_t d = 0; d < head_dim; ++d) dot += q[d] * k[d];
+        for (int64_t d = 0; d < head_dim; ++d) dot += q[d] * keys[j][d];
         const double cap = settings.softcap;
         raw[j] = settings.scale * dot;
         softcapped[j] = cap > 0 ? cap * std::tanh(raw[j] / cap) : raw[j];
@@ -110,10 +114,9 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
         result.mean_weights[i * s.kv_len + j] +=
             weights[j] / static_cast<double>(settings.num_heads);
         if (bias[j] == kHidden) continue;
-        const std::vector<double> v = Numbers(s.value.Row(kv_head, j), s.value.Type(j), v_head_dim);
         const int64_t at = ((head * s.kv_len + j) * s.q_len + i) * v_head_dim;
         for (int64_t d = 0; d < v_head_dim; ++d) {
-          output[d] += result.weighted_values[at + d] = weights[j] * v[d];
+          output[d] += result.weighted_values[at + d] = weights[j] * values[j][d];
         }
       }
       Append(result.raw_scores, raw);

@@ -2,19 +2,19 @@
 
 #include <cstddef>
 #include <cstring>
-#include <ranges>
 
 namespace attention::engine {
 namespace {
 
-template <typename Rows>
-void CopyEach(const BatchView& from, const Rows& rows, int64_t batch, int64_t heads, int64_t dim,
-              float* to) {
+// Rows row_of(0) ... row_of(count - 1) of each head.
+template <typename RowOf>
+void CopyEach(const BatchView& from, int64_t count, RowOf row_of, int64_t batch, int64_t heads,
+              int64_t dim, float* to) {
   for (int64_t b = 0; b < batch; ++b) {
     const HeadsView view = from.At(b);
     for (int64_t h = 0; h < heads; ++h) {
-      for (const int64_t row : rows) {
-        std::memcpy(to, view.Row(h, row), dim * sizeof(float));
+      for (int64_t i = 0; i < count; ++i) {
+        std::memcpy(to, view.Row(h, row_of(i)), dim * sizeof(float));
         to += dim;
       }
     }
@@ -71,12 +71,15 @@ AttentionResults Placeholders(const WantedResults& wanted) {
 
 void CopyRows(const BatchView& from, absl::Span<const int64_t> rows, int64_t batch, int64_t heads,
               int64_t dim, float* to) {
-  CopyEach(from, rows, batch, heads, dim, to);
+  CopyEach(
+      from, static_cast<int64_t>(rows.size()), [&](int64_t i) { return rows[i]; }, batch, heads,
+      dim, to);
 }
 
 void CopyHeads(const BatchView& from, int64_t batch, int64_t heads, int64_t len, int64_t dim,
                float* to) {
-  CopyEach(from, std::views::iota(int64_t{0}, len), batch, heads, dim, to);
+  CopyEach(
+      from, len, [](int64_t i) { return i; }, batch, heads, dim, to);
 }
 
 }  // namespace attention::engine

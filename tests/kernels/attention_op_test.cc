@@ -118,7 +118,8 @@ TEST(AttentionOp, WritesMisalignedResultsOfAnyType) {
                                                {DataType::kBfloat16, 1.0 / 256},
                                                {DataType::kFloat16, 1.0 / 2048},
                                                {DataType::kFloat64, 1e-5}};
-  for (const auto& [type, tolerance] : types) {
+  for (const auto& [tested, tolerance] : types) {
+    const DataType type = tested;  // a lambda below captures it
     const int64_t size = ByteSize(type);
     std::vector<std::byte> weights(1 + want.attention_weights.size() * size);
     std::vector<std::byte> scores(weights.size());
