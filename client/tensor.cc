@@ -1,5 +1,6 @@
 #include "client/tensor.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/narrow_floats.h"
 
 namespace attention::client {
 namespace {
@@ -51,10 +53,51 @@ absl::Status WrongType(const v1::Tensor& tensor, v1::DataType want) {
                    static_cast<int>(tensor.data_type()), "); want ", v1::DataType_Name(want)));
 }
 
+// The elements of `tensor.data`, each made a float by `convert`.
+template <typename T, typename Convert>
+absl::StatusOr<std::vector<float>> Converted(const v1::Tensor& tensor, int64_t count,
+                                             Convert convert) {
+  const absl::StatusOr<std::vector<T>> elements = ValuesInData<T>(tensor, count);
+  if (!elements.ok()) return elements.status();
+  std::vector<float> values(elements->size());
+  std::transform(elements->begin(), elements->end(), values.begin(), convert);
+  return values;
+}
+
+absl::StatusOr<std::vector<float>> FloatsInData(const v1::Tensor& tensor, int64_t count) {
+  switch (tensor.data_type()) {
+    case v1::DATA_TYPE_FLOAT32:
+      return ValuesInData<float>(tensor, count);
+    case v1::DATA_TYPE_BFLOAT16:
+      return Converted<uint16_t>(tensor, count, FromBfloat16);
+    case v1::DATA_TYPE_FLOAT16:
+      return Converted<uint16_t>(tensor, count, FromFloat16);
+    case v1::DATA_TYPE_FLOAT64:
+      return Converted<double>(tensor, count, [](double x) { return static_cast<float>(x); });
+    default:
+      return WrongType(tensor, v1::DATA_TYPE_FLOAT32);
+  }
+}
+
 }  // namespace
 
-v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values) {
-  return MakeTensorOf(v1::DATA_TYPE_FLOAT32, shape, values);
+v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values,
+                      v1::DataType data_type) {
+  const auto converted = [&](auto convert) {
+    std::vector<decltype(convert(0.0f))> elements(values.size());
+    std::transform(values.begin(), values.end(), elements.begin(), convert);
+    return MakeTensorOf(data_type, shape, absl::MakeConstSpan(elements));
+  };
+  switch (data_type) {
+    case v1::DATA_TYPE_BFLOAT16:
+      return converted(ToBfloat16);
+    case v1::DATA_TYPE_FLOAT16:
+      return converted(ToFloat16);
+    case v1::DATA_TYPE_FLOAT64:
+      return converted([](float x) { return static_cast<double>(x); });
+    default:
+      return MakeTensorOf(v1::DATA_TYPE_FLOAT32, shape, values);
+  }
 }
 
 v1::Tensor MakeBoolTensor(absl::Span<const int64_t> shape, absl::Span<const bool> values) {
@@ -79,14 +122,13 @@ absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape) {
 
 absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor) {
   const bool has_values = tensor.float_values_size() > 0;
-  const bool untyped_values = has_values && tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED;
-  if (tensor.data_type() != v1::DATA_TYPE_FLOAT32 && !untyped_values) {
-    return WrongType(tensor, v1::DATA_TYPE_FLOAT32);
-  }
   absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
   if (!count.ok()) return count.status();
-  if (!has_values) return ValuesInData<float>(tensor, *count);
+  if (!has_values) return FloatsInData(tensor, *count);
 
+  const bool float32 = tensor.data_type() == v1::DATA_TYPE_FLOAT32 ||
+                       tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED;
+  if (!float32) return WrongType(tensor, v1::DATA_TYPE_FLOAT32);
   if (!tensor.data().empty()) {
     return absl::InvalidArgumentError("both data and float_values are set; want one of them");
   }

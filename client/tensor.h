@@ -11,9 +11,12 @@
 // Between C++ arrays and v1::Tensor. Pure functions, safe from any thread.
 namespace attention::client {
 
-// A float32 tensor of this shape, row-major, its elements as bytes. `values` holds product(shape)
-// numbers; where it does not, the server refuses the call and says which tensor it was.
-v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values);
+// A tensor of this shape, row-major, its elements as bytes of `data_type`: DATA_TYPE_FLOAT32, or
+// BFLOAT16, FLOAT16 or FLOAT64, to which they are converted (narrow_floats.h). `values` holds
+// product(shape) numbers; where it does not, the server refuses the call and says which tensor it
+// was.
+v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values,
+                      v1::DataType data_type = v1::DATA_TYPE_FLOAT32);
 
 // The same for a mask of truth values: true attends.
 v1::Tensor MakeBoolTensor(absl::Span<const int64_t> shape, absl::Span<const bool> values);
@@ -23,8 +26,9 @@ v1::Tensor MakeBoolTensor(absl::Span<const int64_t> shape, absl::Span<const bool
 // INVALID_ARGUMENT: no axes, an axis below 1, or a product that does not fit an int64_t.
 absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape);
 
-// The elements of a float32 tensor, row-major, whether they came as `data` or as `float_values`.
-// Nothing is allocated before the sizes agree, so a tensor from a stranger is safe to read.
+// The elements of a tensor of one of these four types as float32, row-major, whether they came as
+// `data` or as `float_values`; those of a DATA_TYPE_FLOAT64 are rounded. Nothing is allocated
+// before the sizes agree, so a tensor from a stranger is safe to read.
 //
 // INVALID_ARGUMENT: another data type, a shape that ElementCount refuses, both or neither of `data`
 // and `float_values`, or another number of elements than the shape says.

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include "kernels/convert.h"
+#include "kernels/task_runs.h"
 #include "kernels/tiles.h"
 
 namespace attention {
@@ -87,11 +89,20 @@ absl::Status LinearOp::Run(const Inputs& inputs, float* y, Executor& executor) c
       CeilDiv(PackedBytes(config_.in, config_.out, as_.operand), sizeof(float)));
   auto* const weight = reinterpret_cast<char*>(packed.data());
   if (absl::Status s = PackWeight(inputs, weight, executor); !s.ok()) return s;
-  const int64_t tile_rows = config_.row_tile, tiles = CeilDiv(inputs.rows, tile_rows);
-  return executor.ParallelFor(inputs.batch * tiles, [&](int64_t index, Workspace& workspace) {
-    const int64_t first = index % tiles * tile_rows;
-    const int64_t rows = std::min(tile_rows, inputs.rows - first);
-    const int64_t row = index / tiles * inputs.rows + first;
+  const int64_t tile_rows = config_.row_tile;
+  std::vector<RowRun> equal_runs;
+  if (inputs.runs.empty()) {
+    for (int64_t b = 0; b < inputs.batch; ++b) {
+      equal_runs.push_back({b * inputs.rows, inputs.rows});
+    }
+  }
+  const absl::Span<const RowRun> runs = inputs.runs.empty() ? equal_runs : inputs.runs;
+  const TaskRuns tiles(runs, [&](const RowRun& run) { return CeilDiv(run.count, tile_rows); });
+  return executor.ParallelFor(tiles.total(), [&](int64_t index, Workspace& workspace) {
+    const auto [sequence, tile] = tiles.Find(index);
+    const RowRun& run = runs[sequence];
+    const int64_t rows = std::min(tile_rows, run.count - tile * tile_rows);
+    const int64_t row = run.first + tile * tile_rows;
     workspace.Grow(WorkspaceSize());
     const void* const x = LoadTile(inputs, row, rows, workspace.data());
     float* const y_rows = y + row * config_.out;

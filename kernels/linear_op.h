@@ -6,12 +6,19 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/data_type.h"
 #include "kernels/executor.h"
 #include "kernels/onednn_matmul.h"
 #include "kernels/packed_panels.h"
 
 namespace attention {
+
+// Rows that belong to one sequence.
+struct RowRun {
+  int64_t first = 0;
+  int64_t count = 0;
+};
 
 // Y = X W + b, the projections of attention (operator.md, steps 1 and 9), for one pair of widths
 // and any number of rows. Safe to run from many threads.
@@ -32,7 +39,8 @@ class LinearOp {
     DataType x_type = DataType::kFloat32;
     int64_t batch = 1;
     int64_t rows = 1;
-    const void* weight = nullptr;  // [in, out]
+    absl::Span<const RowRun> runs = {};  // where set, these rows of x and y in place of batch * rows
+    const void* weight = nullptr;   // [in, out]
     DataType weight_type = DataType::kFloat32;
     const float* bias = nullptr;  // [out], where config.has_bias
   };
@@ -47,7 +55,7 @@ class LinearOp {
   // Bytes of working memory that Run takes on `threads` threads. A double, which does not overflow.
   double WorkingBytes(int threads) const;
 
-  // y [batch, rows, out]. Fails as Executor::ParallelFor.
+  // y [batch, rows, out], or as many rows as x has. Fails as Executor::ParallelFor.
   absl::Status Run(const Inputs& inputs, float* y, Executor& executor) const;
 
  private:

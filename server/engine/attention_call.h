@@ -1,6 +1,7 @@
 #ifndef ATTENTION_SERVER_ENGINE_ATTENTION_CALL_H_
 #define ATTENTION_SERVER_ENGINE_ATTENTION_CALL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <variant>
@@ -9,59 +10,74 @@
 #include "kernels/attention_problem.h"
 #include "kernels/data_type.h"
 #include "kernels/heads_view.h"
+#include "kernels/rotary.h"
 
 namespace attention::engine {
 
-// The sizes of a call; all at least 1, and num_heads a multiple of num_kv_heads.
+// The sizes that all sequences of a call share; all but past_len at least 1, and num_heads a
+// multiple of num_kv_heads.
 struct CallShape {
   int64_t batch = 1;         // independent sequences
-  int64_t q_len = 1;         // query tokens that are computed
-  int64_t kv_len = 1;        // key/value tokens
+  int64_t q_len = 1;         // query tokens that are computed; of a ragged batch the most
+  int64_t kv_len = 1;        // key/value tokens, the past included; of a ragged batch the most
+  int64_t past_len = 0;      // those of an earlier call
   int64_t num_heads = 1;     // query heads
   int64_t num_kv_heads = 1;  // key/value heads
   int64_t head_dim = 1;      // width of one query or key head
   int64_t v_head_dim = 1;    // width of one value head
 };
 
-// The heads of all sequences of a batch, batch_stride numbers apart.
+// The lengths of one sequence.
+struct SequenceShape {
+  int64_t q_len = 1;        // queries that are computed; 0 in a ragged batch
+  int64_t kv_len = 1;       // keys, the past included; 0 in a ragged batch
+  int64_t visible_len = 1;  // keys from here on are padding
+  // Query i stands at position i + causal_offset among the keys.
+  int64_t causal_offset = 0;
+};
+
+// Numbers of one type. Does not own them; they may be unaligned.
+struct NumbersView {
+  const std::byte* data = nullptr;
+  DataType type = DataType::kFloat32;
+};
+
+// The heads of all sequences of a batch. They are batch_stride numbers apart; where that is 0 their
+// tokens follow each other along the rows.
 template <typename Byte>
 struct BasicBatchView {
   BasicHeadsView<Byte> first;
   int64_t batch_stride = 0;
 
-  BasicHeadsView<Byte> At(int64_t b) const {
+  // Sequence `b`, before whose tokens come `rows_before` others.
+  BasicHeadsView<Byte> At(int64_t b, int64_t rows_before) const {
     BasicHeadsView<Byte> view = first;
-    if (view.data != nullptr) view.data += b * batch_stride * ByteSize(view.type);
+    if (view.data == nullptr) return view;
+    const int64_t before = batch_stride != 0 ? b * batch_stride : rows_before * first.row_stride;
+    view.data += before * ByteSize(view.type);
     return view;
   }
 };
 using BatchView = BasicBatchView<const std::byte>;
 using MutableBatchView = BasicBatchView<std::byte>;
 
-// float32 numbers [batch, len, heads * dim], and with batch = 1 [len, heads * dim].
-inline BatchView TokenMajorBatch(const float* data, int64_t len, int64_t heads, int64_t dim) {
-  return {TokenMajorView(reinterpret_cast<const std::byte*>(data), DataType::kFloat32, heads, dim),
-          len * heads * dim};
-}
-inline MutableBatchView TokenMajorBatch(float* data, int64_t len, int64_t heads, int64_t dim) {
-  return {TokenMajorView(reinterpret_cast<std::byte*>(data), DataType::kFloat32, heads, dim),
-          len * heads * dim};
+// Numbers [tokens of all sequences, heads * dim].
+template <typename Byte>
+BasicBatchView<Byte> TokenMajorBatch(Byte* data, DataType type, int64_t heads, int64_t dim) {
+  return {TokenMajorView(data, type, heads, dim), 0};
 }
 
-// float32 numbers [batch, heads, len, dim].
-inline BatchView HeadMajorBatch(const float* data, int64_t len, int64_t heads, int64_t dim) {
-  return {HeadMajorView(reinterpret_cast<const std::byte*>(data), DataType::kFloat32, len, dim),
-          heads * len * dim};
-}
-inline MutableBatchView HeadMajorBatch(float* data, int64_t len, int64_t heads, int64_t dim) {
-  return {HeadMajorView(reinterpret_cast<std::byte*>(data), DataType::kFloat32, len, dim),
-          heads * len * dim};
+// Numbers [batch, heads, len, dim].
+template <typename Byte>
+BasicBatchView<Byte> HeadMajorBatch(Byte* data, DataType type, int64_t len, int64_t heads,
+                                    int64_t dim) {
+  return {HeadMajorView(data, type, len, dim), heads * len * dim};
 }
 
 // Y = X weight + bias.
 struct Projection {
-  const float* weight = nullptr;  // [in, out]
-  const float* bias = nullptr;    // [out], or null
+  NumbersView weight;           // [in, out]
+  const float* bias = nullptr;  // [out], or null
   int64_t in = 0;
   int64_t out = 0;
 };
@@ -74,23 +90,43 @@ struct Projections {
 };
 
 // Query, key and value come from tokens. Without projections query = tokens and key = value =
-// context.
+// context. There is no past.
 struct TokensSource {
-  const float* tokens = nullptr;   // [batch, source_len, d_model]
-  const float* context = nullptr;  // [batch, kv_len, d_context]; in self-attention the tokens
+  NumbersView tokens;   // [query tokens of all sequences, d_model]
+  NumbersView context;  // [key tokens of all sequences, d_context]; in self-attention the tokens
   int64_t d_model = 0;
   std::optional<Projections> projections;
 };
 
 struct ProjectedSource {
-  BatchView query;  // [batch, num_heads, source_len, head_dim]
-  BatchView key;    // [batch, num_kv_heads, kv_len, head_dim]
-  BatchView value;  // [batch, num_kv_heads, kv_len, v_head_dim]
+  BatchView query;       // [batch, num_heads, source_len, head_dim]
+  BatchView key;         // [batch, num_kv_heads, kv_len - past_len, head_dim]
+  BatchView value;       // [batch, num_kv_heads, kv_len - past_len, v_head_dim]
+  BatchView past_key;    // [batch, num_kv_heads, past_len, head_dim], where past_len is not 0
+  BatchView past_value;  // [batch, num_kv_heads, past_len, v_head_dim], likewise
 };
 
 struct WeightedSource {
   BatchView attention_weights;  // [batch, num_heads, source_len, kv_len]
   BatchView value;              // [batch, num_kv_heads, kv_len, v_head_dim]
+};
+
+// Results over disjoint keys. Keys and head_dim have no meaning.
+struct PartialsSource {
+  struct Part {
+    BatchView output;                    // [batch, num_heads, source_len, v_head_dim]
+    const float* log_sum_exp = nullptr;  // [batch, num_heads, source_len]
+  };
+  std::vector<Part> parts;
+};
+
+// Rotary embedding of query and key.
+struct CallRotary {
+  RotarySettings settings;
+  // [query tokens of all sequences, before query_indices] and [key tokens of all sequences]; or
+  // both empty: query i of a sequence is at i + causal_offset, key j of the call at past_len + j.
+  std::vector<int64_t> query_positions;
+  std::vector<int64_t> key_positions;
 };
 
 // What a call is to return. It decides what is computed.
@@ -104,47 +140,64 @@ struct WantedResults {
   bool weighted_values = false;
   bool top_keys = false;
   bool log_sum_exp = false;
+  bool present_key = false;
+  bool present_value = false;
 
-  // Whether the attention operator runs: all but query, key and value come from it.
+  // Whether the attention operator runs: all but queries, keys and values come from it.
   bool NeedOperator() const {
     return output || attention_scores || attention_weights || weighted_values || top_keys ||
            log_sum_exp;
   }
   bool NeedQuery() const { return query || NeedOperator(); }
-  bool NeedKey() const { return key || NeedOperator(); }
-  bool NeedValue() const { return value || output || weighted_values; }
+  bool NeedKey() const { return key || present_key || NeedOperator(); }
+  bool NeedValue() const { return value || present_value || output || weighted_values; }
 };
 
-// Where the results go; what is null is not wanted. Dense and row-major but for `output`, which is
-// the result after the output projection, if there is one.
+// The types of the results; log_sum_exp and top_weights are float32.
+struct ResultTypes {
+  DataType result = DataType::kFloat32;  // of all but those of the next two
+  DataType key = DataType::kFloat32;     // of key and present_key
+  DataType value = DataType::kFloat32;   // of value and present_value
+};
+
+// Where the results go; what is null is not wanted. Row-major and, but for `output`, dense; of a
+// ragged batch sequence after sequence, each as in a batch of one. `output` is the result after the
+// output projection, if there is one.
 struct CallOutputs {
-  MutableBatchView output;             // [batch, num_heads, q_len, v_head_dim]
-  float* attention_scores = nullptr;   // [batch, num_heads, q_len, kv_len]
-  float* attention_weights = nullptr;  // [batch, num_heads, q_len, kv_len]
-  float* weighted_values = nullptr;    // [batch, num_heads, kv_len, q_len, v_head_dim]
-  float* log_sum_exp = nullptr;        // [batch, num_heads, q_len]
-  int64_t top_k = 0;                   // for the two below, 1 to kv_len
-  int32_t* top_indices = nullptr;      // [batch, num_heads, q_len, top_k]
-  float* top_weights = nullptr;        // [batch, num_heads, q_len, top_k]
-  float* query = nullptr;              // [batch, num_heads, q_len, head_dim]
-  float* key = nullptr;                // [batch, num_kv_heads, kv_len, head_dim]
-  float* value = nullptr;              // [batch, num_kv_heads, kv_len, v_head_dim]
+  MutableBatchView output;                 // [batch, num_heads, q_len, v_head_dim]
+  std::byte* attention_scores = nullptr;   // [batch, num_heads, q_len, kv_len]
+  std::byte* attention_weights = nullptr;  // the same, or averaged [batch, q_len, kv_len]
+  std::byte* weighted_values = nullptr;    // [batch, num_heads, kv_len, q_len, v_head_dim]
+  float* log_sum_exp = nullptr;            // [batch, num_heads, q_len]
+  int64_t top_k = 0;                       // for the two below, 1 to kv_len
+  int32_t* top_indices = nullptr;          // [batch, num_heads, q_len, top_k]
+  float* top_weights = nullptr;            // [batch, num_heads, q_len, top_k]
+  std::byte* query = nullptr;              // [batch, num_heads, q_len, head_dim]
+  std::byte* key = nullptr;                // [batch, num_kv_heads, kv_len - past_len, head_dim]
+  std::byte* value = nullptr;              // [batch, num_kv_heads, kv_len - past_len, v_head_dim]
+  std::byte* present_key = nullptr;        // [batch, num_kv_heads, kv_len, head_dim]
+  std::byte* present_value = nullptr;      // [batch, num_kv_heads, kv_len, v_head_dim]
 };
 
 // One call, ready to run: whoever makes one has checked that the shapes fit together and that all
 // memory that it reads is there. It owns none of that memory.
 struct AttentionCall {
-  CallShape shape;         // q_len: the queries that are computed
-  int64_t source_len = 1;  // the queries that the source holds
-  std::variant<TokensSource, ProjectedSource, WeightedSource> source;
+  CallShape shape;
+  std::vector<SequenceShape> sequences;  // `batch` of them
+  bool ragged = false;                   // whether they differ in q_len or kv_len
+  int64_t source_len = 1;                // the queries of each sequence that the source holds
+  std::variant<TokensSource, ProjectedSource, WeightedSource, PartialsSource> source;
   AttentionSettings settings;  // heads as in `shape`
-  MaskView mask;               // of the first sequence
+  ComputeType compute_type = ComputeType::kFloat32;
+  std::optional<CallRotary> rotary;
+  MaskView mask;  // of the first sequence
   int64_t mask_batch_stride = 0;
   std::vector<int64_t> query_indices;  // q_len of them, each below source_len; empty: all
   WantedResults wanted;
+  ResultTypes types;
   CallOutputs outputs;  // a place for each of `wanted`, there when the call runs
 
-  // Whether the queries have to be picked from the source.
+  // Whether the queries have to be picked from the source. Never of a ragged batch.
   bool PicksQueries() const { return !query_indices.empty() && wanted.NeedQuery(); }
 };
 

@@ -4,32 +4,52 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
 #include "kernels/attention_problem.h"
 #include "server/engine/attention_call.h"
 
 // A call as the kernels see it: sequence by sequence.
 namespace attention::engine {
 
+// What the sequences before one hold together: where its part of each tensor begins.
+struct Before {
+  int64_t queries = 0;         // that are computed
+  int64_t source_queries = 0;  // that the source holds
+  int64_t current_keys = 0;    // the past not included
+  int64_t keys = 0;            // the past included
+  int64_t scores = 0;          // queries times keys
+};
+
+// Calls visit(b, Before) for each sequence, and returns what all of them hold together.
+template <typename Visit>
+Before ForEachSequence(const AttentionCall& call, Visit visit) {
+  Before before;
+  for (int64_t b = 0; b < call.shape.batch; ++b) {
+    visit(b, static_cast<const Before&>(before));
+    const SequenceShape& s = call.sequences[b];
+    before.queries += s.q_len;
+    before.source_queries += call.ragged ? s.q_len : call.source_len;
+    before.current_keys += s.kv_len - call.shape.past_len;
+    before.keys += s.kv_len;
+    before.scores += s.q_len * s.kv_len;
+  }
+  return before;
+}
+
+inline Before Totals(const AttentionCall& call) {
+  return ForEachSequence(call, [](int64_t, const Before&) {});
+}
+
 // The sequences of a call: lengths, masks and positions. Queries, keys, values and results are the
 // caller's to set.
 std::vector<AttentionSequence> Sequences(const AttentionCall& call);
 
 // Where the operator's results for sequence `b` go, with `output` in place of the call's own.
-AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b);
+AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b,
+                           const Before& before);
 
 // Results that are wanted, before there is memory for them: each stands at an address that nobody
 // reads.
 AttentionResults Placeholders(const WantedResults& wanted);
-
-// Rows `rows` of each head of `from`, all float32, as [batch, heads, rows, dim]; `to` has room for
-// them.
-void CopyRows(const BatchView& from, absl::Span<const int64_t> rows, int64_t batch, int64_t heads,
-              int64_t dim, float* to);
-
-// All `len` rows of each head of `from`, in the same way.
-void CopyHeads(const BatchView& from, int64_t batch, int64_t heads, int64_t len, int64_t dim,
-               float* to);
 
 }  // namespace attention::engine
 

@@ -2,17 +2,13 @@
 #define ATTENTION_SERVER_ENGINE_ENGINE_H_
 
 #include <cstdint>
-#include <memory>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "kernels/attention_op.h"
 #include "kernels/executor.h"
-#include "kernels/linear_op.h"
 #include "server/engine/attention_call.h"
-#include "server/engine/op_cache.h"
+#include "server/engine/call_runner.h"
 
 namespace attention::engine {
 
@@ -62,27 +58,8 @@ class Engine {
   int64_t max_working_bytes() const { return options_.max_working_bytes; }
 
  private:
-  absl::Status Run(const AttentionCall& call);
-  absl::Status RunTokens(const AttentionCall& call, const TokensSource& source);
-  // `tokens` are those that are asked about: [batch, q_len, d_model].
-  absl::Status RunLearned(const AttentionCall& call, const Projections& projections,
-                          const float* tokens, const TokensSource& source);
-  absl::Status RunProjected(const AttentionCall& call, const ProjectedSource& source);
-  absl::Status RunWeighted(const AttentionCall& call, const WeightedSource& source);
-  // `projected` holds the q_len queries of `call` alone, and what the call does not need is null.
-  absl::Status RunAttention(const AttentionCall& call, const ProjectedSource& projected,
-                            const MutableBatchView& output);
-  absl::Status Project(const Projection& projection, const float* x, int64_t batch, int64_t rows,
-                       float* y);
-  absl::StatusOr<std::shared_ptr<const AttentionOp>> OpFor(const AttentionCall& call);
-  absl::StatusOr<std::shared_ptr<const LinearOp>> OpFor(const Projection& projection, int64_t rows);
-  // What the projections that the call needs take while they run, in bytes: as much as the one that
-  // takes most, since they run one after the other.
-  absl::StatusOr<double> ProjectionBytes(const AttentionCall& call);
-
   const Options options_;
-  OpCache<AttentionOp> attention_ops_;
-  OpCache<LinearOp> linear_ops_;
+  CallRunner runner_;
   Executor executor_;  // last: its destructor waits for calls that use what stands above
 };
 

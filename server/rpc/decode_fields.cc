@@ -16,10 +16,10 @@ absl::StatusOr<int64_t> Heads(int32_t setting, int64_t implied, absl::string_vie
 
 }  // namespace
 
-absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor, absl::string_view field,
-                                    TensorStorage& storage) {
-  if (!present) return FieldError(field, "is not set; want a float32 tensor");
-  return DecodeFloats(tensor, field, storage);
+absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor,
+                                    absl::string_view field) {
+  if (!present) return FieldError(field, "is not set; want a float tensor");
+  return DecodeNumbers(tensor, field);
 }
 
 absl::Status WantShape(const TensorView& tensor, absl::Span<const int64_t> want,
@@ -52,6 +52,13 @@ absl::Status DecodeHeads(const v1::AttentionConfig& config, int64_t implied_head
   shape.num_heads = *heads;
   shape.num_kv_heads = *kv_heads;
   return absl::OkStatus();
+}
+
+absl::Status WantSame(int64_t got, int64_t want, absl::string_view size, absl::string_view as,
+                      absl::string_view field) {
+  if (got == want) return absl::OkStatus();
+  return FieldError(absl::StrCat(field, ".shape"),
+                    absl::StrCat("has ", size, " ", got, "; want ", want, ", as ", as));
 }
 
 absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,

@@ -16,9 +16,9 @@
 // not fit is a FieldError.
 namespace attention::rpc {
 
-// A float32 tensor that must be set.
-absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor, absl::string_view field,
-                                    TensorStorage& storage);
+// A float tensor that must be set.
+absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor,
+                                    absl::string_view field);
 
 // That the shape is `want`, whose axes are called `names` in the error.
 absl::Status WantShape(const TensorView& tensor, absl::Span<const int64_t> want,
@@ -32,6 +32,10 @@ absl::Status WantRank(const TensorView& tensor, bool fits, absl::string_view wan
 // implies; num_kv_heads is num_heads where none does.
 absl::Status DecodeHeads(const v1::AttentionConfig& config, int64_t implied_heads,
                          std::optional<int64_t> implied_kv_heads, engine::CallShape& shape);
+
+// That two tensors agree in one size: `field` is to have the `size` that `as` has.
+absl::Status WantSame(int64_t got, int64_t want, absl::string_view size, absl::string_view as,
+                      absl::string_view field);
 
 // The width of one head where `heads` of them lie side by side in `tensor`'s last axis.
 absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,

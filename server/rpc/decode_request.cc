@@ -1,10 +1,11 @@
 #include "server/rpc/decode_request.h"
 
-#include <cmath>
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/rpc/decode_config.h"
 #include "server/rpc/decode_source.h"
 #include "server/rpc/encode_response.h"
 #include "server/rpc/field_error.h"
@@ -15,11 +16,19 @@ namespace {
 constexpr size_t kMaxRequestIdBytes = 256;
 constexpr int kMaxResults = 64;  // several times as many as there are
 
-bool IsWeighted(const DecodedRequest& decoded) {
-  return std::holds_alternative<engine::WeightedSource>(decoded.call.source);
+// Whether the source is attended to with scores of its own.
+bool TakesScores(const v1::ComputeAttentionRequest& request) {
+  return request.has_tokens() || request.has_projected();
 }
 
-absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
+std::string SourceName(const v1::ComputeAttentionRequest& request) {
+  return v1::ComputeAttentionRequest::descriptor()
+      ->FindFieldByNumber(request.source_case())
+      ->name();
+}
+
+absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, int64_t max_tokens,
+                          DecodedRequest& decoded) {
   const v1::AttentionConfig& config = request.config();
   if (config.head_dim() < 0) {
     return FieldError("config.head_dim",
@@ -27,87 +36,37 @@ absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, DecodedReq
   }
   switch (request.source_case()) {
     case v1::ComputeAttentionRequest::kTokens:
-      return DecodeTokens(request.tokens(), config, decoded);
+      return DecodeTokens(request.tokens(), config, max_tokens, decoded);
     case v1::ComputeAttentionRequest::kProjected:
-      return DecodeProjected(request.projected(), config, decoded);
+      return DecodeProjected(request.projected(), config, max_tokens, decoded);
     case v1::ComputeAttentionRequest::kWeighted:
-      return DecodeWeighted(request.weighted(), config, decoded);
+      return DecodeWeighted(request.weighted(), config, max_tokens, decoded);
+    case v1::ComputeAttentionRequest::kPartials:
+      return DecodePartials(request.partials(), config, max_tokens, decoded);
     case v1::ComputeAttentionRequest::SOURCE_NOT_SET:
       break;
   }
-  return FieldError("source", "is not set; want one of tokens, projected and weighted");
+  return FieldError("source", "is not set; want one of tokens, projected, weighted and partials");
 }
 
-absl::Status CheckTokenCount(const engine::CallShape& shape, int64_t max_tokens) {
-  const int64_t longest = std::max(shape.q_len, shape.kv_len);
-  // Divided, not multiplied: the product might overflow.
-  if (longest <= max_tokens / shape.batch) return absl::OkStatus();
-  return FieldError("source", absl::StrCat("holds ", shape.batch, " sequences of ", longest,
-                                           " tokens; this server takes at most ", max_tokens,
-                                           " tokens a call (--max_tokens)"));
-}
-
-// The mask's axes, aligned from the right with [batch, num_heads, q_len, kv_len]. The last may be
-// short; each other is full or 1, which stands for all.
-absl::Status DecodeMaskInto(const v1::AttentionConfig& config, DecodedRequest& decoded) {
-  const absl::StatusOr<TensorView> mask = DecodeMask(config.mask(), "config.mask", decoded.storage);
-  if (!mask.ok()) return mask.status();
-  const engine::CallShape& s = decoded.call.shape;
-  const int64_t full[] = {s.batch, s.num_heads, decoded.call.source_len, s.kv_len};
-  int64_t strides[] = {0, 0, 0, 0};
-  int64_t stride = 1;
-  for (int64_t axis = mask->rank() - 1, to = 3; axis >= 0; --axis, --to) {
-    const int64_t length = mask->shape[axis];
-    if (to == 3 ? length > full[to] : length != full[to] && length != 1) {
-      return FieldError("config.mask.shape",
-                        absl::StrCat("is ", ShapeText(mask->shape), "; want it to broadcast to ",
-                                     ShapeText(full), " = [batch, num_heads, q_len, kv_len]"));
+// What takes no scores uses what it is given as it is: a setting that would change it is a mistake.
+absl::Status RefuseScoreSettings(const v1::AttentionConfig& config, absl::string_view source) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  config.GetReflection()->ListFields(config, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    switch (field->number()) {
+      case v1::AttentionConfig::kNumHeadsFieldNumber:
+      case v1::AttentionConfig::kNumKvHeadsFieldNumber:
+      case v1::AttentionConfig::kComputeTypeFieldNumber:
+      case v1::AttentionConfig::kAverageAttentionWeightsFieldNumber:
+        continue;
+      default:
+        return FieldError(absl::StrCat("config.", field->name()),
+                          absl::StrCat("is set; want it unset, since `", source,
+                                       "` uses what it is given as it is"));
     }
-    strides[to] = length == 1 ? 0 : stride;
-    stride *= length;
   }
-  decoded.call.mask = {.bias = mask->floats,
-                       .visible = mask->bools,
-                       .head_stride = strides[1],
-                       .row_stride = strides[2],
-                       .key_count = mask->shape.back()};
-  decoded.call.mask_batch_stride = strides[0];
   return absl::OkStatus();
-}
-
-absl::Status DecodeConfig(const v1::AttentionConfig& config, DecodedRequest& decoded) {
-  engine::AttentionCall& call = decoded.call;
-  if (!v1::Normalization_IsValid(config.normalization())) {
-    return FieldError("config.normalization",
-                      absl::StrCat("is unknown: ", config.normalization(),
-                                   "; want NORMALIZATION_SOFTMAX or NORMALIZATION_SUM"));
-  }
-  call.settings.num_heads = call.shape.num_heads;
-  call.settings.num_kv_heads = call.shape.num_kv_heads;
-  if (config.normalization() == v1::NORMALIZATION_SUM) {
-    call.settings.normalization = Normalization::kSum;
-  }
-  if (config.has_scale() && !std::isfinite(config.scale())) {
-    return FieldError("config.scale",
-                      absl::StrCat("is ", config.scale(), "; want a finite number"));
-  }
-  const double head_dim = static_cast<double>(call.shape.head_dim);
-  call.settings.scale =
-      config.has_scale() ? config.scale() : static_cast<float>(1.0 / std::sqrt(head_dim));
-  call.settings.causal = config.causal();
-  return config.has_mask() ? DecodeMaskInto(config, decoded) : absl::OkStatus();
-}
-
-// A combination uses the weights as they are: a setting that would change them is a mistake.
-absl::Status RefuseScoreSettings(const v1::AttentionConfig& config) {
-  const char* field = config.has_scale()            ? "config.scale"
-                      : config.normalization() != 0 ? "config.normalization"
-                      : config.causal()             ? "config.causal"
-                      : config.has_mask()           ? "config.mask"
-                      : config.head_dim() != 0      ? "config.head_dim"
-                                                    : nullptr;
-  if (field == nullptr) return absl::OkStatus();
-  return FieldError(field, "is set; want it unset, since `weighted` uses its weights as they are");
 }
 
 // The place in `wanted` of `result`; null where it is none.
@@ -131,25 +90,41 @@ bool* PlaceOf(v1::Result result, engine::WantedResults& wanted) {
       return &wanted.top_keys;
     case v1::RESULT_LOG_SUM_EXP:
       return &wanted.log_sum_exp;
+    case v1::RESULT_PRESENT_KEY:
+      return &wanted.present_key;
+    case v1::RESULT_PRESENT_VALUE:
+      return &wanted.present_value;
     default:
       return nullptr;
   }
 }
 
+// Whether a call with this source has the result.
+bool HasResult(v1::ComputeAttentionRequest::SourceCase source, v1::Result result) {
+  switch (source) {
+    case v1::ComputeAttentionRequest::kWeighted:  // no query and no key
+      return result == v1::RESULT_OUTPUT || result == v1::RESULT_ATTENTION_WEIGHTS ||
+             result == v1::RESULT_VALUE || result == v1::RESULT_WEIGHTED_VALUES ||
+             result == v1::RESULT_TOP_KEYS;
+    case v1::ComputeAttentionRequest::kPartials:
+      return result == v1::RESULT_OUTPUT || result == v1::RESULT_LOG_SUM_EXP;
+    default:
+      return true;
+  }
+}
+
 // That results[i] is a result, and one that the call can have.
-absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i, bool weighted) {
+absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i) {
   const v1::Result result = request.results(i);
   const auto field = [i] { return absl::StrCat("results[", i, "]"); };
   if (engine::WantedResults any; PlaceOf(result, any) == nullptr) {
     return FieldError(field(), absl::StrCat("is ", result, "; want a value of Result from 1 to ",
                                             v1::Result_MAX));
   }
-  const bool of_scores = result == v1::RESULT_ATTENTION_SCORES || result == v1::RESULT_QUERY ||
-                         result == v1::RESULT_KEY || result == v1::RESULT_LOG_SUM_EXP;
-  if (of_scores && weighted) {
-    return FieldError(field(), absl::StrCat("is ", v1::Result_Name(result),
-                                            "; want a result that `weighted` has: it takes no "
-                                            "query and no key"));
+  if (!HasResult(request.source_case(), result)) {
+    return FieldError(field(),
+                      absl::StrCat("is ", v1::Result_Name(result), "; want a result that `",
+                                   SourceName(request), "` can give"));
   }
   if (result == v1::RESULT_LOG_SUM_EXP &&
       request.config().normalization() == v1::NORMALIZATION_SUM) {
@@ -159,27 +134,39 @@ absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i, bool
 }
 
 absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
-  const bool weighted = IsWeighted(decoded);
   engine::WantedResults& wanted = decoded.call.wanted;
   if (request.results_size() > kMaxResults) {
     return FieldError("results", absl::StrCat("has ", request.results_size(),
                                               " elements; want at most ", kMaxResults));
   }
   for (int i = 0; i < request.results_size(); ++i) {
-    if (absl::Status status = CheckResult(request, i, weighted); !status.ok()) return status;
+    if (absl::Status status = CheckResult(request, i); !status.ok()) return status;
     *PlaceOf(request.results(i), wanted) = true;
   }
   if (request.results().empty()) {
     wanted.output = true;
-    wanted.attention_scores = wanted.attention_weights = !weighted;
+    wanted.attention_scores = wanted.attention_weights = TakesScores(request);
+    wanted.log_sum_exp = request.has_partials();
   }
+  decoded.call.settings.average_weights =
+      request.config().average_attention_weights() && wanted.attention_weights;
   return absl::OkStatus();
 }
 
+// The fewest keys that a query of the call has.
+int64_t FewestKeys(const engine::AttentionCall& call) {
+  int64_t fewest = call.shape.kv_len;
+  for (const engine::SequenceShape& s : call.sequences) {
+    if (s.q_len > 0) fewest = std::min(fewest, s.kv_len);
+  }
+  return fewest;
+}
+
 absl::Status DecodeTopK(int32_t top_k, DecodedRequest& decoded) {
-  const int64_t kv_len = decoded.call.shape.kv_len;
-  if (top_k < 0 || top_k > kv_len) {
-    return FieldError("top_k", absl::StrCat("is ", top_k, "; want 1 to ", kv_len, " = kv_len"));
+  const int64_t fewest = FewestKeys(decoded.call);
+  if (top_k < 0 || top_k > fewest || (fewest == 0 && decoded.call.wanted.top_keys)) {
+    return FieldError("top_k", absl::StrCat("is ", top_k, "; want 1 to ", fewest,
+                                            " = kv_len of the shortest sequence"));
   }
   decoded.top_k = top_k == 0 ? 1 : top_k;
   return absl::OkStatus();
@@ -190,6 +177,7 @@ absl::Status DecodeQueryIndices(const v1::ComputeAttentionRequest& request, int6
                                 DecodedRequest& decoded) {
   if (request.query_indices().empty()) return absl::OkStatus();
   engine::AttentionCall& call = decoded.call;
+  if (call.ragged) return FieldError("query_indices", "is set; want it unset, since q_lens is set");
   if (request.query_indices_size() > max_tokens / call.shape.batch) {
     return FieldError("query_indices",
                       absl::StrCat("has ", request.query_indices_size(), " elements; want at most ",
@@ -205,6 +193,7 @@ absl::Status DecodeQueryIndices(const v1::ComputeAttentionRequest& request, int6
   }
   call.query_indices.assign(request.query_indices().begin(), request.query_indices().end());
   call.shape.q_len = request.query_indices_size();
+  for (engine::SequenceShape& s : call.sequences) s.q_len = call.shape.q_len;
   const size_t rank = decoded.output_shape.size();
   decoded.output_shape[rank - 2] = call.shape.q_len;
   return absl::OkStatus();
@@ -236,9 +225,10 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& 
                                                  " bytes; want at most ", kMaxRequestIdBytes));
   }
   DecodedRequest decoded;
-  absl::Status status = DecodeSource(request, decoded);
-  if (status.ok()) status = CheckTokenCount(decoded.call.shape, limits.max_tokens);
-  if (status.ok() && IsWeighted(decoded)) status = RefuseScoreSettings(request.config());
+  absl::Status status = DecodeSource(request, limits.max_tokens, decoded);
+  if (status.ok() && !TakesScores(request)) {
+    status = RefuseScoreSettings(request.config(), SourceName(request));
+  }
   if (status.ok()) status = DecodeConfig(request.config(), decoded);
   if (status.ok()) status = DecodeResults(request, decoded);
   if (status.ok()) status = DecodeTopK(request.top_k(), decoded);

@@ -7,15 +7,17 @@
 
 namespace attention::rpc {
 
-// Decode one kind of source and set, in `decoded`: call.source, call.shape (with q_len =
-// source_len, all queries), call.source_len and output_shape. The heads are those of `config`, or
-// what the shapes say. FieldError where something does not fit.
+// Decode one kind of source and set, in `decoded`: call.source, call.shape and call.sequences (for
+// all queries of the source), call.source_len, call.types and output_shape. The heads are those of
+// `config`, or what the shapes say. FieldError where something does not fit.
 absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
-                          DecodedRequest& decoded);
+                          int64_t max_tokens, DecodedRequest& decoded);
 absl::Status DecodeProjected(const v1::ProjectedSource& source, const v1::AttentionConfig& config,
-                             DecodedRequest& decoded);
+                             int64_t max_tokens, DecodedRequest& decoded);
 absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::AttentionConfig& config,
-                            DecodedRequest& decoded);
+                            int64_t max_tokens, DecodedRequest& decoded);
+absl::Status DecodePartials(const v1::PartialsSource& source, const v1::AttentionConfig& config,
+                            int64_t max_tokens, DecodedRequest& decoded);
 
 }  // namespace attention::rpc
 

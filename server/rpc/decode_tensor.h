@@ -9,35 +9,49 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "attention/v1/tensor.pb.h"
+#include "server/engine/attention_call.h"
 
 namespace attention::rpc {
 
-// A tensor of a request whose shape and elements fit together. It reads the message's own memory.
+// A float tensor of a request whose shape and elements fit together. It reads the message's own
+// memory.
 struct TensorView {
   absl::InlinedVector<int64_t, 4> shape;  // 1 to 4 axes, each at least 1
-  const float* floats = nullptr;          // the elements, DATA_TYPE_FLOAT32
-  const uint8_t* bools = nullptr;         // the elements, DATA_TYPE_BOOL, each 0 or 1
+  engine::NumbersView numbers;            // the elements
 
   int64_t rank() const { return static_cast<int64_t>(shape.size()); }
 };
 
-// Elements that could not be read in place: bytes that lie askew, truth values given as numbers.
-// References to what it holds stay valid while it grows.
+// The same with float32 elements, or with truth values: one of the two is set.
+struct MaskTensorView {
+  absl::InlinedVector<int64_t, 4> shape;
+  const float* floats = nullptr;
+  const uint8_t* bools = nullptr;  // each 0 or 1
+};
+
+// Elements that could not be read in place: of another type than is wanted, lying askew, truth
+// values given as numbers. References to what it holds stay valid while it grows.
 struct TensorStorage {
   std::deque<std::vector<float>> floats;
   std::deque<std::vector<uint8_t>> bools;
 };
 
-// Decodes a DATA_TYPE_FLOAT32 tensor. `field` is its path from the request. `tensor` and `storage`
-// must outlive the result. Refuses, with FieldError: another or an unknown data type; no axis, more
-// than 4, one below 1, or a product over 2^62; both `data` and `float_values`; as many bytes or
-// values as the shape does not say. Copies nothing, unless the bytes are not aligned to 4.
-absl::StatusOr<TensorView> DecodeFloats(const v1::Tensor& tensor, absl::string_view field,
-                                        TensorStorage& storage);
+// Decodes a float tensor: DATA_TYPE_FLOAT32, BFLOAT16, FLOAT16 or FLOAT64. `field` is its path from
+// the request. `tensor` must outlive the result. Refuses, with FieldError: another or an unknown
+// data type; no axis, more than 4, one below 1, or a product over 2^62; both `data` and
+// `float_values`; as many bytes or values as the shape does not say. Copies nothing.
+absl::StatusOr<TensorView> DecodeNumbers(const v1::Tensor& tensor, absl::string_view field);
 
-// Decodes a mask: DATA_TYPE_FLOAT32 as above or DATA_TYPE_BOOL, whose elements must be 0 or 1.
-absl::StatusOr<TensorView> DecodeMask(const v1::Tensor& tensor, absl::string_view field,
-                                      TensorStorage& storage);
+// The same, but the axis next to the last may be 0: a past that is still empty.
+absl::StatusOr<TensorView> DecodePast(const v1::Tensor& tensor, absl::string_view field);
+
+// The elements of a tensor that DecodeNumbers returned, as float32, read in place where they are
+// that already. A finite number stays finite: one beyond float32 becomes its largest.
+const float* AsFloats(const TensorView& tensor, TensorStorage& storage);
+
+// Decodes a mask: a float tensor as above, or DATA_TYPE_BOOL, whose elements must be 0 or 1.
+absl::StatusOr<MaskTensorView> DecodeMask(const v1::Tensor& tensor, absl::string_view field,
+                                          TensorStorage& storage);
 
 }  // namespace attention::rpc
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/rpc/decode_fields.h"
+#include "server/rpc/decode_lengths.h"
 #include "server/rpc/decode_source.h"
 #include "server/rpc/field_error.h"
 
@@ -25,23 +26,22 @@ absl::StatusOr<engine::Projection> DecodeProjection(const ProjectionFields& fiel
                                                     absl::string_view in_name,
                                                     TensorStorage& storage) {
   const std::string field = absl::StrCat(kWeights, ".", fields.name, "_proj");
-  const absl::StatusOr<TensorView> weight =
-      Required(fields.has_weight, fields.weight, field, storage);
+  const absl::StatusOr<TensorView> weight = Required(fields.has_weight, fields.weight, field);
   if (!weight.ok()) return weight.status();
   if (weight->rank() != 2 || weight->shape[0] != in) {
     return FieldError(absl::StrCat(field, ".shape"),
                       absl::StrCat("is ", ShapeText(weight->shape), "; want [", in, ", out] with ",
                                    in, " = ", in_name));
   }
-  engine::Projection projection = {.weight = weight->floats, .in = in, .out = weight->shape[1]};
+  engine::Projection projection = {.weight = weight->numbers, .in = in, .out = weight->shape[1]};
   if (!fields.has_bias) return projection;
   const std::string bias_field = absl::StrCat(kWeights, ".", fields.name, "_bias");
-  const absl::StatusOr<TensorView> bias = DecodeFloats(fields.bias, bias_field, storage);
+  const absl::StatusOr<TensorView> bias = DecodeNumbers(fields.bias, bias_field);
   if (!bias.ok()) return bias.status();
   absl::Status fits = WantShape(*bias, {projection.out},
                                 absl::StrCat("the width of ", fields.name, "_proj"), bias_field);
   if (!fits.ok()) return fits;
-  projection.bias = bias->floats;
+  projection.bias = AsFloats(*bias, storage);
   return projection;
 }
 
@@ -60,7 +60,7 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
   };
   const auto width = [&](const engine::Projection& projection, int64_t heads,
                          absl::string_view heads_name, absl::string_view name) {
-    const TensorView matrix = {.shape = {projection.in, projection.out}};
+    const TensorView matrix = {.shape = {projection.in, projection.out}, .numbers = {}};
     return HeadWidth(matrix, heads, heads_name, absl::StrCat(kWeights, ".", name, "_proj"));
   };
   const auto& w = weights;
@@ -76,7 +76,7 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
   status = decode({w.has_k_proj(), w.k_proj(), w.has_k_bias(), w.k_bias(), "k"}, d_context,
                   "the width of the tokens attended to", projections.k);
   if (!status.ok()) return status;
-  status = WantShape({.shape = {projections.k.in, projections.k.out}},
+  status = WantShape({.shape = {projections.k.in, projections.k.out}, .numbers = {}},
                      {d_context, shape.num_kv_heads * shape.head_dim},
                      "[d_context, num_kv_heads * head_dim]", absl::StrCat(kWeights, ".k_proj"));
   if (!status.ok()) return status;
@@ -117,9 +117,8 @@ absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& contex
 }  // namespace
 
 absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
-                          DecodedRequest& decoded) {
-  const absl::StatusOr<TensorView> tokens =
-      Required(source.has_tokens(), source.tokens(), kTokens, decoded.storage);
+                          int64_t max_tokens, DecodedRequest& decoded) {
+  const absl::StatusOr<TensorView> tokens = Required(source.has_tokens(), source.tokens(), kTokens);
   if (!tokens.ok()) return tokens.status();
   const int64_t rank = tokens->rank();
   absl::Status status = WantRank(*tokens, rank == 2 || rank == 3,
@@ -127,8 +126,7 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
   if (!status.ok()) return status;
   TensorView context = *tokens;
   if (source.has_context()) {
-    const absl::StatusOr<TensorView> given =
-        DecodeFloats(source.context(), kContext, decoded.storage);
+    const absl::StatusOr<TensorView> given = DecodeNumbers(source.context(), kContext);
     if (!given.ok()) return given.status();
     const bool same_batch = rank == 2 || given->shape[0] == tokens->shape[0];
     status = WantRank(
@@ -140,14 +138,18 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
 
   engine::AttentionCall& call = decoded.call;
   engine::CallShape& shape = call.shape;
-  shape.batch = rank == 3 ? tokens->shape[0] : 1;
-  shape.q_len = call.source_len = tokens->shape[rank - 2];
-  shape.kv_len = context.shape[rank - 2];
-  status = DecodeHeads(config, 1, std::nullopt, shape);
+  status = DecodeLengths({.rank = rank,
+                          .batch = rank == 3 ? tokens->shape[0] : 1,
+                          .q_len = tokens->shape[rank - 2],
+                          .kv_len = context.shape[rank - 2],
+                          .q_lens = source.q_lens(),
+                          .kv_lens = source.kv_lens()},
+                         config.causal_alignment(), max_tokens, "tokens", call);
+  if (status.ok()) status = DecodeHeads(config, 1, std::nullopt, shape);
   if (!status.ok()) return status;
 
-  engine::TokensSource to = {.tokens = tokens->floats,
-                             .context = context.floats,
+  engine::TokensSource to = {.tokens = tokens->numbers,
+                             .context = context.numbers,
                              .d_model = tokens->shape.back(),
                              .projections = std::nullopt};
   if (source.has_projection_weights()) {
@@ -161,6 +163,7 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
   const bool has_o = to.projections.has_value() && to.projections->o.has_value();
   decoded.output_shape.assign(tokens->shape.begin(), tokens->shape.end());
   decoded.output_shape.back() = has_o ? to.projections->o->out : shape.num_heads * shape.v_head_dim;
+  call.types = {tokens->numbers.type, context.numbers.type, context.numbers.type};
   call.source = to;
   return absl::OkStatus();
 }

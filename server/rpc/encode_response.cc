@@ -1,58 +1,120 @@
 #include "server/rpc/encode_response.h"
 
+#include <string>
 #include <vector>
+
+#include "server/engine/call_sequences.h"
 
 namespace attention::rpc {
 namespace {
 
 using Shape = std::vector<int64_t>;
 
-// The shape of each result, in the order of attention_service.proto.
+// The shape of each result, in the order of attention_service.proto. Of a ragged batch all but the
+// output lie flat, sequence after sequence.
 struct ResultShapes {
   explicit ResultShapes(const DecodedRequest& decoded)
-      : output(decoded.output_shape), s(decoded.call.shape), k(decoded.top_k) {}
+      : output(decoded.output_shape),
+        call(decoded.call),
+        s(decoded.call.shape),
+        totals(engine::Totals(decoded.call)),
+        k(decoded.top_k) {}
 
   const Shape& output;
+  const engine::AttentionCall& call;
   const engine::CallShape& s;
+  engine::Before totals;
   int64_t k;
 
-  Shape PerKey() const { return {s.batch, s.num_heads, s.q_len, s.kv_len}; }
-  Shape Query() const { return {s.batch, s.num_heads, s.q_len, s.head_dim}; }
-  Shape Key() const { return {s.batch, s.num_kv_heads, s.kv_len, s.head_dim}; }
-  Shape Value() const { return {s.batch, s.num_kv_heads, s.kv_len, s.v_head_dim}; }
-  Shape WeightedValues() const { return {s.batch, s.num_heads, s.kv_len, s.q_len, s.v_head_dim}; }
-  Shape TopKeys() const { return {s.batch, s.num_heads, s.q_len, k}; }
-  Shape PerRow() const { return {s.batch, s.num_heads, s.q_len}; }
+  // `per_sequence` in a batch of equal sequences, else `count` numbers.
+  Shape OneOf(Shape per_sequence, int64_t count) const {
+    if (call.ragged) return {count};
+    per_sequence.insert(per_sequence.begin(), s.batch);
+    return per_sequence;
+  }
+  int64_t new_keys() const { return s.kv_len - s.past_len; }
+
+  Shape Scores() const {
+    return OneOf({s.num_heads, s.q_len, s.kv_len}, s.num_heads * totals.scores);
+  }
+  Shape Weights() const {
+    return call.settings.average_weights ? OneOf({s.q_len, s.kv_len}, totals.scores) : Scores();
+  }
+  Shape Query() const {
+    return OneOf({s.num_heads, s.q_len, s.head_dim}, s.num_heads * totals.queries * s.head_dim);
+  }
+  Shape Key() const {
+    return OneOf({s.num_kv_heads, new_keys(), s.head_dim},
+                 s.num_kv_heads * totals.current_keys * s.head_dim);
+  }
+  Shape Value() const {
+    return OneOf({s.num_kv_heads, new_keys(), s.v_head_dim},
+                 s.num_kv_heads * totals.current_keys * s.v_head_dim);
+  }
+  Shape PresentKey() const {
+    return OneOf({s.num_kv_heads, s.kv_len, s.head_dim}, s.num_kv_heads * totals.keys * s.head_dim);
+  }
+  Shape PresentValue() const {
+    return OneOf({s.num_kv_heads, s.kv_len, s.v_head_dim},
+                 s.num_kv_heads * totals.keys * s.v_head_dim);
+  }
+  Shape WeightedValues() const {
+    return OneOf({s.num_heads, s.kv_len, s.q_len, s.v_head_dim},
+                 s.num_heads * totals.scores * s.v_head_dim);
+  }
+  Shape LogSumExp() const { return OneOf({s.num_heads, s.q_len}, s.num_heads * totals.queries); }
+  Shape TopKeys() const {
+    if (call.ragged) return {s.num_heads * totals.queries, k};
+    return {s.batch, s.num_heads, s.q_len, k};
+  }
 };
 
-// Every element that is returned takes 4 bytes: float32 or int32.
-double Bytes(const Shape& shape) {
-  double bytes = 4;
+double Bytes(const Shape& shape, int64_t bytes_of_one) {
+  auto bytes = static_cast<double>(bytes_of_one);
   for (const int64_t length : shape) bytes *= static_cast<double>(length);
   return bytes;
 }
 
-template <typename T>
-T* MakeTensor(const Shape& shape, v1::DataType type, v1::Tensor& tensor) {
+std::byte* MakeTensor(const Shape& shape, v1::DataType type, int64_t bytes_of_one,
+                      v1::Tensor& tensor) {
   tensor.set_data_type(type);
   tensor.mutable_shape()->Assign(shape.begin(), shape.end());
   std::string& data = *tensor.mutable_data();
-  data.resize(static_cast<size_t>(Bytes(shape)));
-  return reinterpret_cast<T*>(data.data());
+  data.resize(static_cast<size_t>(Bytes(shape, bytes_of_one)));
+  return reinterpret_cast<std::byte*>(data.data());
+}
+
+v1::DataType WireType(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return v1::DATA_TYPE_FLOAT32;
+    case DataType::kBfloat16:
+      return v1::DATA_TYPE_BFLOAT16;
+    case DataType::kFloat16:
+      return v1::DATA_TYPE_FLOAT16;
+    case DataType::kFloat64:
+      return v1::DATA_TYPE_FLOAT64;
+  }
+  return v1::DATA_TYPE_UNSPECIFIED;
+}
+
+std::byte* MakeTensor(const Shape& shape, DataType type, v1::Tensor& tensor) {
+  return MakeTensor(shape, WireType(type), ByteSize(type), tensor);
 }
 
 float* MakeFloats(const Shape& shape, v1::Tensor& tensor) {
-  return MakeTensor<float>(shape, v1::DATA_TYPE_FLOAT32, tensor);
+  return reinterpret_cast<float*>(MakeTensor(shape, DataType::kFloat32, tensor));
 }
 
 // A view of the output as the heads of the attention operator. Behind an output projection only the
 // memory counts.
-engine::MutableBatchView OutputView(float* data, const DecodedRequest& decoded) {
+engine::MutableBatchView OutputView(std::byte* data, const DecodedRequest& decoded) {
   const engine::CallShape& s = decoded.call.shape;
+  const DataType type = decoded.call.types.result;
   if (decoded.output_shape.size() == 4) {
-    return engine::HeadMajorBatch(data, s.q_len, s.num_heads, s.v_head_dim);
+    return engine::HeadMajorBatch(data, type, s.q_len, s.num_heads, s.v_head_dim);
   }
-  return engine::TokenMajorBatch(data, s.q_len, s.num_heads, s.v_head_dim);
+  return engine::TokenMajorBatch(data, type, s.num_heads, s.v_head_dim);
 }
 
 }  // namespace
@@ -60,44 +122,62 @@ engine::MutableBatchView OutputView(float* data, const DecodedRequest& decoded) 
 double ResponseBytes(const DecodedRequest& decoded) {
   const ResultShapes shapes(decoded);
   const engine::WantedResults& wanted = decoded.call.wanted;
-  const auto bytes = [](bool is_wanted, const Shape& shape) {
-    return is_wanted ? Bytes(shape) : 0.0;
+  const engine::ResultTypes& types = decoded.call.types;
+  const auto bytes = [](bool is_wanted, const Shape& shape, DataType type) {
+    return is_wanted ? Bytes(shape, ByteSize(type)) : 0.0;
   };
-  return bytes(wanted.output, shapes.output) + bytes(wanted.attention_scores, shapes.PerKey()) +
-         bytes(wanted.attention_weights, shapes.PerKey()) + bytes(wanted.query, shapes.Query()) +
-         bytes(wanted.key, shapes.Key()) + bytes(wanted.value, shapes.Value()) +
-         bytes(wanted.weighted_values, shapes.WeightedValues()) +
-         2 * bytes(wanted.top_keys, shapes.TopKeys()) + bytes(wanted.log_sum_exp, shapes.PerRow());
+  const DataType float32 = DataType::kFloat32;
+  return bytes(wanted.output, shapes.output, types.result) +
+         bytes(wanted.attention_scores, shapes.Scores(), types.result) +
+         bytes(wanted.attention_weights, shapes.Weights(), types.result) +
+         bytes(wanted.query, shapes.Query(), types.result) +
+         bytes(wanted.key, shapes.Key(), types.key) +
+         bytes(wanted.value, shapes.Value(), types.value) +
+         bytes(wanted.weighted_values, shapes.WeightedValues(), types.result) +
+         2 * bytes(wanted.top_keys, shapes.TopKeys(), float32) +  // an int32 takes as much
+         bytes(wanted.log_sum_exp, shapes.LogSumExp(), float32) +
+         bytes(wanted.present_key, shapes.PresentKey(), types.key) +
+         bytes(wanted.present_value, shapes.PresentValue(), types.value);
 }
 
 void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
   const ResultShapes shapes(decoded);
   const engine::WantedResults& wanted = decoded.call.wanted;
+  const auto [type, key_type, value_type] = decoded.call.types;
   engine::CallOutputs& to = decoded.call.outputs;
   if (wanted.output) {
-    to.output = OutputView(MakeFloats(shapes.output, *response.mutable_output()), decoded);
+    to.output = OutputView(MakeTensor(shapes.output, type, *response.mutable_output()), decoded);
   }
   if (wanted.attention_scores) {
-    to.attention_scores = MakeFloats(shapes.PerKey(), *response.mutable_attention_scores());
+    to.attention_scores = MakeTensor(shapes.Scores(), type, *response.mutable_attention_scores());
   }
   if (wanted.attention_weights) {
-    to.attention_weights = MakeFloats(shapes.PerKey(), *response.mutable_attention_weights());
+    to.attention_weights =
+        MakeTensor(shapes.Weights(), type, *response.mutable_attention_weights());
   }
-  if (wanted.query) to.query = MakeFloats(shapes.Query(), *response.mutable_query());
-  if (wanted.key) to.key = MakeFloats(shapes.Key(), *response.mutable_key());
-  if (wanted.value) to.value = MakeFloats(shapes.Value(), *response.mutable_value());
+  if (wanted.query) to.query = MakeTensor(shapes.Query(), type, *response.mutable_query());
+  if (wanted.key) to.key = MakeTensor(shapes.Key(), key_type, *response.mutable_key());
+  if (wanted.value) to.value = MakeTensor(shapes.Value(), value_type, *response.mutable_value());
   if (wanted.weighted_values) {
-    to.weighted_values = MakeFloats(shapes.WeightedValues(), *response.mutable_weighted_values());
+    to.weighted_values =
+        MakeTensor(shapes.WeightedValues(), type, *response.mutable_weighted_values());
   }
   if (wanted.top_keys) {
     v1::TopKeys& top_keys = *response.mutable_top_keys();
     to.top_k = decoded.top_k;
-    to.top_indices =
-        MakeTensor<int32_t>(shapes.TopKeys(), v1::DATA_TYPE_INT32, *top_keys.mutable_indices());
+    to.top_indices = reinterpret_cast<int32_t*>(MakeTensor(
+        shapes.TopKeys(), v1::DATA_TYPE_INT32, sizeof(int32_t), *top_keys.mutable_indices()));
     to.top_weights = MakeFloats(shapes.TopKeys(), *top_keys.mutable_attention_weights());
   }
   if (wanted.log_sum_exp) {
-    to.log_sum_exp = MakeFloats(shapes.PerRow(), *response.mutable_log_sum_exp());
+    to.log_sum_exp = MakeFloats(shapes.LogSumExp(), *response.mutable_log_sum_exp());
+  }
+  if (wanted.present_key) {
+    to.present_key = MakeTensor(shapes.PresentKey(), key_type, *response.mutable_present_key());
+  }
+  if (wanted.present_value) {
+    to.present_value =
+        MakeTensor(shapes.PresentValue(), value_type, *response.mutable_present_value());
   }
 }
 

@@ -1,10 +1,12 @@
 #include "client/tensor.h"
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "client/narrow_floats.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -40,6 +42,37 @@ TEST(FloatValues, ReadsBackWhatMakeTensorWrote) {
   const float kInfinity = std::numeric_limits<float>::infinity();
   const std::vector<float> values = {0.1f, -0.0f, 3e38f, 1e-45f, kInfinity, -kInfinity};
   EXPECT_EQ(*FloatValues(MakeTensor({1, 2, 3}, values)), values);
+}
+
+// 1 + 2^-8 lies halfway between two bfloat16, 1 + 2^-11 between two float16: ties go to even.
+TEST(MakeTensor, RoundsToTheSixteenBitTypes) {
+  const std::vector<float> values = {1, -2.5f, 1.00390625f, 1.01171875f};
+  EXPECT_THAT(*FloatValues(MakeTensor({4}, values, v1::DATA_TYPE_BFLOAT16)),
+              ElementsAre(1, -2.5f, 1, 1.015625f));
+  const std::vector<float> halves = {1.00048828125f, 1.00146484375f, 65519, 65520, 6e-8f, 2e-8f};
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(*FloatValues(MakeTensor({6}, halves, v1::DATA_TYPE_FLOAT16)),
+              ElementsAre(1, 1.001953125f, 65504, inf, 0x1p-24f, 0));
+}
+
+TEST(FloatValues, ReadsEveryFloat16BackToItself) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float number = FromFloat16(static_cast<uint16_t>(bits));
+    if (std::isnan(number)) {
+      EXPECT_TRUE(std::isnan(FromFloat16(ToFloat16(number))));
+    } else {
+      EXPECT_EQ(ToFloat16(number), bits);
+    }
+    const float wide = FromBfloat16(static_cast<uint16_t>(bits));
+    if (!std::isnan(wide)) {
+      EXPECT_EQ(ToBfloat16(wide), bits);
+    }
+  }
+}
+
+TEST(FloatValues, ReadsDoubles) {
+  EXPECT_THAT(*FloatValues(MakeTensor({2}, {0.5f, -3}, v1::DATA_TYPE_FLOAT64)),
+              ElementsAre(0.5f, -3));
 }
 
 TEST(FloatValues, ReadsNumbersThatWereTypedByHand) {

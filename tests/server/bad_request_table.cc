@@ -65,7 +65,7 @@ std::vector<BadRequest> BadTensors() {
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   return {
       {"NoTensor", With({}, [](Request& r) { r.mutable_tokens(); }), "tokens.tokens",
-       "is not set; want a float32 tensor"},
+       "is not set; want a float tensor"},
       {"NoDataType", tokens([](auto& t) { t.clear_data_type(); }), "tokens.tokens.data_type",
        "is DATA_TYPE_UNSPECIFIED; want DATA_TYPE_FLOAT32"},
       {"UnknownDataType", tokens([](auto& t) { t.set_data_type(v1::DataType(77)); }),
@@ -108,7 +108,7 @@ std::vector<BadRequest> BadTensors() {
 std::vector<BadRequest> BadSources() {
   const v1::Tensor x = Ones({3, 4});
   return {
-      {"NoSource", {}, "source", "is not set; want one of tokens, projected and weighted"},
+      {"NoSource", {}, "source", "is not set; want one of tokens, projected, weighted and partials"},
       {"ContextOfAnotherRank",
        With(SimpleRequest(),
             [](Request& r) {
@@ -128,7 +128,7 @@ std::vector<BadRequest> BadSources() {
             }),
        "tokens.context.shape", "is [3, 5]; want 4 = num_kv_heads * head_dim"},
       {"NoQProj", With(Learned(), [](Request& r) { WeightsOf(r).clear_q_proj(); }),
-       "tokens.projection_weights.q_proj", "is not set; want a float32 tensor"},
+       "tokens.projection_weights.q_proj", "is not set; want a float tensor"},
       {"QProjOfWrongHeight",
        With(Learned(),
             [](Request& r) {
@@ -200,7 +200,7 @@ std::vector<BadRequest> BadSources() {
       {"WeightedWithScores",
        With(Weighted(Ones({3, 3}), x),
             [](Request& r) { r.add_results(v1::RESULT_ATTENTION_SCORES); }),
-       "results[0]", "is RESULT_ATTENTION_SCORES; want a result that `weighted` has"},
+       "results[0]", "is RESULT_ATTENTION_SCORES; want a result that `weighted` can give"},
   };
 }
 

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
 #include "client/tensor.h"
 
 namespace attention::rpc {
@@ -10,29 +15,64 @@ namespace {
 
 using testing::ElementsAre;
 
-std::vector<float> Values(const TensorView& view, int64_t count) {
-  return {view.floats, view.floats + count};
-}
-
-TEST(DecodeFloats, ReadsBytesWhereProtobufPutThem) {
+TEST(DecodeNumbers, ReadsBytesWhereProtobufPutThem) {
   const v1::Tensor tensor = client::MakeTensor({2, 2}, {1, 2, 3, 4});
-  TensorStorage storage;
-  const auto view = DecodeFloats(tensor, "x", storage);
+  const auto view = DecodeNumbers(tensor, "x");
   ASSERT_TRUE(view.ok());
-  EXPECT_EQ(static_cast<const void*>(view->floats), tensor.data().data());
-  EXPECT_THAT(Values(*view, 4), ElementsAre(1, 2, 3, 4));
-  EXPECT_TRUE(storage.floats.empty());
+  EXPECT_EQ(static_cast<const void*>(view->numbers.data), tensor.data().data());
+  EXPECT_EQ(view->numbers.type, DataType::kFloat32);
+  EXPECT_THAT(view->shape, ElementsAre(2, 2));
 }
 
-TEST(DecodeFloats, ReadsNumbersInPlaceWithoutADataType) {
+TEST(DecodeNumbers, ReadsNumbersTypedByHandInPlaceWithoutADataType) {
   v1::Tensor tensor;
   tensor.add_shape(2);
   tensor.add_float_values(5);
   tensor.add_float_values(6);
-  TensorStorage storage;
-  const auto view = DecodeFloats(tensor, "x", storage);
+  const auto view = DecodeNumbers(tensor, "x");
   ASSERT_TRUE(view.ok()) << view.status();
-  EXPECT_EQ(view->floats, tensor.float_values().data());
+  EXPECT_EQ(static_cast<const void*>(view->numbers.data), tensor.float_values().data());
+}
+
+TEST(DecodeNumbers, TakesEveryFloatType) {
+  for (const auto& [on_wire, type] : {std::pair(v1::DATA_TYPE_BFLOAT16, DataType::kBfloat16),
+                                      std::pair(v1::DATA_TYPE_FLOAT16, DataType::kFloat16),
+                                      std::pair(v1::DATA_TYPE_FLOAT64, DataType::kFloat64)}) {
+    const auto view = DecodeNumbers(client::MakeTensor({3}, {1, 2, 3}, on_wire), "x");
+    ASSERT_TRUE(view.ok()) << view.status();
+    EXPECT_EQ(view->numbers.type, type);
+  }
+}
+
+TEST(DecodePast, MayHoldNoTokens) {
+  const v1::Tensor empty = client::MakeTensor({2, 3, 0, 4}, {});
+  EXPECT_TRUE(DecodePast(empty, "x").ok());
+  EXPECT_FALSE(DecodeNumbers(empty, "x").ok());
+  EXPECT_FALSE(DecodePast(client::MakeTensor({2, 0, 0, 4}, {}), "x").ok());
+}
+
+TEST(AsFloats, ReadsFloat32InPlaceAndConvertsTheRest) {
+  TensorStorage storage;
+  const v1::Tensor floats = client::MakeTensor({2}, {1, 2});
+  EXPECT_EQ(static_cast<const void*>(AsFloats(*DecodeNumbers(floats, "x"), storage)),
+            floats.data().data());
+  EXPECT_TRUE(storage.floats.empty());
+  const v1::Tensor halves = client::MakeTensor({2}, {1.5f, -2}, v1::DATA_TYPE_FLOAT16);
+  const float* const numbers = AsFloats(*DecodeNumbers(halves, "x"), storage);
+  EXPECT_THAT(std::vector<float>(numbers, numbers + 2), ElementsAre(1.5f, -2));
+}
+
+// A mask of -1e300 is finite: it must not hide a key as -inf does.
+TEST(AsFloats, KeepsFiniteDoublesFinite) {
+  const double numbers[] = {-1e300, 1e300, -INFINITY, 0.5};
+  v1::Tensor tensor;
+  tensor.set_data_type(v1::DATA_TYPE_FLOAT64);
+  tensor.add_shape(4);
+  tensor.set_data(numbers, sizeof(numbers));
+  TensorStorage storage;
+  const float* const floats = AsFloats(*DecodeNumbers(tensor, "x"), storage);
+  const float max = std::numeric_limits<float>::max();
+  EXPECT_THAT(std::vector<float>(floats, floats + 4), ElementsAre(-max, max, -INFINITY, 0.5f));
 }
 
 TEST(DecodeMask, TakesFloatsAndBoolsInBothEncodings) {

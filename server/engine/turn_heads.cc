@@ -1,0 +1,61 @@
+#include "server/engine/turn_heads.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/rotary.h"
+#include "server/engine/call_sequences.h"
+
+namespace attention::engine {
+namespace {
+
+// The position of each query that is computed.
+std::vector<int64_t> QueryPositions(const AttentionCall& call) {
+  const absl::Span<const int64_t> given = call.rotary->query_positions;
+  std::vector<int64_t> positions;
+  ForEachSequence(call, [&](int64_t b, const Before& before) {
+    const SequenceShape& s = call.sequences[b];
+    for (int64_t i = 0; i < s.q_len; ++i) {
+      const int64_t index = call.query_indices.empty() ? i : call.query_indices[i];
+      positions.push_back(given.empty() ? index + s.causal_offset
+                                        : given[before.source_queries + index]);
+    }
+  });
+  return positions;
+}
+
+}  // namespace
+
+absl::Status TurnQueries(const AttentionCall& call, const BatchView& from,
+                         const MutableBatchView& to, Executor& executor) {
+  if (!call.rotary.has_value()) return absl::OkStatus();
+  const std::vector<int64_t> positions = QueryPositions(call);
+  std::vector<RotarySequence> sequences;
+  ForEachSequence(call, [&](int64_t b, const Before& before) {
+    sequences.push_back({.len = call.sequences[b].q_len,
+                         .from = from.At(b, before.queries),
+                         .to = to.At(b, before.queries),
+                         .positions = absl::MakeConstSpan(positions).subspan(before.queries)});
+  });
+  return ApplyRotary(call.rotary->settings, call.shape.num_heads, call.shape.head_dim, sequences,
+                     executor);
+}
+
+absl::Status TurnKeys(const AttentionCall& call, const BatchView& from, const MutableBatchView& to,
+                      Executor& executor) {
+  if (!call.rotary.has_value()) return absl::OkStatus();
+  const absl::Span<const int64_t> given = call.rotary->key_positions;
+  std::vector<RotarySequence> sequences;
+  ForEachSequence(call, [&](int64_t b, const Before& before) {
+    sequences.push_back({.len = call.sequences[b].kv_len - call.shape.past_len,
+                         .from = from.At(b, before.current_keys),
+                         .to = to.At(b, before.current_keys),
+                         .positions = given.empty() ? given : given.subspan(before.current_keys),
+                         .first_position = call.shape.past_len});
+  });
+  return ApplyRotary(call.rotary->settings, call.shape.num_kv_heads, call.shape.head_dim, sequences,
+                     executor);
+}
+
+}  // namespace attention::engine

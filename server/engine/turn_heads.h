@@ -1,0 +1,22 @@
+#ifndef ATTENTION_SERVER_ENGINE_TURN_HEADS_H_
+#define ATTENTION_SERVER_ENGINE_TURN_HEADS_H_
+
+#include "absl/status/status.h"
+#include "kernels/executor.h"
+#include "server/engine/attention_call.h"
+
+// The rotary embedding of a call, where it asks for one; nothing otherwise. Fails as
+// Executor::ParallelFor.
+namespace attention::engine {
+
+// Of the queries that are computed. `to` may be `from`.
+absl::Status TurnQueries(const AttentionCall& call, const BatchView& from,
+                         const MutableBatchView& to, Executor& executor);
+
+// Of the call's own keys; those of the past were turned when they were made. `to` may be `from`.
+absl::Status TurnKeys(const AttentionCall& call, const BatchView& from, const MutableBatchView& to,
+                      Executor& executor);
+
+}  // namespace attention::engine
+
+#endif  // ATTENTION_SERVER_ENGINE_TURN_HEADS_H_
