@@ -76,8 +76,8 @@ struct AttentionResults {
 
 // One sequence: its queries, its keys and values, what hides keys from queries, and its results.
 struct AttentionSequence {
-  int64_t q_len = 1;        // queries that are computed
-  int64_t kv_len = 1;       // keys, those of the past included
+  int64_t q_len = 1;        // queries that are computed, at least 0
+  int64_t kv_len = 1;       // keys, those of the past included, at least 0
   HeadsView query;          // [num_heads, q_len, head_dim]
   CachedHeadsView key;      // [num_kv_heads, kv_len, head_dim]
   CachedHeadsView value;    // [num_kv_heads, kv_len, v_head_dim]

@@ -56,7 +56,7 @@ std::vector<double> Normalize(const AttentionSettings& settings, int64_t head,
                               const std::vector<double>& scores, const std::vector<double>& bias,
                               double& log_sum_exp) {
   const bool softmax = settings.normalization == Normalization::kSoftmax;
-  const bool sink = softmax && !settings.sinks.empty();
+  const bool sink = softmax && !settings.sinks.empty() && settings.sinks[head] != kHidden;
   double max = sink ? settings.sinks[head] : kHidden;
   for (size_t j = 0; j < scores.size(); ++j) {
     if (bias[j] != kHidden) max = std::max(max, scores[j]);

@@ -33,7 +33,7 @@ class RowTiling {
   RowTiling(const AttentionSettings& settings, int64_t q_len)
       : q_len_(q_len),
         group_(settings.Group()),
-        heads_(std::clamp<int64_t>(kRowTile / q_len, 1, group_)) {}
+        heads_(std::clamp<int64_t>(kRowTile / std::max<int64_t>(q_len, 1), 1, group_)) {}
 
   int64_t query_tiles() const { return CeilDiv(q_len_, kRowTile); }
   int64_t head_blocks() const { return CeilDiv(group_, heads_); }  // of one key/value head

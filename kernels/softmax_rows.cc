@@ -219,6 +219,7 @@ void RowState::Clear() {
 }
 
 void RowState::AddSink(float logit) {
+  if (logit == -std::numeric_limits<float>::infinity()) return;  // e^logit is nothing
   shift = std::abs(logit) <= kUnshiftedMax ? 0.0f : logit;
   limit = shift + kUnshiftedMax;
   sum[0] += std::exp(static_cast<double>(logit) - shift);

@@ -187,6 +187,25 @@ TEST(Visibility, FiniteLargeNegativeMasksLeaveTheRowFinite) {
   }
 }
 
+TEST(Visibility, SequencesMayHaveNoQueriesOrNoKeys) {
+  for (const int64_t group : kGroups) {
+    ProblemShape shape = SmallShape(group);
+    shape.batch = 3;
+    Problem problem(shape);
+    ASSERT_TRUE(problem.Run().ok());
+    const std::vector<float> first(problem.output.begin(),
+                                   problem.output.begin() + problem.output.size() / 3);
+    problem.sequences[1].q_len = 0;
+    problem.sequences[2].kv_len = problem.sequences[2].visible_len = 0;
+    ASSERT_TRUE(problem.Run().ok());
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), problem.output.begin()));
+    EXPECT_TRUE(std::isnan(problem.output[first.size()])) << "written, though nothing was asked";
+    EXPECT_EQ(std::vector<float>(problem.output.end() - first.size(), problem.output.end()),
+              std::vector<float>(first.size(), 0));
+    EXPECT_EQ(problem.log_sum_exp.back(), -kInf);
+  }
+}
+
 TEST(Visibility, HugeScoresStayFinite) {
   for (const int64_t group : kGroups) {
     Problem problem(SmallShape(group));

@@ -108,7 +108,10 @@ std::vector<BadRequest> BadTensors() {
 std::vector<BadRequest> BadSources() {
   const v1::Tensor x = Ones({3, 4});
   return {
-      {"NoSource", {}, "source", "is not set; want one of tokens, projected, weighted and partials"},
+      {"NoSource",
+       {},
+       "source",
+       "is not set; want one of tokens, projected, weighted and partials"},
       {"ContextOfAnotherRank",
        With(SimpleRequest(),
             [](Request& r) {

@@ -21,6 +21,8 @@ struct BadRequest {
 std::vector<BadRequest> BadTensors();
 std::vector<BadRequest> BadSources();
 std::vector<BadRequest> BadSettings();
+std::vector<BadRequest> BadLengths();
+std::vector<BadRequest> BadOperatorSettings();
 
 // A float32 tensor of ones.
 inline v1::Tensor Ones(const std::vector<int64_t>& shape) {

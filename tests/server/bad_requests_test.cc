@@ -39,6 +39,8 @@ class BadRequests : public RunningServer {
 TEST_F(BadRequests, TensorsThatDoNotHoldTogether) { ExpectRefused(BadTensors()); }
 TEST_F(BadRequests, SourcesThatDoNotFit) { ExpectRefused(BadSources()); }
 TEST_F(BadRequests, SettingsOutOfRange) { ExpectRefused(BadSettings()); }
+TEST_F(BadRequests, LengthsThatDoNotAddUp) { ExpectRefused(BadLengths()); }
+TEST_F(BadRequests, SettingsOfTheOperatorOutOfRange) { ExpectRefused(BadOperatorSettings()); }
 
 TEST_F(BadRequests, TheTableHoldsAtLeastFortyCases) {
   EXPECT_GE(BadTensors().size() + BadSources().size() + BadSettings().size(), 40);

@@ -18,7 +18,8 @@ using testing::HasSubstr;
 using Then = AllocationWatch::Then;
 
 TEST(DecodeRequest, AllocatesNothingThatGrowsWithWhatABadRequestClaims) {
-  for (const auto& table : {BadTensors(), BadSources(), BadSettings()}) {
+  for (const auto& table :
+       {BadTensors(), BadSources(), BadSettings(), BadLengths(), BadOperatorSettings()}) {
     for (const BadRequest& bad : table) {
       SCOPED_TRACE(bad.name);
       ForgetAllocations();
