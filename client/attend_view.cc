@@ -36,7 +36,11 @@ std::vector<ResultView> ViewsOf(const v1::ComputeAttentionResponse& response) {
       {"query", "bhqd", "what each query token asks with", response.query()},
       {"key", "bhkd", "what each key token is found by", response.key()},
       {"value", "bhkd", "what each key token gives", response.value()},
-      {"attention_scores", "bhqk", "scale * query * key^T", response.attention_scores()},
+      {"present_key", "bhkd", "the keys of the past and of this call", response.present_key()},
+      {"present_value", "bhkd", "the values of the past and of this call",
+       response.present_value()},
+      {"attention_scores", "bhqk", "scale * query * key^T, or the stage asked for",
+       response.attention_scores()},
       {"attention_weights", "bhqk", "the scores, masked and normalised along each row",
        response.attention_weights()},
       {"log_sum_exp", "bhq", "the logarithm of each row's softmax denominator",
@@ -139,9 +143,11 @@ absl::StatusOr<std::string> FormatTopKeys(const v1::TopKeys& top_keys, const Tok
   if (!indices.ok()) return Unreadable("top_keys.indices", indices.status());
   absl::StatusOr<std::vector<float>> weights = FloatValues(top_keys.attention_weights());
   if (!weights.ok()) return Unreadable("top_keys.attention_weights", weights.status());
-  const auto& shape = top_keys.indices().shape();
+  std::vector<int64_t> shape(top_keys.indices().shape().begin(), top_keys.indices().shape().end());
+  if (shape.size() == 2) shape.insert(shape.begin(), {1, 1});  // ragged: row by row
   if (shape.size() != 4 || weights->size() != indices->size()) {
-    return Unreadable("top_keys", absl::InternalError("want 4 axes, the same in both tensors"));
+    return Unreadable("top_keys",
+                      absl::InternalError("want 2 or 4 axes, the same in both tensors"));
   }
   const int64_t q_len = shape[2];
   const auto top_k = static_cast<size_t>(shape[3]);

@@ -34,8 +34,10 @@ absl::StatusOr<AttentionWeights> ReadWeights(const v1::Tensor& tensor) {
   }
   AttentionWeights weights{.values = *std::move(values),
                            .shape = {tensor.shape().begin(), tensor.shape().end()}};
-  // One sequence and one head may go unsaid where the caller supplied the weights.
+  // One sequence and one head may go unsaid where the caller supplied the weights, and there are no
+  // heads where the weights are averaged over them.
   if (weights.shape.size() == 2) weights.shape.insert(weights.shape.begin(), {1, 1});
+  if (weights.shape.size() == 3) weights.shape.insert(weights.shape.begin() + 1, 1);
   if (weights.shape.size() != 4) {
     return absl::InternalError(absl::StrCat("the attention weights' shape is [",
                                             absl::StrJoin(tensor.shape(), ", "),
@@ -78,6 +80,11 @@ void AskForExplanation(v1::ComputeAttentionRequest& request) {
 absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
                                               const v1::ComputeAttentionResponse& response,
                                               Shading shading) {
+  if (!file.request.tokens().q_lens().empty() || !file.request.projected().q_lens().empty()) {
+    return absl::InvalidArgumentError(
+        "request has q_lens; explain draws sequences of one length: send them one by one, or use "
+        "attend");
+  }
   const bool supplied = file.request.has_weighted();
   absl::StatusOr<AttentionWeights> weights = ReadWeights(
       supplied ? file.request.weighted().attention_weights() : response.attention_weights());

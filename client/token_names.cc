@@ -43,7 +43,11 @@ std::optional<int64_t> KeyLength(const v1::ComputeAttentionRequest& request) {
     const v1::TokensSource& source = request.tokens();
     return AxisFromEnd(source.has_context() ? source.context() : source.tokens(), 2);
   }
-  if (request.has_projected()) return AxisFromEnd(request.projected().key(), 2);
+  if (request.has_projected()) {
+    const std::optional<int64_t> length = AxisFromEnd(request.projected().key(), 2);
+    if (!length.has_value() || !request.projected().has_past_key()) return length;
+    return *length + AxisFromEnd(request.projected().past_key(), 2).value_or(0);
+  }
   if (request.has_weighted()) return AxisFromEnd(request.weighted().attention_weights(), 1);
   return std::nullopt;
 }

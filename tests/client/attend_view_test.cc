@@ -46,7 +46,7 @@ TEST(FormatResults, GivesEachSequenceAndHeadATable) {
   v1::ComputeAttentionResponse response;
   *response.mutable_attention_scores() = MakeTensor({2, 2, 1, 1}, {1, 2, 3, 4});
   EXPECT_EQ(*FormatResults(response, TokenNames()),
-            R"(attention_scores [2, 2, 1, 1]: scale * query * key^T
+            R"(attention_scores [2, 2, 1, 1]: scale * query * key^T, or the stage asked for
 sequence 0, head 0
         k0
 q0  1.0000

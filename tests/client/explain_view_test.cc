@@ -75,15 +75,33 @@ TEST(FormatExplanation, DrawsTheWeightsThatTheCallerSupplied) {
               HasSubstr("a -> y 50.0 %, z 50.0 %\nb -> x 100.0 %\n"));
 }
 
+TEST(FormatExplanation, DrawsWeightsThatAreAveragedOverTheHeads) {
+  const RequestFile file = Parse(
+      R"({"words": ["a", "b"], "request": {"tokens": {"tokens": [[1], [2]]},
+          "config": {"average_attention_weights": true}}})");
+  v1::ComputeAttentionResponse response;
+  *response.mutable_attention_weights() = MakeTensor({1, 2, 2}, {0.75f, 0.25f, 0.5f, 0.5f});
+  const auto text = FormatExplanation(file, response, Shading::kCharacters);
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_THAT(*text, HasSubstr("a -> a 75.0 %, b 25.0 %"));
+}
+
+TEST(FormatExplanation, RefusesARaggedBatch) {
+  const RequestFile file =
+      Parse(R"({"request": {"tokens": {"tokens": [[1], [2]], "q_lens": [1, 1]}}})");
+  EXPECT_EQ(FormatExplanation(file, {}, Shading::kCharacters).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST(FormatExplanation, RefusesAResponseWithoutTheWeights) {
   const RequestFile file = Parse(R"({"request": {"tokens": {"tokens": [[1]]}}})");
   v1::ComputeAttentionResponse response;
   EXPECT_EQ(FormatExplanation(file, response, Shading::kCharacters).status().code(),
             absl::StatusCode::kInternal);
-  *response.mutable_attention_weights() = MakeTensor({1, 1, 1}, {1});
+  *response.mutable_attention_weights() = MakeTensor({1}, {1});
   EXPECT_THAT(
       std::string(FormatExplanation(file, response, Shading::kCharacters).status().message()),
-      HasSubstr("shape is [1, 1, 1]; want [batch, num_heads, q_len, kv_len]"));
+      HasSubstr("shape is [1]; want [batch, num_heads, q_len, kv_len]"));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ using client::MakeTensor;
 
 std::vector<v1::ComputeAttentionRequest> Seeds() {
   const v1::Tensor x = MakeTensor({2, 2}, {1, 2, 3, 4});
-  std::vector<v1::ComputeAttentionRequest> seeds(3);
+  std::vector<v1::ComputeAttentionRequest> seeds(6);
   *seeds[0].mutable_tokens()->mutable_tokens() = x;
   *seeds[0].mutable_tokens()->mutable_projection_weights()->mutable_q_proj() = x;
   *seeds[0].mutable_tokens()->mutable_projection_weights()->mutable_k_proj() = x;
@@ -36,6 +36,27 @@ std::vector<v1::ComputeAttentionRequest> Seeds() {
   *seeds[2].mutable_weighted()->mutable_value() = x;
   seeds[2].add_results(v1::RESULT_TOP_KEYS);
   seeds[2].set_top_k(2);
+  *seeds[3].mutable_tokens() = seeds[0].tokens();
+  for (const int len : {1, 0, 1}) seeds[3].mutable_tokens()->add_q_lens(len);
+  seeds[3].mutable_config()->mutable_rotary()->set_rotary_dim(2);
+  seeds[3].mutable_config()->set_compute_type(v1::COMPUTE_TYPE_BFLOAT16);
+  *seeds[4].mutable_projected() = seeds[1].projected();
+  *seeds[4].mutable_projected()->mutable_past_key() = MakeTensor({1, 1, 1, 2}, {1, 2});
+  *seeds[4].mutable_projected()->mutable_past_value() =
+      MakeTensor({1, 1, 1, 2}, {1, 2}, v1::DATA_TYPE_FLOAT16);
+  seeds[4].mutable_projected()->add_kv_lens(2);
+  seeds[4].mutable_config()->set_left_window(1);
+  seeds[4].mutable_config()->add_alibi_slopes(1);
+  seeds[4].mutable_config()->add_sinks(0);
+  seeds[4].mutable_config()->set_softcap(2);
+  for (const auto result : {v1::RESULT_OUTPUT, v1::RESULT_PRESENT_KEY, v1::RESULT_LOG_SUM_EXP}) {
+    seeds[4].add_results(result);
+  }
+  for (int i = 0; i < 2; ++i) {
+    v1::PartialResult& part = *seeds[5].mutable_partials()->add_parts();
+    *part.mutable_output() = x;
+    *part.mutable_log_sum_exp() = MakeTensor({1, 1, 2}, {1, 2});
+  }
   return seeds;
 }
 
