@@ -22,7 +22,7 @@ packages_of() {
         libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
         libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev
       ;;
-    test) echo libgtest-dev libgmock-dev ;;
+    test) echo libgtest-dev libgmock-dev libbenchmark-dev ;;
     runtime)
       echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libstdc++6
       ;;

@@ -1,0 +1,31 @@
+#ifndef ATTENTION_TESTS_BENCH_CASES_H_
+#define ATTENTION_TESTS_BENCH_CASES_H_
+
+// The benchmarks, a family a function. Each registers its own with Google Benchmark.
+namespace attention {
+
+// attention/{f32,bf16}/{full,causal}/b<batch>/n<length>/h<heads>/g<kv_heads>/d<head_dim>/t<threads>
+//   gflops            4 * batch * heads * length^2 * head_dim a call, for causal half of that
+//   ceiling_fraction  gflops / those of the best oneDNN product of this type and thread count
+//   vs_composition    full: time of oneDNN's product, softmax, product / ours
+//   vs_full           causal: time of the same call without causality / ours
+void RegisterAttention();
+
+// attention_with/{mask,window,narrow_window,softcap,alibi,results}/...
+//   vs_plain          time / time of the same call without it
+void RegisterSettings();
+
+// decode/{f32,bf16}/b1/n<keys>/h32/g8/d<head_dim>/t<threads>: one query
+//   gbytes              10^9 bytes of keys and values a second
+//   bandwidth_fraction  gbytes / those of a plain read of the same keys and values
+void RegisterDecode();
+
+// memory/{f32,bf16}/...
+//   bytes_above      what a first call adds to the peak of the process's resident memory
+//   bytes_promised   AttentionOp::WorkingBytes
+//   bytes_allowed    2 MiB a thread and one packed copy of keys and values
+void RegisterMemory();
+
+}  // namespace attention
+
+#endif  // ATTENTION_TESTS_BENCH_CASES_H_

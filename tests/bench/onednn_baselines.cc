@@ -1,0 +1,199 @@
+#include "tests/bench/onednn_baselines.h"
+
+#include <omp.h>
+
+#include <cmath>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <unordered_map>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/convert.h"
+
+namespace attention {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+constexpr auto kFloat32 = memory::data_type::f32;
+
+const dnnl::engine& Cpu() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+memory::data_type Operand(ComputeType type) {
+  return type == ComputeType::kBfloat16 ? memory::data_type::bf16 : kFloat32;
+}
+
+dnnl::primitive_attr Attributes(float scale = 1) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (scale != 1) attributes.set_output_scales(0, {scale});
+  return attributes;
+}
+
+// A primitive and its arguments, all in memory of their own.
+struct Step {
+  dnnl::primitive primitive;
+  std::unordered_map<int, memory> arguments;
+
+  void Run(dnnl::stream& stream) const {
+    omp_set_num_threads(1);
+    primitive.execute(stream, arguments);
+  }
+};
+
+// C = scale * A B with A and C dense and B as oneDNN wants it.
+Step Product(int64_t m, int64_t k, int64_t n, memory::data_type operand, memory::data_type result,
+             float scale) {
+  omp_set_num_threads(1);
+  const dnnl::matmul::primitive_desc desc(
+      dnnl::matmul::desc({{m, k}, operand, Tag::ab}, {{k, n}, operand, Tag::any},
+                         {{m, n}, result, Tag::ab}),
+      Attributes(scale), Cpu());
+  return {dnnl::matmul(desc),
+          {{DNNL_ARG_SRC, memory(desc.src_desc(), Cpu())},
+           {DNNL_ARG_WEIGHTS, memory(desc.weights_desc(), Cpu())},
+           {DNNL_ARG_DST, memory(desc.dst_desc(), Cpu())},
+           {DNNL_ARG_SCRATCHPAD, memory(desc.scratchpad_desc(), Cpu())}}};
+}
+
+Step Softmax(const memory& rows) {
+  omp_set_num_threads(1);
+  const dnnl::softmax_forward::primitive_desc desc(
+      dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, rows.get_desc(), 1),
+      Attributes(), Cpu());
+  return {dnnl::softmax_forward(desc),
+          {{DNNL_ARG_SRC, rows},
+           {DNNL_ARG_DST, rows},
+           {DNNL_ARG_SCRATCHPAD, memory(desc.scratchpad_desc(), Cpu())}}};
+}
+
+Step Copy(const memory& from, const memory& to) {
+  omp_set_num_threads(1);
+  const dnnl::reorder::primitive_desc desc(from, to, Attributes());
+  return {dnnl::reorder(desc),
+          {{DNNL_ARG_FROM, from},
+           {DNNL_ARG_TO, to},
+           {DNNL_ARG_SCRATCHPAD, memory(desc.scratchpad_desc(), Cpu())}}};
+}
+
+// A number of A and of B at [row, column], such that sums of products are exact in all types.
+float Number(int64_t row, int64_t column) { return static_cast<float>((3 * row + column) % 5) - 2; }
+
+memory Numbers(int64_t rows, int64_t columns) {
+  memory numbers({{rows, columns}, kFloat32, Tag::ab}, Cpu());
+  auto* const data = static_cast<float*>(numbers.get_data_handle());
+  for (int64_t i = 0; i < rows * columns; ++i) data[i] = Number(i / columns, i % columns);
+  return numbers;
+}
+
+}  // namespace
+
+struct Ceiling::Impl {
+  std::vector<Step> parts;  // one a thread
+};
+
+Ceiling::Ceiling(ComputeType compute_type, int threads) : impl_(std::make_unique<Impl>()) {
+  dnnl::stream stream(Cpu());
+  const int64_t rows = kSide / threads;
+  for (int t = 0; t < threads; ++t) {
+    Step part = Product(rows, kSide, kSide, Operand(compute_type), kFloat32, 1);
+    Copy(Numbers(rows, kSide), part.arguments[DNNL_ARG_SRC]).Run(stream);
+    Copy(Numbers(kSide, kSide), part.arguments[DNNL_ARG_WEIGHTS]).Run(stream);
+    impl_->parts.push_back(std::move(part));
+  }
+}
+
+Ceiling::~Ceiling() = default;
+
+void Ceiling::Run(Executor& executor) const {
+  const auto count = static_cast<int64_t>(impl_->parts.size());
+  executor
+      .ParallelFor(count,
+                   [&](int64_t part, Workspace&) {
+                     dnnl::stream stream(Cpu());
+                     impl_->parts[part].Run(stream);
+                     return absl::OkStatus();
+                   })
+      .IgnoreError();
+}
+
+std::string Ceiling::Compare() const {
+  for (const Step& part : impl_->parts) {
+    const auto* const got =
+        static_cast<const float*>(part.arguments.at(DNNL_ARG_DST).get_data_handle());
+    for (int64_t i = 0; i < 5; ++i) {
+      const int64_t row = 7 * i, column = 201 * i;
+      float want = 0;
+      for (int64_t k = 0; k < kSide; ++k) want += Number(row, k) * Number(k, column);
+      if (got[row * kSide + column] != want) {
+        return absl::StrCat("the ceiling's product is ", got[row * kSide + column], " at [", row,
+                            ", ", column, "]; want ", want);
+      }
+    }
+  }
+  return "";
+}
+
+// The steps for one head on one thread.
+struct Composition::Head {
+  dnnl::stream stream{Cpu()};
+  memory query, key, value, output;  // views of the problem's memory, pointed at a head each time
+  std::vector<Step> steps;
+
+  explicit Head(const BenchProblem& problem) {
+    const BenchShape& s = problem.shape;
+    const memory::dim stride = s.num_heads * s.head_dim, kv_stride = s.num_kv_heads * s.head_dim;
+    const auto view = [&](memory::dims size, memory::dims strides) {
+      return memory({size, kFloat32, strides}, Cpu(), nullptr);
+    };
+    query = view({s.q_len, s.head_dim}, {stride, 1});
+    key = view({s.head_dim, s.kv_len}, {1, kv_stride});  // K^T
+    value = view({s.kv_len, s.head_dim}, {kv_stride, 1});
+    output = view({s.q_len, s.head_dim}, {stride, 1});
+    const auto operand = Operand(s.compute_type);
+    Step scores = Product(s.q_len, s.head_dim, s.kv_len, operand, operand, problem.settings.scale);
+    Step combine = Product(s.q_len, s.kv_len, s.head_dim, operand, kFloat32, 1);
+    combine.arguments[DNNL_ARG_SRC] = scores.arguments[DNNL_ARG_DST];
+    steps = {Copy(query, scores.arguments[DNNL_ARG_SRC]),
+             Copy(key, scores.arguments[DNNL_ARG_WEIGHTS]),
+             Copy(value, combine.arguments[DNNL_ARG_WEIGHTS]),
+             scores,
+             Softmax(scores.arguments[DNNL_ARG_DST]),
+             combine,
+             Copy(combine.arguments[DNNL_ARG_DST], output)};
+  }
+
+  void Run(const AttentionSequence& s, int64_t head, int64_t kv_head) {
+    query.set_data_handle(const_cast<std::byte*>(s.query.Row(head, 0)));
+    key.set_data_handle(const_cast<std::byte*>(s.key.Row(kv_head, 0)));
+    value.set_data_handle(const_cast<std::byte*>(s.value.Row(kv_head, 0)));
+    output.set_data_handle(s.results.output.Row(head, 0));
+    for (const Step& step : steps) step.Run(stream);
+  }
+};
+
+Composition::Composition(const BenchProblem& problem) : problem_(problem) {
+  for (int t = 0; t < problem.shape.threads; ++t) heads_.push_back(std::make_unique<Head>(problem));
+}
+
+Composition::~Composition() = default;
+
+void Composition::Run(Executor& executor) const {
+  const int64_t num_heads = problem_.shape.num_heads, all = problem_.shape.batch * num_heads;
+  const auto threads = static_cast<int64_t>(heads_.size());
+  executor
+      .ParallelFor(threads,
+                   [&](int64_t thread, Workspace&) {
+                     for (int64_t i = thread; i < all; i += threads) {
+                       const int64_t head = i % num_heads;
+                       heads_[thread]->Run(problem_.sequences[i / num_heads], head,
+                                           problem_.settings.KvHead(head));
+                     }
+                     return absl::OkStatus();
+                   })
+      .IgnoreError();
+}
+
+}  // namespace attention

@@ -1,0 +1,36 @@
+#ifndef ATTENTION_TESTS_BENCH_SIDES_H_
+#define ATTENTION_TESTS_BENCH_SIDES_H_
+
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <string>
+
+#include "tests/bench/bench_problem.h"
+#include "tests/bench/onednn_baselines.h"
+
+namespace attention {
+
+// The operator on one problem, and the ceiling for its type and thread count.
+struct Sides {
+  explicit Sides(const BenchShape& shape);
+
+  // Runs the ceiling, the composition (which may be null) and the operator once each, and compares
+  // all with what they should give. Empty, or what is wrong.
+  std::string Compare(const Composition* composition);
+
+  const AttentionOp op;
+  Executor executor;
+  BenchProblem problem;
+  const Ceiling ceiling;
+};
+
+// Registers a benchmark that does its own timing, once.
+void Register(const std::string& name, std::function<void(benchmark::State&)> run);
+
+// Ends a benchmark that found a wrong result: no time is printed.
+void Skip(benchmark::State& state, const std::string& wrong);
+
+}  // namespace attention
+
+#endif  // ATTENTION_TESTS_BENCH_SIDES_H_
