@@ -9,6 +9,7 @@
 #include "kernels/convert.h"
 #include "kernels/score_rows.h"
 #include "kernels/tile_results.h"
+#include "kernels/tile_rows.h"
 
 namespace attention {
 namespace {
@@ -127,7 +128,11 @@ void AttentionTile::Combine(const HeadsView& attention_weights) {
     if (wants_output()) CombineBlock(block);
     first += block.keys;
   }
-  for (int64_t r = 0; r < rows(); ++r) ReturnRow(r, 1.0f, false);
+  for (int64_t r = 0; r < rows(); ++r) {
+    factors_[r] = 1.0f;
+    ReturnWholeRow(r);
+  }
+  if (wants_output()) ReturnOutput();
 }
 
 KeyBlock AttentionTile::NextBlock(int64_t first, int64_t end) const {
@@ -139,29 +144,32 @@ KeyBlock AttentionTile::NextBlock(int64_t first, int64_t end) const {
 void AttentionTile::LoadQueries() {
   const PackedHead::Widths& widths = products_.widths();
   const int64_t dim = widths.head_dim, stride = head_ == nullptr ? RoundUp(dim, 16) : dim;
-  for (int64_t r = 0; r < product_rows_; ++r) {
-    float* const to = static_cast<float*>(queries_) + r * stride;
-    float* const loaded = bfloat16_ ? row_ : to;
-    if (r < rows()) {
-      const HeadsView& query = sequence_.query;
-      ToFloat32(query.Row(tile_.Head(r), tile_.Query(r)), query.type, dim, loaded);
-      std::fill(loaded + dim, loaded + stride, 0.0f);
-    } else {
-      std::fill_n(loaded, stride, 0.0f);
-    }
-    if (bfloat16_) RoundToBfloat16(row_, dim, static_cast<uint16_t*>(queries_) + r * dim);
-    if (head_ != nullptr && widths.as.round_to_bfloat16) RoundToBfloat16(to, dim, to);
+  const PackAs as = head_ == nullptr ? PackAs{} : widths.as;
+  const int64_t row_bytes = stride * ByteSize(as.operand);
+  const HeadsView& query = sequence_.query;
+  char* to = static_cast<char*>(queries_);
+  for (int64_t h = 0; h < tile_.heads; ++h, to += tile_.queries * row_bytes) {
+    LoadRows(
+        {query.Row(tile_.head + h, tile_.first), query.type, query.row_stride, tile_.queries, dim},
+        as, stride, to);
   }
+  std::fill_n(to, (product_rows_ - rows()) * row_bytes, char{0});
 }
 
 void AttentionTile::ClearRows() {
   constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
   range_ = {kLast, 0};
   all_see_ = {0, kLast};
+  const bool all_alike = !settings_.causal && settings_.left_window < 0 &&
+                         settings_.right_window < 0 && settings_.alibi_slopes.empty() &&
+                         sequence_.mask.empty();
   for (int64_t r = 0; r < rows(); ++r) {
-    const auto* const visible =
-        new (visible_ + r) VisibleKeys(settings_, sequence_, tile_.Head(r), tile_.Query(r));
-    const KeyRange seen = visible->range();
+    if (all_alike && r > 0) {
+      new (visible_ + r) VisibleKeys(visible_[0]);
+    } else {
+      new (visible_ + r) VisibleKeys(settings_, sequence_, tile_.Head(r), tile_.Query(r));
+    }
+    const KeyRange seen = visible_[r].range();
     all_see_ = {std::max(all_see_.begin, seen.begin), std::min(all_see_.end, seen.end)};
     if (!seen.empty()) {
       range_ = {std::min(range_.begin, seen.begin), std::max(range_.end, seen.end)};
@@ -188,21 +196,23 @@ absl::Status AttentionTile::FinishRows() {
       sequence_.results.log_sum_exp[ResultRow(r)] =
           sees_none ? kNothing : static_cast<float>(states_[r].shift + std::log(sum));
     }
-    ReturnRow(r, normalized_ && sum != 0 ? 1.0f : static_cast<float>(sum), sees_none);
+    Normalize(r, normalized_ && sum != 0 ? 1.0 : sum, sees_none);
   }
+  if (wants_output()) ReturnOutput();
   return absl::OkStatus();
 }
 
-void AttentionTile::ReturnRow(int64_t row, float divisor, bool sees_none) {
-  if (wants_output()) {
-    for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
-      std::copy_n(SumsOf(row, panel), products_.PanelWidth(panel), row_ + panel * kPanelWidth);
-    }
-    const int64_t width = products_.widths().v_head_dim;
-    if (sees_none) std::fill_n(row_, width, 0.0f);
-    if (!sees_none && divisor != 1.0f) DivideRow(row_, width, divisor);
-    const MutableHeadsView& output = sequence_.results.output;
-    FromFloat32(row_, width, output.type, output.Row(tile_.Head(row), tile_.Query(row)));
+// Divides a row by the sum of its weights, or makes it zeros where it sees no key. Y itself is
+// divided on its way out, but for kSum, whose sums may have no inverse.
+void AttentionTile::Normalize(int64_t row, double sum, bool sees_none) {
+  const auto divisor = static_cast<float>(sum);
+  factors_[row] = 1.0f;
+  if (wants_output() && sees_none) {
+    ForEachPanel(row, [](float* sums, int64_t width) { std::fill_n(sums, width, 0.0f); });
+  } else if (settings_.normalization == Normalization::kSoftmax) {
+    factors_[row] = static_cast<float>(1.0 / sum);
+  } else if (wants_output()) {
+    ForEachPanel(row, [&](float* sums, int64_t width) { DivideRow(sums, width, divisor); });
   }
   if (!sequence_.results.NeedWholeRows()) return;
   float* const weights = WholeRow(row);
@@ -211,17 +221,37 @@ void AttentionTile::ReturnRow(int64_t row, float divisor, bool sees_none) {
   std::fill(weights + end, weights + sequence_.kv_len, 0.0f);
   if (sees_none) std::fill(weights + range_.begin, weights + end, 0.0f);
   if (!sees_none && divisor != 1.0f) DivideRow(weights + range_.begin, end - range_.begin, divisor);
+  ReturnWholeRow(row);
+}
+
+void AttentionTile::ReturnWholeRow(int64_t row) {
+  if (!sequence_.results.NeedWholeRows()) return;
   ReturnWeights({.settings = settings_,
                  .sequence = sequence_,
                  .head = tile_.Head(row),
                  .query = tile_.Query(row),
-                 .weights = weights,
+                 .weights = WholeRow(row),
                  .mean_weights = mean_weights_ == nullptr
                                      ? nullptr
                                      : mean_weights_ + (row % tile_.queries) * sequence_.kv_len,
                  .visible = given_ ? nullptr : &visible_[row],
                  .value_row = row_,
                  .v_head_dim = products_.widths().v_head_dim});
+}
+
+// Y times factors_.
+void AttentionTile::ReturnOutput() {
+  const MutableHeadsView& output = sequence_.results.output;
+  for (int64_t h = 0; h < tile_.heads; ++h) {
+    std::byte* const to = output.Row(tile_.head + h, tile_.first);
+    const int64_t row = h * tile_.queries;
+    for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
+      const int64_t width = products_.PanelWidth(panel);
+      StoreScaledRows(SumsOf(row, panel), head_ == nullptr ? sum_stride_ : width, factors_ + row,
+                      {to + panel * kPanelWidth * ByteSize(output.type), output.type,
+                       output.row_stride, tile_.queries, width});
+    }
+  }
 }
 
 float* AttentionTile::WholeRow(int64_t row) const {

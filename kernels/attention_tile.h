@@ -76,12 +76,21 @@ class AttentionTile {
   bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
 
   absl::Status FinishRows();
-  void ReturnRow(int64_t row, float divisor, bool sees_none);
+  void Normalize(int64_t row, double sum, bool sees_none);
+  void ReturnWholeRow(int64_t row);
+  void ReturnOutput();
 
   // Row `row` of all its weights, [kv_len]; may be unaligned.
   float* WholeRow(int64_t row) const;
   // Columns of panel `panel` of row `row` of Y.
   float* SumsOf(int64_t row, int64_t panel) const;
+  // Calls f(columns of row `row` of Y, how many) for each panel.
+  template <typename F>
+  void ForEachPanel(int64_t row, F f) const {
+    for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
+      f(SumsOf(row, panel), products_.PanelWidth(panel));
+    }
+  }
   // Where the row stands in a result [num_heads, q_len, ...].
   int64_t ResultRow(int64_t row) const {
     return tile_.Head(row) * sequence_.q_len + tile_.Query(row);

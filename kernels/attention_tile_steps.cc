@@ -141,9 +141,7 @@ void AttentionTile::WeighBlock(const KeyBlock& block) {
 
 // What the row has gathered from keys before `end` was weighed with another shift.
 void AttentionTile::Rescale(int64_t row, float factor, int64_t end) {
-  for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
-    ScaleRow(SumsOf(row, panel), products_.PanelWidth(panel), factor);
-  }
+  ForEachPanel(row, [&](float* sums, int64_t width) { ScaleRow(sums, width, factor); });
   if (sequence_.results.NeedWholeRows()) {
     ScaleRow(WholeRow(row) + range_.begin, end - range_.begin, factor);
   }

@@ -39,8 +39,9 @@ class LinearOp {
     DataType x_type = DataType::kFloat32;
     int64_t batch = 1;
     int64_t rows = 1;
-    absl::Span<const RowRun> runs = {};  // where set, these rows of x and y in place of batch * rows
-    const void* weight = nullptr;   // [in, out]
+    absl::Span<const RowRun> runs =
+        {};                        // where set, these rows of x and y in place of batch * rows
+    const void* weight = nullptr;  // [in, out]
     DataType weight_type = DataType::kFloat32;
     const float* bias = nullptr;  // [out], where config.has_bias
   };

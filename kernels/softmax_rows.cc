@@ -20,9 +20,9 @@ namespace HWY_NAMESPACE {
 HWY_INLINE void AddLanes(FloatVec x, double* sum) {
   const hn::Repartition<double, FloatTag> dd;
   const hn::Half<FloatTag> half;
-  const int64_t n = hn::Lanes(dd);
-  hn::Store(hn::Add(hn::Load(dd, sum), hn::PromoteTo(dd, hn::LowerHalf(half, x))), dd, sum);
-  hn::Store(hn::Add(hn::Load(dd, sum + n), hn::PromoteTo(dd, hn::UpperHalf(half, x))), dd, sum + n);
+  const auto both =
+      hn::Add(hn::PromoteTo(dd, hn::LowerHalf(half, x)), hn::PromoteTo(dd, hn::UpperHalf(half, x)));
+  hn::Store(hn::Add(hn::Load(dd, sum), both), dd, sum);
 }
 
 void AddToSum(const float* s, int64_t count, RowState& state) {
@@ -84,11 +84,10 @@ void SoftmaxRow(float* s, int64_t count, float scale, RowState& state) {
 // far must be multiplied with. A NaN among the maxima is passed over: its weight will be NaN
 // anyway.
 HWY_NOINLINE float Reshift(FloatVec maxima, RowState& state) {
+  const FloatTag d;
   constexpr float kNone = -std::numeric_limits<float>::infinity();
-  HWY_ALIGN float lanes[hn::MaxLanes(FloatTag())];
-  hn::Store(maxima, FloatTag(), lanes);
-  float max = kNone;
-  for (size_t i = 0; i < hn::Lanes(FloatTag()); ++i) max = lanes[i] > max ? lanes[i] : max;
+  const FloatVec numbers = hn::IfThenElse(hn::IsNaN(maxima), hn::Set(d, kNone), maxima);
+  const float max = hn::GetLane(hn::MaxOfLanes(d, numbers));
   const float shift = std::abs(max) <= RowState::kUnshiftedMax ? 0.0f : max;
   const float factor = state.limit == kNone ? 1.0f : std::exp(state.shift - shift);
   state.shift = shift;
@@ -212,12 +211,6 @@ void SoftmaxRow(float* s, int64_t count, float scale, RowState& state) {
 
 bool SoftmaxTile(const SoftmaxTileArgs& args) { return HWY_DYNAMIC_DISPATCH(SoftmaxTile)(args); }
 
-void RowState::Clear() {
-  std::fill(std::begin(sum), std::end(sum), 0.0);
-  shift = 0;
-  limit = -std::numeric_limits<float>::infinity();
-}
-
 void RowState::AddSink(float logit) {
   if (logit == -std::numeric_limits<float>::infinity()) return;  // e^logit is nothing
   shift = std::abs(logit) <= kUnshiftedMax ? 0.0f : logit;
@@ -226,9 +219,7 @@ void RowState::AddSink(float logit) {
 }
 
 double RowState::Sum() const {
-  double total = 0;
-  for (const double lane : sum) total += lane;
-  return total;
+  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
 }  // namespace attention

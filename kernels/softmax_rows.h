@@ -2,6 +2,7 @@
 #define ATTENTION_KERNELS_SOFTMAX_ROWS_H_
 
 #include <cstdint>
+#include <limits>
 
 // Scores into weights (operator.md, step 7). Thread-safe for different memory.
 namespace attention {
@@ -17,12 +18,12 @@ namespace attention {
 struct alignas(64) RowState {
   static constexpr float kUnshiftedMax = 16.0f;
 
-  double sum[16];  // of the weights so far, spread over vector lanes; float64 so that its error
-                   // does not grow with the number of keys
-  float shift;     // c
-  float limit;     // a score above it asks for a new shift; -inf before the first score
+  double sum[8];  // of the weights so far, spread over vector lanes; float64 so that its error
+                  // does not grow with the number of keys
+  float shift;    // c
+  float limit;    // a score above it asks for a new shift; -inf before the first score
 
-  void Clear();
+  void Clear() { *this = {{}, 0.0f, -std::numeric_limits<float>::infinity()}; }
   // Takes up a logit that receives no value (a sink) as the first.
   void AddSink(float logit);
   double Sum() const;
