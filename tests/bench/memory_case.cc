@@ -1,4 +1,5 @@
 #include <benchmark/benchmark.h>
+#include <malloc.h>
 
 #include <chrono>
 #include <fstream>
@@ -33,6 +34,7 @@ void Memory(benchmark::State& state, const BenchShape& shape) {
   const double promised = op.WorkingBytes(problem.settings, problem.sequences, shape.threads);
   for (auto _ : state) {
     Executor executor(shape.threads);  // new: has no memory from calls before
+    malloc_trim(0);  // memory that is free, yet resident, would not count again
     ForgetPeak();
     const double before = StatusBytes("VmRSS");
     const auto start = std::chrono::steady_clock::now();
