@@ -52,11 +52,13 @@ absl::Status AttentionProducts::Compile() {
     for (const int64_t keys : kKeyTiles) {
       absl::Status s =
           add({.m = rows, .k = widths_.head_dim, .n = keys, .operand = operand}, scores_);
-      OnednnMatmul::Config combine = {
-          .m = rows, .k = keys, .n = kPanelWidth, .operand = operand, .accumulate = true};
-      if (s.ok() && widths_.v_head_dim >= kPanelWidth) s = add(combine, combine_);
-      combine.n = last;
-      if (s.ok() && last < kPanelWidth) s = add(combine, combine_last_);
+      for (const bool accumulate : {false, true}) {
+        OnednnMatmul::Config combine = {
+            .m = rows, .k = keys, .n = kPanelWidth, .operand = operand, .accumulate = accumulate};
+        if (s.ok() && widths_.v_head_dim >= kPanelWidth) s = add(combine, combine_[accumulate]);
+        combine.n = last;
+        if (s.ok() && last < kPanelWidth) s = add(combine, combine_last_[accumulate]);
+      }
       if (!s.ok()) return s;
     }
   }
@@ -86,13 +88,12 @@ void AttentionProducts::Scores(int64_t rows, const KeyBlock& block, const void* 
 }
 
 void AttentionProducts::Combine(int64_t rows, const KeyBlock& block, const void* weights,
-                                const PackedHead& head, float* sums) const {
+                                const PackedHead& head, bool accumulate, float* sums) const {
   const size_t index = Index(RowsFor(rows), block.keys);
   for (int64_t panel = 0; panel < value_panels_; ++panel) {
-    const std::vector<OnednnMatmul>& product =
-        PanelWidth(panel) == kPanelWidth ? combine_ : combine_last_;
-    product[index].Run(weights, head.Values(block.first, panel),
-                       sums + panel * kPanelWidth * RowsFor(rows));
+    const auto& products = PanelWidth(panel) == kPanelWidth ? combine_ : combine_last_;
+    products[accumulate][index].Run(weights, head.Values(block.first, panel),
+                                    sums + panel * kPanelWidth * RowsFor(rows));
   }
 }
 

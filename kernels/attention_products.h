@@ -22,7 +22,7 @@ struct KeyBlock {
 // The compiled products of attention for one pair of widths:
 //
 //   scores   S [rows, keys] = Q [rows, head_dim] K^T
-//   combine  Y [rows, 64] += P [rows, keys] V, a panel of value columns at a time
+//   combine  Y [rows, 64] = P [rows, keys] V or Y += P V, a panel of value columns at a time
 //
 // for each of a few numbers of rows and of keys, so that any lengths are covered by the same small
 // set. Thread-safe.
@@ -56,9 +56,10 @@ class AttentionProducts {
   void Scores(int64_t rows, const KeyBlock& block, const void* q, const PackedHead& head,
               float* scores) const;
   // weights [RowsFor(rows), block.keys] in operand form; sums: for each panel
-  // [RowsFor(rows), PanelWidth(panel)], 64 * RowsFor(rows) floats apart.
+  // [RowsFor(rows), PanelWidth(panel)], 64 * RowsFor(rows) floats apart. What they hold is
+  // replaced, or added to where `accumulate`.
   void Combine(int64_t rows, const KeyBlock& block, const void* weights, const PackedHead& head,
-               float* sums) const;
+               bool accumulate, float* sums) const;
 
  private:
   explicit AttentionProducts(const PackedHead::Widths& widths);
@@ -67,10 +68,10 @@ class AttentionProducts {
   PackedHead::Widths widths_;
   int64_t value_panels_;
   int64_t most_keys_;
-  // By row tile, then key tile.
+  // By row tile, then key tile; for the products that combine, by `accumulate` before.
   std::vector<OnednnMatmul> scores_;
-  std::vector<OnednnMatmul> combine_;       // panels of 64 columns, where there are such
-  std::vector<OnednnMatmul> combine_last_;  // the last panel, where it is narrower
+  std::array<std::vector<OnednnMatmul>, 2> combine_;  // panels of 64 columns, where there are such
+  std::array<std::vector<OnednnMatmul>, 2> combine_last_;  // the last panel, where it is narrower
 };
 
 }  // namespace attention

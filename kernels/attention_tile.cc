@@ -114,6 +114,7 @@ void AttentionTile::Combine(const HeadsView& attention_weights) {
   given_ = normalized_ = true;
   ClearRows();
   range_ = {0, sequence_.kv_len};
+  if (range_.empty()) ClearSums();
   for (int64_t first = 0; first < sequence_.kv_len;) {
     const KeyBlock block = NextBlock(first, sequence_.kv_len);
     for (int64_t r = 0; r < rows(); ++r) {
@@ -179,7 +180,14 @@ void AttentionTile::ClearRows() {
   }
   if (range_.empty()) range_ = {0, 0};
   range_.begin = range_.begin / kPanelWidth * kPanelWidth;
+  // The first packed block replaces what Y holds.
+  has_sums_ = false;
+  if (head_ == nullptr || range_.empty()) ClearSums();
+}
+
+void AttentionTile::ClearSums() {
   std::fill_n(sums_, product_rows_ * RoundUp(products_.widths().v_head_dim, kPanelWidth), 0.0f);
+  has_sums_ = true;
 }
 
 absl::Status AttentionTile::FinishRows() {

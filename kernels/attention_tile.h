@@ -53,6 +53,7 @@ class AttentionTile {
 
   void LoadQueries();
   void ClearRows();
+  void ClearSums();
   void ScoreBlock(const KeyBlock& block);
   // Steps 4 to 6 up to `stage` for one row of raw scores of a block; a hidden key gets `hidden`.
   void ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
@@ -107,6 +108,8 @@ class AttentionTile {
   // The weights need no more division: they are given, or all keys stood in one short block.
   bool normalized_ = false;
   bool given_ = false;  // the weights are given
+
+  bool has_sums_ = false;  // Y holds what blocks so far gave
 
   KeyRange range_;    // all keys that any row sees, from a multiple of 64 on
   KeyRange all_see_;  // the keys that every row sees, as far as ranges go

@@ -141,7 +141,9 @@ void AttentionTile::WeighBlock(const KeyBlock& block) {
 
 // What the row has gathered from keys before `end` was weighed with another shift.
 void AttentionTile::Rescale(int64_t row, float factor, int64_t end) {
-  ForEachPanel(row, [&](float* sums, int64_t width) { ScaleRow(sums, width, factor); });
+  if (has_sums_) {
+    ForEachPanel(row, [&](float* sums, int64_t width) { ScaleRow(sums, width, factor); });
+  }
   if (sequence_.results.NeedWholeRows()) {
     ScaleRow(WholeRow(row) + range_.begin, end - range_.begin, factor);
   }
@@ -166,7 +168,8 @@ void AttentionTile::CombineBlock(const KeyBlock& block) {
   }
   CombineNonFinite(block);
   const void* const weights = bfloat16_ ? static_cast<const void*>(weights16_) : scores_;
-  products_.Combine(rows(), block, weights, *head_, sums_);
+  products_.Combine(rows(), block, weights, *head_, has_sums_, sums_);
+  has_sums_ = true;
 }
 
 float AttentionTile::TakeWeight(int64_t row, const KeyBlock& block, int64_t j) {
@@ -187,6 +190,7 @@ void AttentionTile::CombineNonFinite(const KeyBlock& block) {
     if (non_finite == 0) continue;
     for (int64_t j = unit; j < std::min(unit + kPanelWidth, block.count); ++j) {
       if ((non_finite >> (j - unit) & 1) == 0) continue;
+      if (!has_sums_) ClearSums();
       const float* const value = LoadValue(block.first + j);
       for (int64_t r = 0; r < rows(); ++r) {
         const float weight = TakeWeight(r, block, j);

@@ -67,21 +67,20 @@ void PackedHead::PackValues(const CachedHeadsView& value, int64_t kv_head, int64
                             float* scratch) const {
   const int64_t first = unit * kPanelWidth, count = std::min(kPanelWidth, kv_len_ - first);
   const int64_t width = widths_.v_head_dim;
-  RowsView rows = GatherRows(value, kv_head, first, count, width, scratch);
-  const bool to_bfloat16 =
-      widths_.as.operand == DataType::kBfloat16 || widths_.as.round_to_bfloat16;
-  const uint64_t non_finite = NonFiniteRows(rows, to_bfloat16);
-  non_finite_[unit] = non_finite;
-  if (non_finite != 0) {
-    for (int64_t i = 0; i < count; ++i) {
-      float* const row = scratch + i * width;
-      ToFloat32(value.Row(kv_head, first + i), value.Type(first + i), width, row);
-      if (non_finite >> i & 1) std::fill_n(row, width, 0.0f);
-    }
-    rows = {scratch, DataType::kFloat32, width, count, width};
+  const RowsView rows = GatherRows(value, kv_head, first, count, width, scratch);
+  const auto pack = [&](const RowsView& from) {
+    return PackRows(from, widths_.as, RowPairs::kSixteenApart, first, kPanelWidth,
+                    value_panel_bytes_, values_);
+  };
+  non_finite_[unit] = 0;
+  if (pack(rows)) return;
+  const uint64_t non_finite = non_finite_[unit] = NonFiniteRows(rows, widths_.as);
+  for (int64_t i = 0; i < count; ++i) {
+    float* const row = scratch + i * width;
+    ToFloat32(value.Row(kv_head, first + i), value.Type(first + i), width, row);
+    if (non_finite >> i & 1) std::fill_n(row, width, 0.0f);
   }
-  PackRows(rows, widths_.as, RowPairs::kSixteenApart, first, kPanelWidth, value_panel_bytes_,
-           values_);
+  pack({scratch, DataType::kFloat32, width, count, width});
 }
 
 }  // namespace attention

@@ -56,29 +56,32 @@ void StageRows(const T* data, const RowsView& rows, PackAs as, int64_t first, ui
   std::fill(words, words + (kPanelWidth - present) * kStageWords, 0u);
 }
 
-// Block b of the result holds 4 words of row 4b + j of the rows that begin at `words`.
+// Block b of the result holds 4 words of row 4b + j of the rows that begin at `words`, `stride`
+// bytes apart and aligned to anything.
 template <class D>
-HWY_INLINE hn::Vec<D> LoadEveryFourthRow(D d, const uint32_t* words, int64_t j) {
+HWY_INLINE hn::Vec<D> LoadEveryFourthRow(D d, const char* words, int64_t stride, int64_t j) {
   if constexpr (hn::MaxLanes(D()) == 4) {
-    return hn::Load(d, words + j * kStageWords);
+    return hn::LoadU(d, reinterpret_cast<const uint32_t*>(words + j * stride));
   } else {
     const hn::Half<D> half;
-    const uint32_t* const upper = words + hn::Lanes(half) * kStageWords;
-    return hn::Combine(d, LoadEveryFourthRow(half, upper, j), LoadEveryFourthRow(half, words, j));
+    const char* const upper = words + hn::Lanes(half) * stride;
+    return hn::Combine(d, LoadEveryFourthRow(half, upper, stride, j),
+                       LoadEveryFourthRow(half, words, stride, j));
   }
 }
 
-// panel[w][i] = words[i][w] for `count` words, a multiple of 4, of all 64 rows.
-void TransposeStage(const uint32_t* words, int64_t count, uint32_t* panel) {
+// panel[w][i] = word w of row i for `count` words, a multiple of 4, of 64 rows, `stride` bytes
+// apart.
+void TransposeWords(const char* rows, int64_t stride, int64_t count, uint32_t* panel) {
   const UintTag du;
   const hn::Repartition<uint64_t, UintTag> du64;
   const int64_t lanes = hn::Lanes(du);
   const auto as64 = [&](UintVec v) { return hn::BitCast(du64, v); };
   for (int64_t w = 0; w < count; w += 4) {
     for (int64_t i = 0; i < kPanelWidth; i += lanes) {
-      const uint32_t* const from = words + i * kStageWords + w;
-      const UintVec a = LoadEveryFourthRow(du, from, 0), b = LoadEveryFourthRow(du, from, 1);
-      const UintVec c = LoadEveryFourthRow(du, from, 2), e = LoadEveryFourthRow(du, from, 3);
+      const char* const from = rows + i * stride + w * 4;
+      const auto load = [&](int64_t j) HWY_ATTR { return LoadEveryFourthRow(du, from, stride, j); };
+      const UintVec a = load(0), b = load(1), c = load(2), e = load(3);
       const auto ab01 = as64(hn::InterleaveLower(du, a, b));
       const auto ab23 = as64(hn::InterleaveUpper(du, a, b));
       const auto ce01 = as64(hn::InterleaveLower(du, c, e));
@@ -95,20 +98,54 @@ void TransposeStage(const uint32_t* words, int64_t count, uint32_t* panel) {
   }
 }
 
+// Whether the rows are operands as they lie in memory, and fill a panel.
+bool AreOperands(const RowsView& rows, PackAs as) {
+  const int64_t unit = as.operand == DataType::kBfloat16 ? 32 : 16;
+  return rows.type == as.operand && !as.round_to_bfloat16 && rows.count == kPanelWidth &&
+         rows.width % unit == 0;
+}
+
 void PackTransposedPanel(const RowsView& rows, PackAs as, void* panel) {
-  HWY_ALIGN uint32_t words[kPanelWidth * kStageWords];  // 16 KiB: stays in the L1 cache
   const int64_t all = PackedPanelBytes(rows.width, as.operand) / (kPanelWidth * 4);
+  if (AreOperands(rows, as)) {
+    TransposeWords(static_cast<const char*>(rows.data), rows.stride * ByteSize(rows.type), all,
+                   static_cast<uint32_t*>(panel));
+    return;
+  }
+  HWY_ALIGN uint32_t words[kPanelWidth * kStageWords];  // 16 KiB: stays in the L1 cache
   for (int64_t first = 0; first < all; first += kStageWords) {
     WithType(rows, [&](const auto* data) { StageRows(data, rows, as, first, words); });
-    TransposeStage(words, std::min(kStageWords, all - first),
+    TransposeWords(reinterpret_cast<const char*>(words), kStageWords * 4,
+                   std::min(kStageWords, all - first),
                    static_cast<uint32_t*>(panel) + first * kPanelWidth);
   }
 }
 
+// The largest magnitude's bits, by lane. Infinities and NaNs are larger than all numbers.
+class LargestMagnitude {
+ public:
+  HWY_INLINE LargestMagnitude() : largest_(hn::Zero(UintTag())) {}
+  HWY_INLINE FloatVec See(FloatVec x) {
+    largest_ = hn::Max(largest_, hn::BitCast(UintTag(), hn::Abs(x)));
+    return x;
+  }
+  // Whether any was an infinity or a NaN, or becomes one when it is rounded to bfloat16.
+  bool NonFinite(bool round_to_bfloat16) const {
+    const IntTag di;
+    const auto most = hn::Set(di, round_to_bfloat16 ? 0x7F7F7FFF : 0x7F7FFFFF);
+    return !hn::AllFalse(di, hn::Gt(hn::BitCast(di, largest_), most));
+  }
+
+ private:
+  UintVec largest_;
+};
+
+// These two return whether all numbers are finite, rounded to bfloat16 where `as` says so.
 template <typename T>
-void PackFloatRows(const T* data, const RowsView& rows, PackAs as, int64_t padded_count, float* to,
+bool PackFloatRows(const T* data, const RowsView& rows, PackAs as, int64_t padded_count, float* to,
                    int64_t panel_floats) {
   const FloatTag d;
+  LargestMagnitude largest;
   const int64_t lanes = hn::Lanes(d);
   for (int64_t i = 0; i < padded_count; ++i, to += kPanelWidth) {
     const bool present = i < rows.count;
@@ -117,18 +154,20 @@ void PackFloatRows(const T* data, const RowsView& rows, PackAs as, int64_t padde
     for (int64_t column = 0; column < rows.width; panel += panel_floats) {
       for (int64_t c = 0; c < kPanelWidth; c += lanes, column += lanes) {
         const FloatVec x = present ? LoadColumns(row, column, rows.width) : hn::Zero(d);
-        hn::Store(Rounded(x, as.round_to_bfloat16), d, panel + c);
+        hn::Store(Rounded(largest.See(x), as.round_to_bfloat16), d, panel + c);
       }
     }
   }
+  return !largest.NonFinite(as.round_to_bfloat16);
 }
 
 template <typename T>
-void PackBfloat16Rows(const T* data, const RowsView& rows, RowPairs pairs, int64_t padded_count,
+bool PackBfloat16Rows(const T* data, const RowsView& rows, RowPairs pairs, int64_t padded_count,
                       uint32_t* to, int64_t panel_words) {
   const UintTag du;
+  LargestMagnitude largest;
   const int64_t lanes = hn::Lanes(du);
-  const auto load = [&](int64_t i, int64_t column) {
+  const auto load = [&](int64_t i, int64_t column) HWY_ATTR {
     if (i >= rows.count) return hn::Zero(FloatTag());
     return LoadColumns(data + i * rows.stride, column, rows.width);
   };
@@ -140,56 +179,42 @@ void PackBfloat16Rows(const T* data, const RowsView& rows, RowPairs pairs, int64
       uint32_t* panel = to;
       for (int64_t column = 0; column < rows.width; panel += panel_words) {
         for (int64_t c = 0; c < kPanelWidth; c += lanes, column += lanes) {
-          hn::Store(Pair(load(first, column), load(second, column)), du, panel + c);
+          const FloatVec upper = largest.See(load(first, column));
+          const FloatVec lower = largest.See(load(second, column));
+          hn::Store(Pair(upper, lower), du, panel + c);
         }
       }
     }
   }
+  return !largest.NonFinite(true);
 }
 
-void PackRows(const RowsView& rows, PackAs as, RowPairs pairs, int64_t first_row,
+bool PackRows(const RowsView& rows, PackAs as, RowPairs pairs, int64_t first_row,
               int64_t padded_count, int64_t panel_bytes, void* panels) {
   char* const to = static_cast<char*>(panels) + first_row * kPanelWidth * ByteSize(as.operand);
+  bool finite = true;
   WithType(rows, [&](const auto* data) {
-    if (as.operand == DataType::kFloat32) {
-      PackFloatRows(data, rows, as, padded_count, reinterpret_cast<float*>(to), panel_bytes / 4);
-    } else {
-      PackBfloat16Rows(data, rows, pairs, padded_count, reinterpret_cast<uint32_t*>(to),
-                       panel_bytes / 4);
-    }
+    finite = as.operand == DataType::kFloat32
+                 ? PackFloatRows(data, rows, as, padded_count, reinterpret_cast<float*>(to),
+                                 panel_bytes / 4)
+                 : PackBfloat16Rows(data, rows, pairs, padded_count,
+                                    reinterpret_cast<uint32_t*>(to), panel_bytes / 4);
   });
+  return finite;
 }
 
-// The largest magnitude's bits, by lane, of rows [first, first + count). Infinities and NaNs are
-// larger than all numbers.
-template <typename T>
-UintVec LargestMagnitudes(const T* data, const RowsView& rows, int64_t first, int64_t count) {
-  const UintTag du;
-  const int64_t lanes = hn::Lanes(du);
-  UintVec largest = hn::Zero(du);
-  for (int64_t i = first; i < first + count; ++i) {
-    const T* const row = data + i * rows.stride;
-    for (int64_t column = 0; column < rows.width; column += lanes) {
-      const FloatVec x = LoadColumns(row, column, rows.width);
-      largest = hn::Max(largest, hn::BitCast(du, hn::Abs(x)));
-    }
-  }
-  return largest;
-}
-
-uint64_t NonFiniteRows(const RowsView& rows, bool round_to_bfloat16) {
-  const IntTag di;
-  // The largest magnitude that stays finite.
-  const auto limit = hn::Set(di, round_to_bfloat16 ? 0x7F7F7FFF : 0x7F7FFFFF);
+uint64_t NonFiniteRows(const RowsView& rows, PackAs as) {
+  const bool rounds = as.operand == DataType::kBfloat16 || as.round_to_bfloat16;
   uint64_t found = 0;
   WithType(rows, [&](const auto* data) {
-    const auto any = [&](int64_t first, int64_t count) {
-      const UintVec largest = LargestMagnitudes(data, rows, first, count);
-      return !hn::AllFalse(di, hn::Gt(hn::BitCast(di, largest), limit));
-    };
-    if (!any(0, rows.count)) return;
     for (int64_t i = 0; i < rows.count; ++i) {
-      if (any(i, 1)) found |= uint64_t{1} << i;
+      LargestMagnitude largest;
+      const auto* const row = data + i * rows.stride;
+      for (int64_t column = 0; column < rows.width;
+           column += static_cast<int64_t>(hn::Lanes(FloatTag()))) {
+        largest.See(LoadColumns(row, column, rows.width));
+      }
+      if (largest.NonFinite(rounds)) found |= uint64_t{1} << i;
     }
   });
   return found;
@@ -210,13 +235,13 @@ void PackTransposedPanel(const RowsView& b_transposed, PackAs as, void* panel) {
   HWY_DYNAMIC_DISPATCH(PackTransposedPanel)(b_transposed, as, panel);
 }
 
-void PackRows(const RowsView& b, PackAs as, RowPairs pairs, int64_t first_row, int64_t padded_count,
+bool PackRows(const RowsView& b, PackAs as, RowPairs pairs, int64_t first_row, int64_t padded_count,
               int64_t panel_bytes, void* panels) {
-  HWY_DYNAMIC_DISPATCH(PackRows)(b, as, pairs, first_row, padded_count, panel_bytes, panels);
+  return HWY_DYNAMIC_DISPATCH(PackRows)(b, as, pairs, first_row, padded_count, panel_bytes, panels);
 }
 
-uint64_t NonFiniteRows(const RowsView& rows, bool round_to_bfloat16) {
-  return HWY_DYNAMIC_DISPATCH(NonFiniteRows)(rows, round_to_bfloat16);
+uint64_t NonFiniteRows(const RowsView& rows, PackAs as) {
+  return HWY_DYNAMIC_DISPATCH(NonFiniteRows)(rows, as);
 }
 
 }  // namespace attention

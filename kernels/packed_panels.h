@@ -62,13 +62,14 @@ enum class RowPairs : uint8_t {
 
 // Packs rows [first_row, first_row + b.count) of a B whose panels are panel_bytes apart, and zeros
 // behind them up to row first_row + padded_count. first_row and padded_count are multiples of 16,
-// for bfloat16 of 32.
-void PackRows(const RowsView& b, PackAs as, RowPairs pairs, int64_t first_row, int64_t padded_count,
+// for bfloat16 of 32. Returns whether all of them are finite, rounded to bfloat16 where `as` says
+// so.
+bool PackRows(const RowsView& b, PackAs as, RowPairs pairs, int64_t first_row, int64_t padded_count,
               int64_t panel_bytes, void* panels);
 
 // Bit i: row i of at most 64 holds an infinity or a NaN, also one that rounding to bfloat16 brings
-// about where that is asked for.
-uint64_t NonFiniteRows(const RowsView& rows, bool round_to_bfloat16);
+// about where `as` says so.
+uint64_t NonFiniteRows(const RowsView& rows, PackAs as);
 
 }  // namespace attention
 

@@ -161,30 +161,44 @@ HWY_INLINE void WeighRow(float* s, int64_t keys, float scale, RowState& state, u
 // The fast way multiplies the shift by log2 e, which must not overflow.
 constexpr float kLargestFastShift = 1e37f;
 
-bool SoftmaxTile(const SoftmaxTileArgs& args) {
+// Makes room for the scores of a row; true where its results so far must be rescaled.
+HWY_INLINE bool ShiftRow(const float* s, int64_t keys, FloatVec scale, RowState& state,
+                         float& factor) {
   const FloatTag d;
-  const FloatVec scale = hn::Set(d, args.scale);
+  factor = 1.0f;
+  const FloatVec maxima = RowMaxima(s, keys, scale);
+  if (HWY_LIKELY(hn::AllFalse(d, hn::Gt(maxima, hn::Set(d, state.limit))))) return false;
+  factor = Reshift(maxima, state);
+  return factor != 1.0f;
+}
+
+bool SoftmaxTile(const SoftmaxTileArgs& args) {
+  const FloatVec scale = hn::Set(FloatTag(), args.scale);
+  // A few rows at a time, such that their scores stay in the L1 cache: the maxima of one row take
+  // long to come together, and those of the others pass the time.
+  constexpr int64_t kRows = 8;
   bool rescaled = false;
-  for (int64_t i = 0; i < args.rows; ++i) {
-    float* const s = args.scores + i * args.stride;
-    RowState& state = args.states[i];
-    args.factors[i] = 1.0f;
-    const FloatVec maxima = RowMaxima(s, args.keys, scale);
-    if (HWY_UNLIKELY(!hn::AllFalse(d, hn::Gt(maxima, hn::Set(d, state.limit))))) {
-      args.factors[i] = Reshift(maxima, state);
-      rescaled |= args.factors[i] != 1.0f;
+  for (int64_t first = 0; first < args.rows; first += kRows) {
+    const int64_t end = std::min(first + kRows, args.rows);
+    for (int64_t i = first; i < end; ++i) {
+      rescaled |= ShiftRow(args.scores + i * args.stride, args.keys, scale, args.states[i],
+                           args.factors[i]);
     }
-    if (args.bfloat16 == nullptr) {
-      WeighRow<WeighExactly>(s, args.keys, args.scale, state, nullptr);
-      continue;
-    }
-    uint16_t* const bfloat16 = args.bfloat16 + i * args.stride;
-    if (HWY_UNLIKELY(std::abs(state.shift) > kLargestFastShift)) {
-      WeighRow<WeighToBfloat16<false, true>>(s, args.keys, args.scale, state, bfloat16);
-    } else if (args.keep_float32) {
-      WeighRow<WeighToBfloat16<true, true>>(s, args.keys, args.scale, state, bfloat16);
-    } else {
-      WeighRow<WeighToBfloat16<true, false>>(s, args.keys, args.scale, state, bfloat16);
+    for (int64_t i = first; i < end; ++i) {
+      float* const s = args.scores + i * args.stride;
+      RowState& state = args.states[i];
+      if (args.bfloat16 == nullptr) {
+        WeighRow<WeighExactly>(s, args.keys, args.scale, state, nullptr);
+        continue;
+      }
+      uint16_t* const bfloat16 = args.bfloat16 + i * args.stride;
+      if (HWY_UNLIKELY(std::abs(state.shift) > kLargestFastShift)) {
+        WeighRow<WeighToBfloat16<false, true>>(s, args.keys, args.scale, state, bfloat16);
+      } else if (args.keep_float32) {
+        WeighRow<WeighToBfloat16<true, true>>(s, args.keys, args.scale, state, bfloat16);
+      } else {
+        WeighRow<WeighToBfloat16<true, false>>(s, args.keys, args.scale, state, bfloat16);
+      }
     }
   }
   return rescaled;

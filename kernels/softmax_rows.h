@@ -23,7 +23,11 @@ struct alignas(64) RowState {
   float shift;    // c
   float limit;    // a score above it asks for a new shift; -inf before the first score
 
-  void Clear() { *this = {{}, 0.0f, -std::numeric_limits<float>::infinity()}; }
+  void Clear() {
+    for (double& lane : sum) lane = 0;
+    shift = 0;
+    limit = -std::numeric_limits<float>::infinity();
+  }
   // Takes up a logit that receives no value (a sink) as the first.
   void AddSink(float logit);
   double Sum() const;

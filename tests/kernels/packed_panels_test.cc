@@ -74,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(NonFiniteRows, FindsInfinitiesAndNansAndWhatRoundsToThem) {
   std::vector<float> rows = RandomFloats(64 * 5, 1);
   const auto found = [&](bool bfloat16) {
-    return NonFiniteRows({rows.data(), DataType::kFloat32, 5, 64, 5}, bfloat16);
+    return NonFiniteRows({rows.data(), DataType::kFloat32, 5, 64, 5},
+                         {.round_to_bfloat16 = bfloat16});
   };
   EXPECT_EQ(found(false), 0u);
   rows[3 * 5 + 4] = kInf;
