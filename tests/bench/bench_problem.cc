@@ -40,6 +40,26 @@ std::set<int64_t> Sample(int64_t count, int64_t most) {
 // most 2^-9 of their size; a score may be as large as 4.
 double Tolerance(const BenchShape& shape) { return shape.bfloat16() ? 8.0 / 512 : 1e-5; }
 
+// Compares `rows`, which row_of(row) finds, with `want` [rows, columns], relative to its largest.
+// Empty, or what is wrong.
+template <typename RowOf>
+std::string CompareRows(const char* name, const std::vector<int64_t>& rows,
+                        const std::vector<double>& want, int64_t columns, double relative,
+                        RowOf row_of) {
+  double largest = 0;
+  for (const double x : want) largest = std::max(largest, std::abs(x));
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const auto* const got = reinterpret_cast<const float*>(row_of(rows[r]));
+    for (int64_t i = 0; i < columns; ++i) {
+      const double wanted = want[r * columns + i];
+      if (std::abs(got[i] - wanted) <= relative * largest) continue;
+      return absl::StrCat(name, ": row ", rows[r], ", column ", i, " is ", got[i], "; want ",
+                          wanted, " within ", relative * largest);
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string BenchShape::Name(const std::string& family, const std::string& middle) const {
@@ -119,20 +139,27 @@ std::string BenchProblem::CompareHead(const AttentionSequence& sequence, int64_t
   s.key.current.data = sequence.key.current.Row(kv_head, 0);
   s.value.current.data = sequence.value.current.Row(kv_head, 0);
 
-  const std::vector<double> want = ReferenceAttention(one, s, dim, dim).output;
-  double largest = 0;
-  for (const double x : want) largest = std::max(largest, std::abs(x));
-  for (size_t r = 0; r < rows.size(); ++r) {
-    const auto* const got =
-        reinterpret_cast<const float*>(sequence.results.output.Row(head, rows[r]));
-    for (int64_t d = 0; d < dim; ++d) {
-      const double wanted = want[r * dim + d];
-      if (std::abs(got[d] - wanted) <= Tolerance(shape) * largest) continue;
-      return absl::StrCat("row ", rows[r], ", column ", d, " is ", got[d], "; want ", wanted,
-                          " within ", Tolerance(shape) * largest);
-    }
+  const ReferenceResult want = ReferenceAttention(one, s, dim, dim);
+  const AttentionResults& results = sequence.results;
+  const auto compare = [&](const char* name, const std::vector<double>& wanted, int64_t columns,
+                           auto row_of) {
+    return CompareRows(name, rows, wanted, columns, Tolerance(shape), row_of);
+  };
+  const auto dense_row = [&](const std::byte* numbers) {
+    return [this, numbers, head](int64_t row) {
+      return numbers + (head * shape.q_len + row) * shape.kv_len * ByteSize(DataType::kFloat32);
+    };
+  };
+  std::string wrong = compare("output", want.output, dim,
+                              [&](int64_t row) { return results.output.Row(head, row); });
+  if (wrong.empty() && results.attention_scores != nullptr) {
+    wrong = compare("scores", want.raw_scores, shape.kv_len, dense_row(results.attention_scores));
   }
-  return "";
+  if (wrong.empty() && results.attention_weights != nullptr) {
+    wrong = compare("weights", want.attention_weights, shape.kv_len,
+                    dense_row(results.attention_weights));
+  }
+  return wrong;
 }
 
 std::vector<int> ThreadCounts() {

@@ -41,8 +41,8 @@ class BenchProblem {
   // Runs once. Throws std::runtime_error where the operator fails.
   void Run(const AttentionOp& op, Executor& executor) const;
 
-  // Compares some rows of some heads of `output` with the oracle, with `settings` as they are now.
-  // Empty, or what is wrong.
+  // Compares some rows of some heads with the oracle, with `settings` as they are now: `output`,
+  // and scores and weights where the sequences ask for them. Empty, or what is wrong.
   std::string Compare() const;
 
   const BenchShape shape;
