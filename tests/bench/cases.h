@@ -11,19 +11,20 @@ namespace attention {
 //   vs_full           causal: time of the same call without causality / ours
 void RegisterAttention();
 
-// attention_with/{mask,window,narrow_window,softcap,alibi,results}/...
+// attention_with/{mask,window,narrow_window,softcap,alibi,scores_and_weights}/{f32,bf16}/b...
+//   (window: as wide as the sequence, so it hides nothing; narrow_window: 1/16 to each side)
 //   vs_plain          time / time of the same call without it
 void RegisterSettings();
 
 // decode/{f32,bf16}/b1/n<keys>/h32/g8/d<head_dim>/t<threads>: one query
-//   gbytes              10^9 bytes of keys and values a second
-//   bandwidth_fraction  gbytes / those of a plain read of the same keys and values
+//   gbytes_per_second   10^9 bytes of keys and values
+//   bandwidth_fraction  gbytes_per_second / those of a plain read of the same keys and values
 void RegisterDecode();
 
-// memory/{f32,bf16}/...
-//   bytes_above      what a first call adds to the peak of the process's resident memory
-//   bytes_promised   AttentionOp::WorkingBytes
-//   bytes_allowed    2 MiB a thread and one packed copy of keys and values
+// memory/{f32,bf16}/n<length>/h1/g1/d<head_dim>/t<threads>: a first call, output only
+//   mib_per_thread           peak of what it allocates beyond one packed copy of keys and values
+//   mib_per_thread_resident  the same from the process's resident memory, oneDNN's own included
+//   mib_per_thread_promised  the same from AttentionOp::WorkingBytes
 void RegisterMemory();
 
 }  // namespace attention

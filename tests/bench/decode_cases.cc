@@ -56,8 +56,8 @@ void Decode(benchmark::State& state, const BenchShape& shape) {
     state.SetIterationTime(rounds.Seconds(ours));
   }
   const auto bytes = static_cast<double>(problem.key.size() + problem.value.size());
-  state.counters["gbytes"] = bytes / rounds.Seconds(ours) * 1e-9;
-  state.counters["read_gbytes"] = bytes / rounds.Seconds(read) * 1e-9;
+  state.counters["gbytes_per_second"] = bytes / rounds.Seconds(ours) * 1e-9;
+  state.counters["read_gbytes_per_second"] = bytes / rounds.Seconds(read) * 1e-9;
   state.counters["bandwidth_fraction"] = rounds.Ratio(read, ours);
 }
 

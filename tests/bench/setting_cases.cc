@@ -10,7 +10,7 @@
 namespace attention {
 namespace {
 
-enum class Setting { kMask, kWindow, kNarrowWindow, kSoftcap, kAlibi, kResults };
+enum class Setting { kMask, kWindow, kNarrowWindow, kSoftcap, kAlibi, kScoresAndWeights };
 
 const char* NameOf(Setting setting) {
   switch (setting) {
@@ -24,8 +24,8 @@ const char* NameOf(Setting setting) {
       return "softcap";
     case Setting::kAlibi:
       return "alibi";
-    case Setting::kResults:
-      return "results";
+    case Setting::kScoresAndWeights:
+      return "scores_and_weights";
   }
   return "";
 }
@@ -64,7 +64,7 @@ void Apply(Setting setting, BenchProblem& problem, Extras& extras) {
       }
       problem.settings.alibi_slopes = extras.slopes;
       return;
-    case Setting::kResults:
+    case Setting::kScoresAndWeights:
       extras.scores.resize(size);
       extras.weights.resize(size);
       sequence.results.attention_scores = reinterpret_cast<std::byte*>(extras.scores.data());
@@ -95,7 +95,7 @@ void WithSetting(benchmark::State& state, const BenchShape& shape, Setting setti
 
 void RegisterSettings() {
   for (const Setting setting : {Setting::kMask, Setting::kWindow, Setting::kNarrowWindow,
-                                Setting::kSoftcap, Setting::kAlibi, Setting::kResults}) {
+                                Setting::kSoftcap, Setting::kAlibi, Setting::kScoresAndWeights}) {
     for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
       for (const int threads : ThreadCounts()) {
         const BenchShape shape = {.compute_type = type,
