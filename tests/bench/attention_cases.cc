@@ -21,10 +21,13 @@ void Full(benchmark::State& state, const BenchShape& shape) {
     rounds.Run(sides.executor);
     state.SetIterationTime(rounds.Seconds(ours));
   }
+  state.counters["cpus"] = rounds.Cpus();
   const double flops = shape.Flops();
   state.counters["gflops"] = flops / rounds.Seconds(ours) * 1e-9;
   state.counters["ceiling_gflops"] = sides.ceiling.Flops() / rounds.Seconds(ceiling) * 1e-9;
   state.counters["ceiling_fraction"] = rounds.Ratio(ceiling, ours) * flops / sides.ceiling.Flops();
+  state.counters["composition_fraction"] =
+      rounds.Ratio(ceiling, theirs) * flops / sides.ceiling.Flops();
   state.counters["vs_composition"] = rounds.Ratio(theirs, ours);
 }
 
@@ -43,6 +46,7 @@ void Causal(benchmark::State& state, const BenchShape& shape) {
     rounds.Run(sides.executor);
     state.SetIterationTime(rounds.Seconds(ours));
   }
+  state.counters["cpus"] = rounds.Cpus();
   const double flops = shape.Flops() / 2;
   state.counters["gflops"] = flops / rounds.Seconds(ours) * 1e-9;
   state.counters["ceiling_fraction"] = rounds.Ratio(ceiling, ours) * flops / sides.ceiling.Flops();

@@ -1,14 +1,18 @@
 #ifndef ATTENTION_TESTS_BENCH_CASES_H_
 #define ATTENTION_TESTS_BENCH_CASES_H_
 
-// The benchmarks, a family a function. Each registers its own with Google Benchmark.
+// The benchmarks, a family a function. Each registers its own with Google Benchmark. All but memory
+// count `cpus`, CPU seconds a second: far below t means that the machine lent fewer cores, and that
+// the row says nothing about t threads.
 namespace attention {
 
 // attention/{f32,bf16}/{full,causal}/b<batch>/n<length>/h<heads>/g<kv_heads>/d<head_dim>/t<threads>
-//   gflops            4 * batch * heads * length^2 * head_dim a call, for causal half of that
-//   ceiling_fraction  gflops / those of the best oneDNN product of this type and thread count
-//   vs_composition    full: time of oneDNN's product, softmax, product / ours
-//   vs_full           causal: time of the same call without causality / ours
+//   gflops                4 * batch * heads * length^2 * head_dim a call, for causal half of that
+//   ceiling_fraction      gflops / ceiling_gflops, those of the best oneDNN product of this type and
+//                         thread count
+//   composition_fraction  full: the same of oneDNN's product, softmax, product
+//   vs_composition        full: their time / ours; at the ceiling it is 1 / composition_fraction
+//   vs_full               causal: time of the same call without causality / ours
 void RegisterAttention();
 
 // attention_with/{mask,window,narrow_window,softcap,alibi,scores_and_weights}/{f32,bf16}/b...

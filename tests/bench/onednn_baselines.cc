@@ -43,14 +43,10 @@ struct Step {
   }
 };
 
-// C = scale * A B with A and C dense and B as oneDNN wants it.
-Step Product(int64_t m, int64_t k, int64_t n, memory::data_type operand, memory::data_type result,
-             float scale) {
+// C = scale * A B.
+Step Product(const memory::desc& a, const memory::desc& b, const memory::desc& c, float scale) {
   omp_set_num_threads(1);
-  const dnnl::matmul::primitive_desc desc(
-      dnnl::matmul::desc({{m, k}, operand, Tag::ab}, {{k, n}, operand, Tag::any},
-                         {{m, n}, result, Tag::ab}),
-      Attributes(scale), Cpu());
+  const dnnl::matmul::primitive_desc desc(dnnl::matmul::desc(a, b, c), Attributes(scale), Cpu());
   return {dnnl::matmul(desc),
           {{DNNL_ARG_SRC, memory(desc.src_desc(), Cpu())},
            {DNNL_ARG_WEIGHTS, memory(desc.weights_desc(), Cpu())},
@@ -98,7 +94,9 @@ Ceiling::Ceiling(ComputeType compute_type, int threads) : impl_(std::make_unique
   dnnl::stream stream(Cpu());
   const int64_t rows = kSide / threads;
   for (int t = 0; t < threads; ++t) {
-    Step part = Product(rows, kSide, kSide, Operand(compute_type), kFloat32, 1);
+    Step part = Product({{rows, kSide}, Operand(compute_type), Tag::ab},
+                        {{kSide, kSide}, Operand(compute_type), Tag::any},
+                        {{rows, kSide}, kFloat32, Tag::ab}, 1);
     Copy(Numbers(rows, kSide), part.arguments[DNNL_ARG_SRC]).Run(stream);
     Copy(Numbers(kSide, kSide), part.arguments[DNNL_ARG_WEIGHTS]).Run(stream);
     impl_->parts.push_back(std::move(part));
@@ -153,8 +151,23 @@ struct Composition::Head {
     value = view({s.kv_len, s.head_dim}, {kv_stride, 1});
     output = view({s.q_len, s.head_dim}, {stride, 1});
     const auto operand = Operand(s.compute_type);
-    Step scores = Product(s.q_len, s.head_dim, s.kv_len, operand, operand, problem.settings.scale);
-    Step combine = Product(s.q_len, s.kv_len, s.head_dim, operand, kFloat32, 1);
+    const memory::desc product = {{s.q_len, s.kv_len}, operand, Tag::ab};
+    if (!s.bfloat16()) {
+      Step scores = Product(query.get_desc(), key.get_desc(), product, problem.settings.scale);
+      Step combine = Product(product, value.get_desc(), output.get_desc(), 1);
+      scores.arguments[DNNL_ARG_SRC] = query;
+      scores.arguments[DNNL_ARG_WEIGHTS] = key;
+      combine.arguments[DNNL_ARG_SRC] = scores.arguments[DNNL_ARG_DST];
+      combine.arguments[DNNL_ARG_WEIGHTS] = value;
+      combine.arguments[DNNL_ARG_DST] = output;
+      steps = {scores, Softmax(scores.arguments[DNNL_ARG_DST]), combine};
+      return;
+    }
+    Step scores =
+        Product({{s.q_len, s.head_dim}, operand, Tag::ab},
+                {{s.head_dim, s.kv_len}, operand, Tag::any}, product, problem.settings.scale);
+    Step combine = Product(product, {{s.kv_len, s.head_dim}, operand, Tag::any},
+                           {{s.q_len, s.head_dim}, kFloat32, Tag::ab}, 1);
     combine.arguments[DNNL_ARG_SRC] = scores.arguments[DNNL_ARG_DST];
     steps = {Copy(query, scores.arguments[DNNL_ARG_SRC]),
              Copy(key, scores.arguments[DNNL_ARG_WEIGHTS]),

@@ -29,8 +29,10 @@ class Ceiling {
 };
 
 // The plain composition: for each head S = scale * Q K^T over all queries and keys, softmax, P V.
-// Each operand is first copied into the layout that oneDNN likes best; in bfloat16, S and P are
-// bfloat16. A thread takes whole heads. Writes the problem's output.
+// In float32, oneDNN reads and writes the problem's memory in place. In bfloat16, Q, K and V have
+// to be converted, into the layout that oneDNN likes best; S and P are bfloat16. The other choice,
+// tried for each operand and type, is as fast or slower. A thread takes whole heads. Writes the
+// problem's output.
 class Composition {
  public:
   // `problem` outlives this.

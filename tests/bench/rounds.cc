@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <future>
 #include <utility>
 
@@ -58,10 +59,12 @@ void Rounds::RunHere() {
     side.calls = std::max(1, static_cast<int>(std::ceil(kSliceSeconds / Time(side))));
   }
   const Clock::time_point start = Clock::now();
+  const std::clock_t cpu_start = std::clock();
   for (size_t round = 0; round < kMostRounds; ++round) {
-    if (round >= kFewestRounds && SecondsSince(start) > kSeconds) return;
+    if (round >= kFewestRounds && SecondsSince(start) > kSeconds) break;
     for (Side& side : sides_) side.seconds.push_back(Time(side));
   }
+  cpus_ = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC / SecondsSince(start);
 }
 
 void RunOnComputeThread(Executor& executor, std::function<void()> f) {

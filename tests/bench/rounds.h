@@ -22,6 +22,8 @@ class Rounds {
 
   // Median seconds of one run of the side.
   double Seconds(int side) const;
+  // CPU seconds that the process took a second of all rounds: how many cores it really had.
+  double Cpus() const { return cpus_; }
   // Median of the rounds' seconds of `side` / seconds of `other`.
   double Ratio(int side, int other) const;
 
@@ -35,6 +37,7 @@ class Rounds {
   void RunHere();
 
   std::vector<Side> sides_;
+  double cpus_ = 0;
 };
 
 // Runs `f` on a compute thread and waits for it.

@@ -88,6 +88,7 @@ void WithSetting(benchmark::State& state, const BenchShape& shape, Setting setti
     rounds.Run(sides.executor);
     state.SetIterationTime(rounds.Seconds(with));
   }
+  state.counters["cpus"] = rounds.Cpus();
   state.counters["vs_plain"] = rounds.Ratio(with, without);
 }
 
