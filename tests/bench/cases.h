@@ -8,8 +8,7 @@ namespace attention {
 
 // attention/{f32,bf16}/{full,causal}/b<batch>/n<length>/h<heads>/g<kv_heads>/d<head_dim>/t<threads>
 //   gflops                4 * batch * heads * length^2 * head_dim a call, for causal half of that
-//   ceiling_fraction      gflops / ceiling_gflops, those of the best oneDNN product of this type and
-//                         thread count
+//   ceiling_fraction      gflops / those of the best oneDNN product of this type and thread count
 //   composition_fraction  full: the same of oneDNN's product, softmax, product
 //   vs_composition        full: their time / ours; at the ceiling it is 1 / composition_fraction
 //   vs_full               causal: time of the same call without causality / ours
