@@ -66,6 +66,16 @@ def report(benchmarks):
     return single
 
 
+def print_limit(benchmarks):
+    """What vs_composition would be for an operator that runs at the ceiling."""
+    limits = [1 / run["composition_fraction"] for run in benchmarks
+              if re.fullmatch(f"attention/.*/full/{LONG}", run["name"])
+              and "composition_fraction" in run]
+    if limits:
+        print("\nAn operator at the ceiling would be "
+              f"{min(limits):.2f} to {max(limits):.2f} x as fast as the composition.")
+
+
 def cores_short(run):
     """Whether the machine lent the run less than 0.9 of the cores that its name says."""
     threads = int(re.search(r"/t(\d+)$", run["name"])[1])
@@ -84,7 +94,9 @@ def main(arguments):
         print(f"bars.py: {arguments[0]}: {error}", file=sys.stderr)
         return 2
     wrong = [run for run in runs if run.get("error_occurred")]
-    single = report([run for run in runs if not run.get("error_occurred")])
+    right = [run for run in runs if not run.get("error_occurred")]
+    single = report(right)
+    print_limit(right)
     single += [f"wrong: {run['name']}: {run['error_message']}" for run in wrong]
     if single:
         print("", *single, sep="\n")

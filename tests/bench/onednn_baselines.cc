@@ -150,32 +150,37 @@ struct Composition::Head {
     key = view({s.head_dim, s.kv_len}, {1, kv_stride});  // K^T
     value = view({s.kv_len, s.head_dim}, {kv_stride, 1});
     output = view({s.q_len, s.head_dim}, {stride, 1});
+    steps =
+        s.bfloat16() ? Converted(s, problem.settings.scale) : InPlace(s, problem.settings.scale);
+  }
+
+  std::vector<Step> InPlace(const BenchShape& s, float scale) const {
+    const memory::desc scores = {{s.q_len, s.kv_len}, kFloat32, Tag::ab};
+    Step score = Product(query.get_desc(), key.get_desc(), scores, scale);
+    Step combine = Product(scores, value.get_desc(), output.get_desc(), 1);
+    score.arguments[DNNL_ARG_SRC] = query;
+    score.arguments[DNNL_ARG_WEIGHTS] = key;
+    combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
+    combine.arguments[DNNL_ARG_WEIGHTS] = value;
+    combine.arguments[DNNL_ARG_DST] = output;
+    return {score, Softmax(score.arguments[DNNL_ARG_DST]), combine};
+  }
+
+  std::vector<Step> Converted(const BenchShape& s, float scale) const {
     const auto operand = Operand(s.compute_type);
-    const memory::desc product = {{s.q_len, s.kv_len}, operand, Tag::ab};
-    if (!s.bfloat16()) {
-      Step scores = Product(query.get_desc(), key.get_desc(), product, problem.settings.scale);
-      Step combine = Product(product, value.get_desc(), output.get_desc(), 1);
-      scores.arguments[DNNL_ARG_SRC] = query;
-      scores.arguments[DNNL_ARG_WEIGHTS] = key;
-      combine.arguments[DNNL_ARG_SRC] = scores.arguments[DNNL_ARG_DST];
-      combine.arguments[DNNL_ARG_WEIGHTS] = value;
-      combine.arguments[DNNL_ARG_DST] = output;
-      steps = {scores, Softmax(scores.arguments[DNNL_ARG_DST]), combine};
-      return;
-    }
-    Step scores =
-        Product({{s.q_len, s.head_dim}, operand, Tag::ab},
-                {{s.head_dim, s.kv_len}, operand, Tag::any}, product, problem.settings.scale);
-    Step combine = Product(product, {{s.kv_len, s.head_dim}, operand, Tag::any},
+    const memory::desc scores = {{s.q_len, s.kv_len}, operand, Tag::ab};
+    Step score = Product({{s.q_len, s.head_dim}, operand, Tag::ab},
+                         {{s.head_dim, s.kv_len}, operand, Tag::any}, scores, scale);
+    Step combine = Product(scores, {{s.kv_len, s.head_dim}, operand, Tag::any},
                            {{s.q_len, s.head_dim}, kFloat32, Tag::ab}, 1);
-    combine.arguments[DNNL_ARG_SRC] = scores.arguments[DNNL_ARG_DST];
-    steps = {Copy(query, scores.arguments[DNNL_ARG_SRC]),
-             Copy(key, scores.arguments[DNNL_ARG_WEIGHTS]),
-             Copy(value, combine.arguments[DNNL_ARG_WEIGHTS]),
-             scores,
-             Softmax(scores.arguments[DNNL_ARG_DST]),
-             combine,
-             Copy(combine.arguments[DNNL_ARG_DST], output)};
+    combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
+    return {Copy(query, score.arguments[DNNL_ARG_SRC]),
+            Copy(key, score.arguments[DNNL_ARG_WEIGHTS]),
+            Copy(value, combine.arguments[DNNL_ARG_WEIGHTS]),
+            score,
+            Softmax(score.arguments[DNNL_ARG_DST]),
+            combine,
+            Copy(combine.arguments[DNNL_ARG_DST], output)};
   }
 
   void Run(const AttentionSequence& s, int64_t head, int64_t kv_head) {
