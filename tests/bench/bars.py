@@ -5,8 +5,9 @@
     bars.py bench.json
 
 A table with a line for each bar: what, the bar, the worst and the median of its cases, how many of
-them meet it. Then the cases that do not. `cores lent`: cases of two or more threads that the machine
-lent less than 0.9 of their cores; repeat the run if there are any.
+them meet it; a case is the median of its repetitions (--benchmark_repetitions). Then the cases that
+do not. `cores lent`: cases of two or more threads that the machine lent less than 0.9 of their
+cores; repeat the run if there are any.
 Exit codes: 0 all met, 1 some not, 2 no such file or not such a file.
 """
 
@@ -53,8 +54,11 @@ def report(benchmarks):
     print(f"{'what':42} {'bar':>8} {'worst':>8} {'median':>8} {'cases met':>10}")
     single = []
     for what, pattern, counter, sign, bar in BARS:
-        cases = {run["name"]: run[counter] for run in benchmarks
-                 if re.fullmatch(pattern, run["name"]) and counter in run}
+        repetitions = {}
+        for run in benchmarks:
+            if re.fullmatch(pattern, run["name"]) and counter in run:
+                repetitions.setdefault(run["name"], []).append(run[counter])
+        cases = {name: statistics.median(x) for name, x in repetitions.items()}
         if not cases:
             print(f"{what:42} {sign} {bar:5.2f} {'not measured':>17}")
             continue

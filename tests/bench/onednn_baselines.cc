@@ -143,7 +143,7 @@ struct Composition::Head {
   explicit Head(const BenchProblem& problem) {
     const BenchShape& s = problem.shape;
     const memory::dim stride = s.num_heads * s.head_dim, kv_stride = s.num_kv_heads * s.head_dim;
-    const auto view = [&](memory::dims size, memory::dims strides) {
+    const auto view = [&](const memory::dims& size, const memory::dims& strides) {
       return memory({size, kFloat32, strides}, Cpu(), nullptr);
     };
     query = view({s.q_len, s.head_dim}, {stride, 1});
