@@ -20,11 +20,12 @@ HWY_INLINE FloatVec Rounded(FloatVec x, bool round) {
   return hn::BitCast(FloatTag(), hn::And(Bfloat16InUpperHalf(x), hn::Set(du, 0xFFFF0000u)));
 }
 
-// Two bfloat16 numbers a lane: `first` in the lower half, `second` in the upper.
+// Two bfloat16 numbers a lane: `first` in the lower half, `second` in the upper. Loaded from T.
+template <typename T>
 HWY_INLINE UintVec Pair(FloatVec first, FloatVec second) {
   const UintTag du;
-  return hn::OrAnd(hn::ShiftRight<16>(Bfloat16InUpperHalf(first)), Bfloat16InUpperHalf(second),
-                   hn::Set(du, 0xFFFF0000u));
+  return hn::OrAnd(hn::ShiftRight<16>(AsBfloat16InUpperHalf<T>(first)),
+                   AsBfloat16InUpperHalf<T>(second), hn::Set(du, 0xFFFF0000u));
 }
 
 // The 32-bit words in which a row travels: a float32, or two neighbouring bfloat16 numbers.
@@ -48,7 +49,7 @@ void StageRows(const T* data, const RowsView& rows, PackAs as, int64_t first, ui
     }
     auto* const halves = reinterpret_cast<uint16_t*>(words);
     for (int64_t h = 0; h < 2 * kStageWords; h += lanes) {
-      const UintVec upper = Bfloat16InUpperHalf(LoadColumns(row, 2 * first + h, rows.width));
+      const UintVec upper = AsBfloat16InUpperHalf<T>(LoadColumns(row, 2 * first + h, rows.width));
       hn::StoreU(hn::TruncateTo(HalfwordTag(), hn::ShiftRight<16>(upper)), HalfwordTag(),
                  halves + h);
     }
@@ -77,8 +78,9 @@ void TransposeWords(const char* rows, int64_t stride, int64_t count, uint32_t* p
   const hn::Repartition<uint64_t, UintTag> du64;
   const int64_t lanes = hn::Lanes(du);
   const auto as64 = [&](UintVec v) { return hn::BitCast(du64, v); };
-  for (int64_t w = 0; w < count; w += 4) {
-    for (int64_t i = 0; i < kPanelWidth; i += lanes) {
+  // A vector of rows at a time: their cache lines are used up before others drive them out.
+  for (int64_t i = 0; i < kPanelWidth; i += lanes) {
+    for (int64_t w = 0; w < count; w += 4) {
       const char* const from = rows + i * stride + w * 4;
       const auto load = [&](int64_t j) HWY_ATTR { return LoadEveryFourthRow(du, from, stride, j); };
       const UintVec a = load(0), b = load(1), c = load(2), e = load(3);
@@ -181,7 +183,7 @@ bool PackBfloat16Rows(const T* data, const RowsView& rows, RowPairs pairs, int64
         for (int64_t c = 0; c < kPanelWidth; c += lanes, column += lanes) {
           const FloatVec upper = largest.See(load(first, column));
           const FloatVec lower = largest.See(load(second, column));
-          hn::Store(Pair(upper, lower), du, panel + c);
+          hn::Store(Pair<T>(upper, lower), du, panel + c);
         }
       }
     }

@@ -168,6 +168,14 @@ HWY_INLINE bool ShiftRow(const float* s, int64_t keys, FloatVec scale, RowState&
   factor = 1.0f;
   const FloatVec maxima = RowMaxima(s, keys, scale);
   if (HWY_LIKELY(hn::AllFalse(d, hn::Gt(maxima, hn::Set(d, state.limit))))) return false;
+  // What Reshift finds for most rows, without the largest of the maxima.
+  constexpr float kUnshifted = RowState::kUnshiftedMax;
+  const bool fresh = state.limit == -std::numeric_limits<float>::infinity();
+  if (HWY_LIKELY(fresh && hn::AllFalse(d, hn::Gt(maxima, hn::Set(d, kUnshifted))) &&
+                 !hn::AllFalse(d, hn::Ge(maxima, hn::Set(d, -kUnshifted))))) {
+    state.limit = kUnshifted;
+    return false;
+  }
   factor = Reshift(maxima, state);
   return factor != 1.0f;
 }

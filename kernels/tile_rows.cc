@@ -54,7 +54,7 @@ void LoadHalfRows(const T* data, const RowsView& rows, int64_t stride, uint16_t*
   for (int64_t i = 0; i < rows.count; ++i, to += stride) {
     ForEachColumns(data + i * rows.stride, rows.width, stride,
                    [&](FloatVec x, int64_t column, int64_t count) HWY_ATTR {
-                     const UintVec upper = hn::ShiftRight<16>(Bfloat16InUpperHalf(x));
+                     const UintVec upper = hn::ShiftRight<16>(AsBfloat16InUpperHalf<T>(x));
                      StoreLanes(hn::TruncateTo(HalfwordTag(), upper), count, to + column);
                    });
   }
@@ -74,6 +74,14 @@ void LoadRoundedRows(const T* data, const RowsView& rows, int64_t stride, float*
 }
 
 void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to) {
+  if (rows.type == as.operand && !as.round_to_bfloat16 && stride == rows.width) {
+    const int64_t size = ByteSize(rows.type), bytes = rows.width * size;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      std::memcpy(static_cast<char*>(to) + i * bytes,
+                  static_cast<const char*>(rows.data) + i * rows.stride * size, bytes);
+    }
+    return;
+  }
   WithType(rows, [&](const auto* data) {
     if (as.operand == DataType::kBfloat16) {
       LoadHalfRows(data, rows, stride, static_cast<uint16_t*>(to));
@@ -85,35 +93,53 @@ void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to) {
   });
 }
 
-// float32 and bfloat16, the types that matter most, are written at once; the others by way of a
-// buffer.
-void StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
-                     const MutableRowsView& rows) {
+HWY_INLINE void StoreLanesAs(FloatVec x, int64_t count, float* to) { StoreLanes(x, count, to); }
+HWY_INLINE void StoreLanesAs(FloatVec x, int64_t count, hwy::bfloat16_t* to) {
+  const UintVec upper = hn::ShiftRight<16>(Bfloat16InUpperHalf(x));
+  StoreLanes(hn::TruncateTo(HalfwordTag(), upper), count, reinterpret_cast<uint16_t*>(to));
+}
+
+// float32 and bfloat16, the types that matter most.
+template <typename T>
+void StoreRows(const float* from, int64_t from_stride, const float* factors,
+               const MutableRowsView& rows) {
+  const int64_t lanes = hn::Lanes(FloatTag());
+  T* to = static_cast<T*>(rows.data);
+  for (int64_t i = 0; i < rows.count; ++i, from += from_stride, to += rows.stride) {
+    const FloatVec factor = hn::Set(FloatTag(), factors[i]);
+    for (int64_t column = 0; column < rows.width; column += lanes) {
+      const FloatVec x = LoadColumns(from, column, rows.width);
+      StoreLanesAs(hn::Mul(x, factor), rows.width - column, to + column);
+    }
+  }
+}
+
+// The others, by way of a buffer.
+void StoreOtherRows(const float* from, int64_t from_stride, const float* factors,
+                    const MutableRowsView& rows) {
   const int64_t lanes = hn::Lanes(FloatTag());
   constexpr int64_t kPart = 64;
   HWY_ALIGN float part[kPart];
   for (int64_t i = 0; i < rows.count; ++i, from += from_stride) {
     const FloatVec factor = hn::Set(FloatTag(), factors[i]);
-    auto* const row = static_cast<char*>(rows.data) + i * rows.stride * ByteSize(rows.type);
-    for (int64_t column = 0; column < rows.width; column += lanes) {
-      const int64_t count = rows.width - column;
-      const FloatVec x = hn::Mul(LoadColumns(from, column, rows.width), factor);
-      if (rows.type == DataType::kFloat32) {
-        StoreLanes(x, count, reinterpret_cast<float*>(row) + column);
-      } else if (rows.type == DataType::kBfloat16) {
-        const UintVec upper = hn::ShiftRight<16>(Bfloat16InUpperHalf(x));
-        StoreLanes(hn::TruncateTo(HalfwordTag(), upper), count,
-                   reinterpret_cast<uint16_t*>(row) + column);
-      } else {
-        hn::Store(x, FloatTag(), part + column % kPart);
-        const bool full = (column + lanes) % kPart == 0 || count <= lanes;
-        if (!full) continue;
-        const int64_t first = column / kPart * kPart;
-        FromFloat32(part, std::min(kPart, rows.width - first), rows.type,
-                    row + first * ByteSize(rows.type));
+    for (int64_t first = 0; first < rows.width; first += kPart) {
+      const int64_t count = std::min(kPart, rows.width - first);
+      for (int64_t j = 0; j < count; j += lanes) {
+        hn::Store(hn::Mul(LoadColumns(from, first + j, rows.width), factor), FloatTag(), part + j);
       }
+      FromFloat32(part, count, rows.type,
+                  static_cast<char*>(rows.data) + (i * rows.stride + first) * ByteSize(rows.type));
     }
   }
+}
+
+void StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
+                     const MutableRowsView& rows) {
+  if (rows.type == DataType::kFloat32) return StoreRows<float>(from, from_stride, factors, rows);
+  if (rows.type == DataType::kBfloat16) {
+    return StoreRows<hwy::bfloat16_t>(from, from_stride, factors, rows);
+  }
+  StoreOtherRows(from, from_stride, factors, rows);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -7,6 +7,8 @@
 #define ATTENTION_KERNELS_TYPED_ROWS_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "kernels/packed_panels.h"
 #include "kernels/vector_math-inl.h"
 
@@ -36,6 +38,17 @@ HWY_INLINE FloatVec LoadColumns(const T* row, int64_t column, int64_t width) {
   if (column + lanes <= width) return LoadAsFloat(row + column);
   if (column >= width) return hn::Zero(FloatTag());
   return LoadPartAsFloat(row + column, width - column);
+}
+
+// The bits of numbers that were loaded from T, rounded to bfloat16, in the upper halves; the lower
+// halves are noise.
+template <typename T>
+HWY_INLINE UintVec AsBfloat16InUpperHalf(FloatVec x) {
+  if constexpr (std::is_same_v<T, hwy::bfloat16_t>) {
+    return hn::BitCast(UintTag(), x);
+  } else {
+    return Bfloat16InUpperHalf(x);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
