@@ -62,6 +62,9 @@ class AttentionTile {
   void ReturnScores(const KeyBlock& block, int64_t from);
   void ReturnUnseenScores(int64_t end);
   void WeighBlock(const KeyBlock& block);
+  void BiasRow(int64_t row, const KeyBlock& block, float hidden);
+  // What the scores are still to be multiplied with after BiasRow.
+  float ScaleLeft() const { return plain_ ? settings_.scale : 1.0f; }
   void Rescale(int64_t row, float factor, int64_t end);
   void KeepWholeRows(const KeyBlock& block);
 

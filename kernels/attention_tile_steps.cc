@@ -49,22 +49,19 @@ void AttentionTile::ScoreBlock(const KeyBlock& block) {
 
 void AttentionTile::ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
                                 float* s) const {
-  if (settings_.scale != 1.0f) ScaleRow(s, block.count, settings_.scale);
-  if (stage == ScoreStage::kRaw) return;
-  if (settings_.softcap > 0) SoftcapRow(s, block.count, settings_.softcap);
-  if (stage == ScoreStage::kSoftcapped) return;
+  ScoreStages stages = {.scale = settings_.scale, .rough = bfloat16_, .hidden = hidden};
+  if (stage != ScoreStage::kRaw) stages.softcap = settings_.softcap;
+  if (stage != ScoreStage::kBiased) return attention::ApplyStages(s, block.count, stages);
   const VisibleKeys& visible = visible_[row];
   const int64_t begin = std::clamp<int64_t>(visible.range().begin - block.first, 0, block.keys);
   const int64_t end = std::clamp(visible.range().end - block.first, begin, block.keys);
-  float* const seen = s + begin;
   const int64_t first = block.first + begin;
-  if (!settings_.alibi_slopes.empty()) {
-    const float slope = settings_.alibi_slopes[tile_.Head(row)];
-    AddAlibiRow(seen, end - begin, slope, visible.position() - first);
-  }
-  if (visible.bias() != nullptr) AddBiasRow(seen, end - begin, visible.bias() + first, hidden);
-  if (visible.visible() != nullptr) HideRow(seen, end - begin, visible.visible() + first, hidden);
-  std::fill(s, seen, hidden);
+  if (!settings_.alibi_slopes.empty()) stages.slope = settings_.alibi_slopes[tile_.Head(row)];
+  stages.distance = visible.position() - first;
+  if (visible.bias() != nullptr) stages.bias = visible.bias() + first;
+  if (visible.visible() != nullptr) stages.visible = visible.visible() + first;
+  attention::ApplyStages(s + begin, end - begin, stages);
+  std::fill(s, s + begin, hidden);
   std::fill(s + end, s + block.keys, hidden);
 }
 
@@ -97,46 +94,61 @@ void AttentionTile::ReturnUnseenScores(int64_t end) {
   compute(end, sequence_.kv_len);
 }
 
-// P = e^(S + bias - shift), and their sums.
+// P = e^(S + bias - shift), and their sums; a few rows at a time, whose scores stay in the L1
+// cache.
 void AttentionTile::WeighBlock(const KeyBlock& block) {
   const bool softmax = settings_.normalization == Normalization::kSoftmax;
-  const bool all_seen = all_see_.begin <= block.first && block.first + block.keys <= all_see_.end;
-  for (int64_t r = 0; r < rows(); ++r) {
-    float* const s = scores_ + r * block.stride;
-    if (!plain_) {
-      ApplyStages(r, block, ScoreStage::kBiased, softmax ? kNothing : 0.0f, s);
-    } else if (!all_seen) {
-      const KeyRange seen = visible_[r].range();
-      const int64_t begin = std::clamp<int64_t>(seen.begin - block.first, 0, block.keys);
-      const int64_t end = std::clamp(seen.end - block.first, begin, block.keys);
-      std::fill(s, s + begin, kNothing);
-      std::fill(s + end, s + block.keys, kNothing);
+  // All keys stand in one short block.
+  normalized_ = softmax && block.keys <= kShortRow && block.first == range_.begin && !bfloat16_ &&
+                settings_.sinks.empty();
+  bool rescaled = false;
+  for (int64_t first = 0; first < rows(); first += kSoftmaxRows) {
+    const int64_t end = std::min(first + kSoftmaxRows, rows());
+    const float* mask_ahead[kSoftmaxRows] = {};
+    if (sequence_.mask.bias != nullptr) {
+      for (int64_t r = end; r < std::min(end + kSoftmaxRows, rows()); ++r) {
+        mask_ahead[r - end] = visible_[r].bias() + block.first;
+      }
     }
-    if (!softmax) AddToSum(s, block.keys, states_[r]);
-  }
-  if (!softmax) return;
-  if (block.keys <= kShortRow && block.first == range_.begin && !bfloat16_ &&
-      settings_.sinks.empty()) {
-    normalized_ = true;
-    for (int64_t r = 0; r < rows(); ++r) {
-      SoftmaxRow(scores_ + r * block.stride, block.keys, plain_ ? settings_.scale : 1.0f,
-                 states_[r]);
+    for (int64_t r = first; r < end; ++r) BiasRow(r, block, softmax ? kNothing : 0.0f);
+    if (!softmax) {
+      for (int64_t r = first; r < end; ++r) {
+        AddToSum(scores_ + r * block.stride, block.keys, states_[r]);
+      }
+    } else if (normalized_) {
+      for (int64_t r = first; r < end; ++r) {
+        SoftmaxRow(scores_ + r * block.stride, block.keys, ScaleLeft(), states_[r]);
+      }
+    } else {
+      rescaled |= SoftmaxTile({.scores = scores_ + first * block.stride,
+                               .rows = end - first,
+                               .keys = block.keys,
+                               .stride = block.stride,
+                               .scale = ScaleLeft(),
+                               .bfloat16 = bfloat16_ ? weights16_ + first * block.stride : nullptr,
+                               .keep_float32 = sequence_.results.NeedWholeRows(),
+                               .states = states_ + first,
+                               .factors = factors_ + first,
+                               .ahead = mask_ahead});
     }
-    return;
   }
-  const bool rescaled = SoftmaxTile({.scores = scores_,
-                                     .rows = rows(),
-                                     .keys = block.keys,
-                                     .stride = block.stride,
-                                     .scale = plain_ ? settings_.scale : 1.0f,
-                                     .bfloat16 = weights16_,
-                                     .keep_float32 = sequence_.results.NeedWholeRows(),
-                                     .states = states_,
-                                     .factors = factors_});
   if (!rescaled) return;
   for (int64_t r = 0; r < rows(); ++r) {
     if (factors_[r] != 1.0f) Rescale(r, factors_[r], block.first);
   }
+}
+
+// Steps 4 to 6 for one row, but for the scale where nothing else needs it.
+void AttentionTile::BiasRow(int64_t row, const KeyBlock& block, float hidden) {
+  float* const s = scores_ + row * block.stride;
+  if (!plain_) return ApplyStages(row, block, ScoreStage::kBiased, hidden, s);
+  const bool all_seen = all_see_.begin <= block.first && block.first + block.keys <= all_see_.end;
+  if (all_seen) return;
+  const KeyRange seen = visible_[row].range();
+  const int64_t begin = std::clamp<int64_t>(seen.begin - block.first, 0, block.keys);
+  const int64_t end = std::clamp(seen.end - block.first, begin, block.keys);
+  std::fill(s, s + begin, hidden);
+  std::fill(s + end, s + block.keys, hidden);
 }
 
 // What the row has gathered from keys before `end` was weighed with another shift.

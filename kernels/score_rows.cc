@@ -6,6 +6,7 @@
 // Highway's own order: its headers follow foreach_target.h.
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "kernels/vector_math-inl.h"
@@ -47,47 +48,69 @@ HWY_INLINE FloatVec Tanh(FloatVec x) {
   return hn::IfThenElse(hn::IsNaN(x), x, result);
 }
 
-void SoftcapRow(float* s, int64_t count, float softcap) {
-  const FloatVec cap = hn::Set(FloatTag(), softcap);
-  ForEachVector(s, count, [&](FloatVec x, int64_t) { return hn::Mul(cap, Tanh(hn::Div(x, cap))); });
+// tanh(x) within 2e-5: x P(x^2) / Q(x^2), fitted on [0, 6] to be least wrong at its worst, with the
+// quotient by Newton's method. `cap` times that.
+HWY_INLINE FloatVec RoughCappedTanh(FloatVec x, FloatVec cap) {
+  const FloatTag d;
+  const FloatVec bound = hn::Set(d, 6.0f);
+  // x86's minimum and maximum are their second operand where one is NaN.
+  x = hn::Max(hn::Neg(bound), hn::Min(bound, x));
+  const FloatVec u = hn::Mul(x, x);
+  FloatVec p = hn::MulAdd(hn::Set(d, 1.51458e-3f), u, hn::Set(d, 1.14830790e-1f));
+  p = hn::MulAdd(p, u, hn::Set(d, 9.99992670e-1f));
+  FloatVec q = hn::MulAdd(hn::Set(d, 5.62719803e-5f), u, hn::Set(d, 1.76111728e-2f));
+  q = hn::MulAdd(q, u, hn::Set(d, 4.48114023e-1f));
+  q = hn::MulAdd(q, u, hn::Set(d, 1.0f));
+  const FloatVec inverse = hn::ApproximateReciprocal(q);
+  const FloatVec better = hn::Mul(inverse, hn::NegMulAdd(q, inverse, hn::Set(d, 2.0f)));
+  return hn::Mul(hn::Mul(hn::Mul(x, cap), p), better);
 }
 
-void AddAlibiRow(float* s, int64_t count, float slope, int64_t distance) {
-  const FloatTag d;
-  const FloatVec by = hn::Set(d, slope);
-  ForEachVector(s, count, [&](FloatVec x, int64_t j) {
-    const FloatVec from_key = hn::Iota(d, static_cast<float>(j - distance));
-    return hn::NegMulAdd(by, hn::Abs(from_key), x);
-  });
+// Lanes from j on of `count` numbers, those beyond the end 0.
+HWY_INLINE FloatVec LoadLanes(const float* from, int64_t j, int64_t count) {
+  const int64_t lanes = hn::Lanes(FloatTag());
+  return j + lanes <= count ? hn::LoadU(FloatTag(), from + j)
+                            : LoadPartAsFloat(from + j, count - j);
 }
-
-void AddBiasRow(float* s, int64_t count, const float* bias, float hidden) {
-  const FloatTag d;
-  const int64_t lanes = hn::Lanes(d);
-  const FloatVec nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
-  const FloatVec hide = hn::Set(d, hidden);
-  ForEachVector(s, count, [&](FloatVec x, int64_t j) {
-    const FloatVec b =
-        j + lanes <= count ? hn::LoadU(d, bias + j) : LoadPartAsFloat(bias + j, count - j);
-    return hn::IfThenElse(hn::Eq(b, nothing), hide, hn::Add(x, b));
-  });
-}
-
-void HideRow(float* s, int64_t count, const uint8_t* visible, float hidden) {
-  const FloatTag d;
+HWY_INLINE auto LoadFlags(const uint8_t* from, int64_t j, int64_t count) {
   const IntTag di;
   const hn::Rebind<uint8_t, FloatTag> d8;
-  const int64_t lanes = hn::Lanes(d);
-  const FloatVec hide = hn::Set(d, hidden);
-  ForEachVector(s, count, [&](FloatVec x, int64_t j) {
-    HWY_ALIGN uint8_t part[hn::MaxLanes(d)] = {};
-    const uint8_t* from = visible + j;
-    if (j + lanes > count) {
-      std::memcpy(part, from, count - j);
-      from = part;
+  if (j + static_cast<int64_t>(hn::Lanes(di)) <= count) {
+    return hn::PromoteTo(di, hn::LoadU(d8, from + j));
+  }
+  HWY_ALIGN uint8_t part[hn::MaxLanes(di)] = {};
+  std::memcpy(part, from + j, count - j);
+  return hn::PromoteTo(di, hn::Load(d8, part));
+}
+
+void ApplyStages(float* s, int64_t count, const ScoreStages& stages) {
+  const FloatTag d;
+  const IntTag di;
+  const bool capped = stages.softcap > 0, rough = stages.rough;
+  const FloatVec cap = hn::Set(d, stages.softcap);
+  // Finite also where the cap is next to nothing, so that 0 stays 0.
+  constexpr float kMost = std::numeric_limits<float>::max();
+  const float factor = capped ? stages.scale / stages.softcap : stages.scale;
+  const FloatVec scale = hn::Set(d, std::clamp(factor, -kMost, kMost));
+  const FloatVec slope = hn::Set(d, stages.slope);
+  const FloatVec hidden = hn::Set(d, stages.hidden);
+  const FloatVec nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
+  ForEachVector(s, count, [&](FloatVec x, int64_t j) HWY_ATTR {
+    x = hn::Mul(x, scale);
+    if (capped) x = rough ? RoughCappedTanh(x, cap) : hn::Mul(cap, Tanh(x));
+    if (stages.slope != 0) {
+      const FloatVec from_key = hn::Iota(d, static_cast<float>(j - stages.distance));
+      x = hn::NegMulAdd(slope, hn::Abs(from_key), x);
     }
-    const auto flags = hn::PromoteTo(di, hn::LoadU(d8, from));
-    return hn::IfThenElse(hn::RebindMask(d, hn::Eq(flags, hn::Zero(di))), hide, x);
+    if (stages.bias != nullptr) {
+      const FloatVec bias = LoadLanes(stages.bias, j, count);
+      x = hn::IfThenElse(hn::Eq(bias, nothing), hidden, hn::Add(x, bias));
+    }
+    if (stages.visible != nullptr) {
+      const auto flags = LoadFlags(stages.visible, j, count);
+      x = hn::IfThenElse(hn::RebindMask(d, hn::Eq(flags, hn::Zero(di))), hidden, x);
+    }
+    return x;
   });
 }
 
@@ -100,10 +123,7 @@ namespace attention {
 
 HWY_EXPORT(ScaleRow);
 HWY_EXPORT(DivideRow);
-HWY_EXPORT(SoftcapRow);
-HWY_EXPORT(AddAlibiRow);
-HWY_EXPORT(AddBiasRow);
-HWY_EXPORT(HideRow);
+HWY_EXPORT(ApplyStages);
 
 void ScaleRow(float* s, int64_t count, float factor) {
   HWY_DYNAMIC_DISPATCH(ScaleRow)(s, count, factor);
@@ -113,20 +133,8 @@ void DivideRow(float* s, int64_t count, float divisor) {
   HWY_DYNAMIC_DISPATCH(DivideRow)(s, count, divisor);
 }
 
-void SoftcapRow(float* s, int64_t count, float softcap) {
-  HWY_DYNAMIC_DISPATCH(SoftcapRow)(s, count, softcap);
-}
-
-void AddAlibiRow(float* s, int64_t count, float slope, int64_t distance) {
-  HWY_DYNAMIC_DISPATCH(AddAlibiRow)(s, count, slope, distance);
-}
-
-void AddBiasRow(float* s, int64_t count, const float* bias, float hidden) {
-  HWY_DYNAMIC_DISPATCH(AddBiasRow)(s, count, bias, hidden);
-}
-
-void HideRow(float* s, int64_t count, const uint8_t* visible, float hidden) {
-  HWY_DYNAMIC_DISPATCH(HideRow)(s, count, visible, hidden);
+void ApplyStages(float* s, int64_t count, const ScoreStages& stages) {
+  HWY_DYNAMIC_DISPATCH(ApplyStages)(s, count, stages);
 }
 
 }  // namespace attention

@@ -13,18 +13,27 @@ void ScaleRow(float* s, int64_t count, float factor);
 // s[j] /= divisor.
 void DivideRow(float* s, int64_t count, float divisor);
 
-// s[j] = softcap * tanh(s[j] / softcap), softcap > 0.
-void SoftcapRow(float* s, int64_t count, float softcap);
-
-// s[j] -= slope * |distance - j|: ALiBi (Press et al. 2022), `distance` being the query's position
-// less that of key 0 of the row.
-void AddAlibiRow(float* s, int64_t count, float slope, int64_t distance);
-
-// s[j] += bias[j], and `hidden` where bias[j] is -inf, whatever s[j] is.
-void AddBiasRow(float* s, int64_t count, const float* bias, float hidden);
-
-// s[j] = `hidden` where visible[j] is 0.
-void HideRow(float* s, int64_t count, const uint8_t* visible, float hidden);
+// Steps 4 to 6 for a run of scores of one row, each step left out where its number is 0 or its
+// pointer null:
+//
+//   s[j] *= scale
+//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `rough`: within 2e-5,
+//                                           which suits weights that are rounded to bfloat16
+//   s[j] -= slope * |distance - j|          ALiBi (Press et al. 2022); `distance`: the query's
+//                                           position less that of key 0 of the run
+//   s[j] += bias[j]
+//   s[j] = hidden                           where bias[j] is -inf or visible[j] is 0, whatever s[j]
+struct ScoreStages {
+  float scale = 1.0f;
+  float softcap = 0.0f;
+  bool rough = false;
+  float slope = 0.0f;
+  int64_t distance = 0;
+  const float* bias = nullptr;
+  const uint8_t* visible = nullptr;
+  float hidden = 0.0f;
+};
+void ApplyStages(float* s, int64_t count, const ScoreStages& stages);
 
 }  // namespace attention
 

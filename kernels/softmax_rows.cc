@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax_rows.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 // Highway's own order: its headers follow foreach_target.h.
 #include <hwy/highway.h>
@@ -121,15 +122,25 @@ struct WeighToBfloat16 {
   static constexpr bool kFast = kIsFast, kFloat32 = kKeepFloat32, kBfloat16 = true;
 };
 
+struct WeighRowArgs {
+  float* s;
+  int64_t keys;
+  float scale;
+  uint16_t* bfloat16;
+  RowState& state;
+  const float* ahead;  // null: nothing
+};
+
 // Turns the scores of one row into weights, and adds these to its sum.
 template <class How>
-HWY_INLINE void WeighRow(float* s, int64_t keys, float scale, RowState& state, uint16_t* bfloat16) {
+HWY_INLINE void WeighRow(const WeighRowArgs& row) {
   const FloatTag d;
   const UintTag du;
-  const int64_t lanes = hn::Lanes(d);
+  const int64_t lanes = hn::Lanes(d), keys = row.keys;
+  float* const s = row.s;
   constexpr float kLog2E = 1.44269504088896341f;
-  const FloatVec by = hn::Set(d, How::kFast ? scale * kLog2E : scale);
-  const FloatVec shift = hn::Set(d, How::kFast ? state.shift * kLog2E : state.shift);
+  const FloatVec by = hn::Set(d, How::kFast ? row.scale * kLog2E : row.scale);
+  const FloatVec shift = hn::Set(d, How::kFast ? row.state.shift * kLog2E : row.state.shift);
   const auto weight = [&](int64_t j) HWY_ATTR {
     const FloatVec x = hn::Load(d, s + j);
     return How::kFast ? FastExp2(hn::MulSub(x, by, shift)) : Exp(hn::Sub(hn::Mul(x, by), shift));
@@ -137,6 +148,10 @@ HWY_INLINE void WeighRow(float* s, int64_t keys, float scale, RowState& state, u
   FloatVec sum0 = hn::Zero(d), sum1 = hn::Zero(d);
   // Two vectors 16 keys apart: those that become pairs of bfloat16.
   for (int64_t block = 0; block < keys; block += 32) {
+    if (row.ahead != nullptr) {
+      hwy::Prefetch(row.ahead + block);
+      hwy::Prefetch(row.ahead + block + 16);
+    }
     for (int64_t j = block; j < block + 16; j += lanes) {
       const FloatVec first = weight(j), second = weight(j + 16);
       sum0 = hn::Add(sum0, first);
@@ -151,11 +166,11 @@ HWY_INLINE void WeighRow(float* s, int64_t keys, float scale, RowState& state, u
         const UintVec low = hn::Add(hn::BitCast(du, first), half);
         const UintVec high = hn::Add(hn::BitCast(du, second), half);
         hn::Store(hn::OrAnd(hn::ShiftRight<16>(low), high, upper), du,
-                  reinterpret_cast<uint32_t*>(bfloat16) + block / 2 + (j - block));
+                  reinterpret_cast<uint32_t*>(row.bfloat16) + block / 2 + (j - block));
       }
     }
   }
-  AddLanes(hn::Add(sum0, sum1), state.sum);
+  AddLanes(hn::Add(sum0, sum1), row.state.sum);
 }
 
 // The fast way multiplies the shift by log2 e, which must not overflow.
@@ -182,31 +197,27 @@ HWY_INLINE bool ShiftRow(const float* s, int64_t keys, FloatVec scale, RowState&
 
 bool SoftmaxTile(const SoftmaxTileArgs& args) {
   const FloatVec scale = hn::Set(FloatTag(), args.scale);
-  // A few rows at a time, such that their scores stay in the L1 cache: the maxima of one row take
-  // long to come together, and those of the others pass the time.
-  constexpr int64_t kRows = 8;
   bool rescaled = false;
-  for (int64_t first = 0; first < args.rows; first += kRows) {
-    const int64_t end = std::min(first + kRows, args.rows);
-    for (int64_t i = first; i < end; ++i) {
-      rescaled |= ShiftRow(args.scores + i * args.stride, args.keys, scale, args.states[i],
-                           args.factors[i]);
-    }
-    for (int64_t i = first; i < end; ++i) {
-      float* const s = args.scores + i * args.stride;
-      RowState& state = args.states[i];
-      if (args.bfloat16 == nullptr) {
-        WeighRow<WeighExactly>(s, args.keys, args.scale, state, nullptr);
-        continue;
-      }
-      uint16_t* const bfloat16 = args.bfloat16 + i * args.stride;
-      if (HWY_UNLIKELY(std::abs(state.shift) > kLargestFastShift)) {
-        WeighRow<WeighToBfloat16<false, true>>(s, args.keys, args.scale, state, bfloat16);
-      } else if (args.keep_float32) {
-        WeighRow<WeighToBfloat16<true, true>>(s, args.keys, args.scale, state, bfloat16);
-      } else {
-        WeighRow<WeighToBfloat16<true, false>>(s, args.keys, args.scale, state, bfloat16);
-      }
+  for (int64_t i = 0; i < args.rows; ++i) {
+    rescaled |=
+        ShiftRow(args.scores + i * args.stride, args.keys, scale, args.states[i], args.factors[i]);
+  }
+  for (int64_t i = 0; i < args.rows; ++i) {
+    const WeighRowArgs row = {
+        .s = args.scores + i * args.stride,
+        .keys = args.keys,
+        .scale = args.scale,
+        .bfloat16 = args.bfloat16 == nullptr ? nullptr : args.bfloat16 + i * args.stride,
+        .state = args.states[i],
+        .ahead = args.ahead == nullptr ? nullptr : args.ahead[i]};
+    if (args.bfloat16 == nullptr) {
+      WeighRow<WeighExactly>(row);
+    } else if (HWY_UNLIKELY(std::abs(row.state.shift) > kLargestFastShift)) {
+      WeighRow<WeighToBfloat16<false, true>>(row);
+    } else if (args.keep_float32) {
+      WeighRow<WeighToBfloat16<true, true>>(row);
+    } else {
+      WeighRow<WeighToBfloat16<true, false>>(row);
     }
   }
   return rescaled;

@@ -33,12 +33,17 @@ struct alignas(64) RowState {
   double Sum() const;
 };
 
+// Rows that SoftmaxTile takes at a time: so few that 512 scores of each stay in the L1 cache, so
+// many that the maxima of one row, which take long to come together, do so while the others' are
+// read.
+constexpr int64_t kSoftmaxRows = 8;
+
 struct SoftmaxTileArgs {
   float* scores = nullptr;  // [rows, stride], aligned to 64 bytes; hidden keys are -inf
-  int64_t rows = 0;
-  int64_t keys = 0;    // a multiple of 32, at most stride
-  int64_t stride = 0;  // a multiple of 32
-  float scale = 1;     // > 0; what the scores are still to be multiplied with
+  int64_t rows = 0;         // at best kSoftmaxRows
+  int64_t keys = 0;         // a multiple of 32, at most stride
+  int64_t stride = 0;       // a multiple of 32
+  float scale = 1;          // > 0; what the scores are still to be multiplied with
   // Null: the weights replace the scores, each e^x within 1 unit in the last place. Else they go
   // here, [rows, stride], rounded to bfloat16 and woven as RowPairs::kSixteenApart, from an e^x
   // within 3e-6.
@@ -47,6 +52,10 @@ struct SoftmaxTileArgs {
   RowState* states = nullptr;  // [rows]
   // [rows]: what the row's results so far must be multiplied with, where SoftmaxTile returns true.
   float* factors = nullptr;
+  // [rows]: `keys` numbers each that will be read next, null: none, or null. The caches are asked
+  // for them one cache line every few instructions, which costs nothing; a burst would take as long
+  // as the reads that it spares.
+  const float* const* ahead = nullptr;
 };
 
 // Turns one tile of scores into weights and adds these to the rows' sums. Returns whether any row

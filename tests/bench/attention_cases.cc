@@ -9,14 +9,16 @@ namespace {
 
 void Full(benchmark::State& state, const BenchShape& shape) {
   Sides sides(shape);
-  const Composition composition(sides.problem);
-  const std::string wrong = sides.Compare(&composition);
+  const Composition composition(sides.problem, Composition::Form::kWhole);
+  const Composition by_head(sides.problem, Composition::Form::kHeadByHead);
+  const std::string wrong = sides.Compare({&composition, &by_head});
   if (!wrong.empty()) return Skip(state, wrong);
 
   Rounds rounds;
   const int ceiling = rounds.Add([&] { sides.ceiling.Run(sides.executor); });
   const int ours = rounds.Add([&] { sides.problem.Run(sides.op, sides.executor); });
-  const int theirs = rounds.Add([&] { composition.Run(sides.executor); });
+  const int plain = rounds.Add([&] { composition.Run(sides.executor); });
+  const int heads = rounds.Add([&] { by_head.Run(sides.executor); });
   for (auto _ : state) {
     rounds.Run(sides.executor);
     state.SetIterationTime(rounds.Seconds(ours));
@@ -25,17 +27,21 @@ void Full(benchmark::State& state, const BenchShape& shape) {
   const double flops = shape.Flops();
   state.counters["gflops"] = flops / rounds.Seconds(ours) * 1e-9;
   state.counters["ceiling_gflops"] = sides.ceiling.Flops() / rounds.Seconds(ceiling) * 1e-9;
-  state.counters["ceiling_fraction"] = rounds.Ratio(ceiling, ours) * flops / sides.ceiling.Flops();
-  state.counters["composition_fraction"] =
-      rounds.Ratio(ceiling, theirs) * flops / sides.ceiling.Flops();
-  state.counters["vs_composition"] = rounds.Ratio(theirs, ours);
+  const auto fraction = [&](int side) {
+    return rounds.Ratio(ceiling, side) * flops / sides.ceiling.Flops();
+  };
+  state.counters["ceiling_fraction"] = fraction(ours);
+  state.counters["composition_fraction"] = fraction(plain);
+  state.counters["vs_composition"] = rounds.Ratio(plain, ours);
+  state.counters["by_head_fraction"] = fraction(heads);
+  state.counters["vs_by_head"] = rounds.Ratio(heads, ours);
 }
 
 void Causal(benchmark::State& state, const BenchShape& shape) {
   Sides sides(shape);
   BenchProblem full(shape);
   sides.problem.settings.causal = true;
-  const std::string wrong = sides.Compare(nullptr);
+  const std::string wrong = sides.Compare({});
   if (!wrong.empty()) return Skip(state, wrong);
 
   Rounds rounds;

@@ -45,11 +45,12 @@ double Tolerance(const BenchShape& shape) { return shape.bfloat16() ? 8.0 / 512 
 template <typename RowOf>
 std::string CompareRows(const char* name, const std::vector<int64_t>& rows,
                         const std::vector<double>& want, int64_t columns, double relative,
-                        RowOf row_of) {
+                        DataType type, RowOf row_of) {
   double largest = 0;
   for (const double x : want) largest = std::max(largest, std::abs(x));
   for (size_t r = 0; r < rows.size(); ++r) {
-    const auto* const got = reinterpret_cast<const float*>(row_of(rows[r]));
+    std::vector<float> got(columns);
+    ToFloat32(row_of(rows[r]), type, columns, got.data());
     for (int64_t i = 0; i < columns; ++i) {
       const double wanted = want[r * columns + i];
       if (std::abs(got[i] - wanted) <= relative * largest) continue;
@@ -73,35 +74,36 @@ double BenchShape::Flops() const {
          static_cast<double>(kv_len);
 }
 
-BenchProblem::BenchProblem(const BenchShape& s, DataType stored, bool head_major)
+BenchProblem::BenchProblem(const BenchShape& s, bool head_major)
     : shape(s),
       sequences(s.batch),
-      query(RandomFloats(s.batch * s.q_len * s.num_heads * s.head_dim, 1)),
-      output(query.size()),
-      key(RandomNumbers(s.batch * s.kv_len * s.num_kv_heads * s.head_dim, 2, stored)),
-      value(RandomNumbers(s.batch * s.kv_len * s.num_kv_heads * s.head_dim, 3, stored)) {
+      query(RandomNumbers(s.batch * s.q_len * s.num_heads * s.head_dim, 1, s.stored())),
+      key(RandomNumbers(s.batch * s.kv_len * s.num_kv_heads * s.head_dim, 2, s.stored())),
+      value(RandomNumbers(s.batch * s.kv_len * s.num_kv_heads * s.head_dim, 3, s.stored())),
+      output(query.size()) {
   settings.num_heads = s.num_heads;
   settings.num_kv_heads = s.num_kv_heads;
   settings.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(s.head_dim)));
+  const int64_t rows = s.q_len * s.num_heads * s.head_dim * ByteSize(s.stored());  // bytes
+  const int64_t kv_rows = s.kv_len * s.num_kv_heads * s.head_dim * ByteSize(s.stored());
+  const auto kv_view = [&](const std::byte* data) -> HeadsView {
+    return head_major ? HeadMajorView(data, s.stored(), s.kv_len, s.head_dim)
+                      : TokenMajorView(data, s.stored(), s.num_kv_heads, s.head_dim);
+  };
   for (int64_t b = 0; b < s.batch; ++b) {
-    const int64_t rows = b * s.q_len * s.num_heads * s.head_dim;
-    const auto stored_view = [&](const std::vector<std::byte>& numbers) -> HeadsView {
-      const std::byte* const data =
-          numbers.data() + b * s.kv_len * s.num_kv_heads * s.head_dim * ByteSize(stored);
-      return head_major ? HeadMajorView(data, stored, s.kv_len, s.head_dim)
-                        : TokenMajorView(data, stored, s.num_kv_heads, s.head_dim);
-    };
     AttentionSequence& sequence = sequences[b];
     sequence.q_len = s.q_len;
     sequence.kv_len = sequence.visible_len = s.kv_len;
-    sequence.query = TokenMajorView(reinterpret_cast<const std::byte*>(query.data() + rows),
-                                    DataType::kFloat32, s.num_heads, s.head_dim);
-    sequence.key.current = stored_view(key);
-    sequence.value.current = stored_view(value);
-    sequence.results.output = TokenMajorView(reinterpret_cast<std::byte*>(output.data() + rows),
-                                             DataType::kFloat32, s.num_heads, s.head_dim);
+    const std::byte* const queries = query.data() + b * rows;
+    sequence.query = TokenMajorView(queries, s.stored(), s.num_heads, s.head_dim);
+    sequence.key.current = kv_view(key.data() + b * kv_rows);
+    sequence.value.current = kv_view(value.data() + b * kv_rows);
+    sequence.results.output =
+        TokenMajorView(output.data() + b * rows, s.stored(), s.num_heads, s.head_dim);
   }
 }
+
+void BenchProblem::ClearOutput() { std::fill(output.begin(), output.end(), std::byte{0}); }
 
 void BenchProblem::Run(const AttentionOp& op, Executor& executor) const {
   const absl::Status status = op.Run(settings, sequences, executor);
@@ -123,10 +125,10 @@ std::string BenchProblem::CompareHead(const AttentionSequence& sequence, int64_t
   const int64_t dim = shape.head_dim, kv_head = settings.KvHead(head);
   const std::set<int64_t> sample = Sample(shape.q_len, 5);
   const std::vector<int64_t> rows(sample.begin(), sample.end());
-  std::vector<float> queries;
+  std::vector<std::byte> queries;
   for (const int64_t row : rows) {
-    const auto* const from = reinterpret_cast<const float*>(sequence.query.Row(head, row));
-    queries.insert(queries.end(), from, from + dim);
+    const std::byte* const from = sequence.query.Row(head, row);
+    queries.insert(queries.end(), from, from + dim * ByteSize(shape.stored()));
   }
   AttentionSettings one = settings;
   one.num_heads = one.num_kv_heads = 1;
@@ -134,29 +136,30 @@ std::string BenchProblem::CompareHead(const AttentionSequence& sequence, int64_t
   AttentionSequence s = sequence;
   s.q_len = static_cast<int64_t>(rows.size());
   s.query_positions = rows;
-  s.query = HeadMajorView(reinterpret_cast<const std::byte*>(queries.data()), DataType::kFloat32,
-                          s.q_len, dim);
+  s.query = HeadMajorView<const std::byte>(queries.data(), shape.stored(), s.q_len, dim);
   s.key.current.data = sequence.key.current.Row(kv_head, 0);
   s.value.current.data = sequence.value.current.Row(kv_head, 0);
 
   const ReferenceResult want = ReferenceAttention(one, s, dim, dim);
   const AttentionResults& results = sequence.results;
   const auto compare = [&](const char* name, const std::vector<double>& wanted, int64_t columns,
-                           auto row_of) {
-    return CompareRows(name, rows, wanted, columns, Tolerance(shape), row_of);
+                           DataType type, auto row_of) {
+    return CompareRows(name, rows, wanted, columns, Tolerance(shape), type, row_of);
   };
   const auto dense_row = [&](const std::byte* numbers) {
     return [this, numbers, head](int64_t row) {
-      return numbers + (head * shape.q_len + row) * shape.kv_len * ByteSize(DataType::kFloat32);
+      return numbers + (head * shape.q_len + row) * shape.kv_len *
+                           ByteSize(DataType::kFloat32);  // the type of dense results
     };
   };
-  std::string wrong = compare("output", want.output, dim,
+  std::string wrong = compare("output", want.output, dim, results.output.type,
                               [&](int64_t row) { return results.output.Row(head, row); });
   if (wrong.empty() && results.attention_scores != nullptr) {
-    wrong = compare("scores", want.raw_scores, shape.kv_len, dense_row(results.attention_scores));
+    wrong = compare("scores", want.raw_scores, shape.kv_len, results.type,
+                    dense_row(results.attention_scores));
   }
   if (wrong.empty() && results.attention_weights != nullptr) {
-    wrong = compare("weights", want.attention_weights, shape.kv_len,
+    wrong = compare("weights", want.attention_weights, shape.kv_len, results.type,
                     dense_row(results.attention_weights));
   }
   return wrong;

@@ -21,6 +21,8 @@ struct BenchShape {
   int threads = 1;
 
   bool bfloat16() const { return compute_type == ComputeType::kBfloat16; }
+  // The type of query, key, value and output.
+  DataType stored() const { return bfloat16() ? DataType::kBfloat16 : DataType::kFloat32; }
   // f32/<middle>/b1/n128/h12/g12/d64/t1; n is the number of keys.
   std::string Name(const std::string& family, const std::string& middle) const;
   // Of one call that computes all scores.
@@ -31,15 +33,17 @@ struct BenchShape {
 // for the output, all [batch, len, heads * dim].
 class BenchProblem {
  public:
-  // `stored` is the type of key and value; query and output are float32. A caller that only decodes
-  // keeps keys and values [batch, heads, len, dim] instead: `head_major`.
-  explicit BenchProblem(const BenchShape& shape, DataType stored = DataType::kFloat32,
-                        bool head_major = false);
+  // A caller that only decodes keeps keys and values [batch, heads, len, dim] instead:
+  // `head_major`.
+  explicit BenchProblem(const BenchShape& shape, bool head_major = false);
   BenchProblem(const BenchProblem&) = delete;
   BenchProblem& operator=(const BenchProblem&) = delete;
 
   // Runs once. Throws std::runtime_error where the operator fails.
   void Run(const AttentionOp& op, Executor& executor) const;
+
+  // Forgets the output, so that Compare cannot take an earlier one for it.
+  void ClearOutput();
 
   // Compares some rows of some heads with the oracle, with `settings` as they are now: `output`,
   // and scores and weights where the sequences ask for them. Empty, or what is wrong.
@@ -47,9 +51,8 @@ class BenchProblem {
 
   const BenchShape shape;
   AttentionSettings settings;
-  std::vector<AttentionSequence> sequences;  // [batch]
-  std::vector<float> query, output;
-  std::vector<std::byte> key, value;
+  std::vector<AttentionSequence> sequences;          // [batch]
+  std::vector<std::byte> query, key, value, output;  // shape.stored()
 
  private:
   std::string CompareHead(const AttentionSequence& sequence, int64_t head) const;

@@ -54,8 +54,7 @@ void ReadKeysAndValues(const BenchProblem& problem, Executor& executor) {
 void Decode(benchmark::State& state, const BenchShape& shape) {
   const AttentionOp op = MakeOp(shape);
   Executor executor(shape.threads);
-  BenchProblem problem(shape, shape.bfloat16() ? DataType::kBfloat16 : DataType::kFloat32,
-                       /*head_major=*/true);
+  BenchProblem problem(shape, /*head_major=*/true);
   problem.Run(op, executor);
   const std::string wrong = problem.Compare();
   if (!wrong.empty()) return Skip(state, wrong);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/convert.h"
@@ -25,6 +26,9 @@ memory::data_type Operand(ComputeType type) {
   return type == ComputeType::kBfloat16 ? memory::data_type::bf16 : kFloat32;
 }
 
+// oneDNN's threads for what the calling thread makes and runs from here on.
+void UseThreads(int threads) { omp_set_num_threads(threads); }
+
 dnnl::primitive_attr Attributes(float scale = 1) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -37,15 +41,11 @@ struct Step {
   dnnl::primitive primitive;
   std::unordered_map<int, memory> arguments;
 
-  void Run(dnnl::stream& stream) const {
-    omp_set_num_threads(1);
-    primitive.execute(stream, arguments);
-  }
+  void Run(dnnl::stream& stream) const { primitive.execute(stream, arguments); }
 };
 
 // C = scale * A B.
 Step Product(const memory::desc& a, const memory::desc& b, const memory::desc& c, float scale) {
-  omp_set_num_threads(1);
   const dnnl::matmul::primitive_desc desc(dnnl::matmul::desc(a, b, c), Attributes(scale), Cpu());
   return {dnnl::matmul(desc),
           {{DNNL_ARG_SRC, memory(desc.src_desc(), Cpu())},
@@ -54,10 +54,12 @@ Step Product(const memory::desc& a, const memory::desc& b, const memory::desc& c
            {DNNL_ARG_SCRATCHPAD, memory(desc.scratchpad_desc(), Cpu())}}};
 }
 
+// Over the last axis.
 Step Softmax(const memory& rows) {
-  omp_set_num_threads(1);
+  const memory::desc scores = rows.get_desc();
   const dnnl::softmax_forward::primitive_desc desc(
-      dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, rows.get_desc(), 1),
+      dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, scores,
+                                  static_cast<int>(scores.dims().size()) - 1),
       Attributes(), Cpu());
   return {dnnl::softmax_forward(desc),
           {{DNNL_ARG_SRC, rows},
@@ -66,7 +68,6 @@ Step Softmax(const memory& rows) {
 }
 
 Step Copy(const memory& from, const memory& to) {
-  omp_set_num_threads(1);
   const dnnl::reorder::primitive_desc desc(from, to, Attributes());
   return {dnnl::reorder(desc),
           {{DNNL_ARG_FROM, from},
@@ -91,6 +92,7 @@ struct Ceiling::Impl {
 };
 
 Ceiling::Ceiling(ComputeType compute_type, int threads) : impl_(std::make_unique<Impl>()) {
+  UseThreads(1);
   dnnl::stream stream(Cpu());
   const int64_t rows = kSide / threads;
   for (int t = 0; t < threads; ++t) {
@@ -110,6 +112,7 @@ void Ceiling::Run(Executor& executor) const {
   executor
       .ParallelFor(count,
                    [&](int64_t part, Workspace&) {
+                     UseThreads(1);
                      dnnl::stream stream(Cpu());
                      impl_->parts[part].Run(stream);
                      return absl::OkStatus();
@@ -144,7 +147,7 @@ struct Composition::Head {
     const BenchShape& s = problem.shape;
     const memory::dim stride = s.num_heads * s.head_dim, kv_stride = s.num_kv_heads * s.head_dim;
     const auto view = [&](const memory::dims& size, const memory::dims& strides) {
-      return memory({size, kFloat32, strides}, Cpu(), nullptr);
+      return memory({size, Operand(s.compute_type), strides}, Cpu(), nullptr);
     };
     query = view({s.q_len, s.head_dim}, {stride, 1});
     key = view({s.head_dim, s.kv_len}, {1, kv_stride});  // K^T
@@ -171,16 +174,16 @@ struct Composition::Head {
     const memory::desc scores = {{s.q_len, s.kv_len}, operand, Tag::ab};
     Step score = Product({{s.q_len, s.head_dim}, operand, Tag::ab},
                          {{s.head_dim, s.kv_len}, operand, Tag::any}, scores, scale);
-    Step combine = Product(scores, {{s.kv_len, s.head_dim}, operand, Tag::any},
-                           {{s.q_len, s.head_dim}, kFloat32, Tag::ab}, 1);
+    Step combine =
+        Product(scores, {{s.kv_len, s.head_dim}, operand, Tag::any}, output.get_desc(), 1);
     combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
+    combine.arguments[DNNL_ARG_DST] = output;
     return {Copy(query, score.arguments[DNNL_ARG_SRC]),
             Copy(key, score.arguments[DNNL_ARG_WEIGHTS]),
             Copy(value, combine.arguments[DNNL_ARG_WEIGHTS]),
             score,
             Softmax(score.arguments[DNNL_ARG_DST]),
-            combine,
-            Copy(combine.arguments[DNNL_ARG_DST], output)};
+            combine};
   }
 
   void Run(const AttentionSequence& s, int64_t head, int64_t kv_head) {
@@ -188,17 +191,64 @@ struct Composition::Head {
     key.set_data_handle(const_cast<std::byte*>(s.key.Row(kv_head, 0)));
     value.set_data_handle(const_cast<std::byte*>(s.value.Row(kv_head, 0)));
     output.set_data_handle(s.results.output.Row(head, 0));
+    UseThreads(1);
     for (const Step& step : steps) step.Run(stream);
   }
 };
 
-Composition::Composition(const BenchProblem& problem) : problem_(problem) {
+// The steps for all heads.
+struct Composition::Whole {
+  dnnl::stream stream{Cpu()};
+  std::vector<Step> steps;
+
+  explicit Whole(const BenchProblem& problem) {
+    UseThreads(problem.shape.threads);
+    const BenchShape& s = problem.shape;
+    const auto type = Operand(s.compute_type);
+    const memory::dim row = s.num_heads * s.head_dim, kv_row = s.num_kv_heads * s.head_dim;
+    // A tensor [batch, heads, rows, columns] in the problem's memory.
+    const auto view = [&](const std::vector<std::byte>& data, memory::dims size,
+                          const memory::dims& strides) {
+      return memory({std::move(size), type, strides}, Cpu(), const_cast<std::byte*>(data.data()));
+    };
+    const memory query = view(problem.query, {s.batch, s.num_heads, s.q_len, s.head_dim},
+                              {s.q_len * row, s.head_dim, row, 1});
+    const memory key = view(problem.key, {s.batch, s.num_heads, s.head_dim, s.kv_len},
+                            {s.kv_len * kv_row, s.head_dim, 1, kv_row});  // K^T
+    const memory value = view(problem.value, {s.batch, s.num_heads, s.kv_len, s.head_dim},
+                              {s.kv_len * kv_row, s.head_dim, kv_row, 1});
+    const memory output = view(problem.output, {s.batch, s.num_heads, s.q_len, s.head_dim},
+                               {s.q_len * row, s.head_dim, row, 1});
+    const memory::desc scores = {{s.batch, s.num_heads, s.q_len, s.kv_len}, type, Tag::abcd};
+    Step score = Product(query.get_desc(), key.get_desc(), scores, problem.settings.scale);
+    Step combine = Product(scores, value.get_desc(), output.get_desc(), 1);
+    score.arguments[DNNL_ARG_SRC] = query;
+    score.arguments[DNNL_ARG_WEIGHTS] = key;
+    combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
+    combine.arguments[DNNL_ARG_WEIGHTS] = value;
+    combine.arguments[DNNL_ARG_DST] = output;
+    steps = {score, Softmax(score.arguments[DNNL_ARG_DST]), combine};
+  }
+
+  void Run(int threads) {
+    UseThreads(threads);
+    for (const Step& step : steps) step.Run(stream);
+  }
+};
+
+Composition::Composition(const BenchProblem& problem, Form form) : problem_(problem) {
+  if (form == Form::kWhole) {
+    whole_ = std::make_unique<Whole>(problem);
+    return;
+  }
+  UseThreads(1);
   for (int t = 0; t < problem.shape.threads; ++t) heads_.push_back(std::make_unique<Head>(problem));
 }
 
 Composition::~Composition() = default;
 
 void Composition::Run(Executor& executor) const {
+  if (whole_ != nullptr) return whole_->Run(problem_.shape.threads);
   const int64_t num_heads = problem_.shape.num_heads, all = problem_.shape.batch * num_heads;
   const auto threads = static_cast<int64_t>(heads_.size());
   executor

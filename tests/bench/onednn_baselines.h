@@ -6,8 +6,8 @@
 
 #include "tests/bench/bench_problem.h"
 
-// What the operator is measured against, made of oneDNN's own primitives. Threads share the work as
-// the operator's do: each runs primitives of its own on its part.
+// What the operator is measured against, made of oneDNN's own primitives. But for Composition's
+// kWhole, threads share the work as the operator's do: each runs primitives of its own on its part.
 namespace attention {
 
 // The best that oneDNN makes of a product of this type: 1024 x 1024 x 1024, dense, float32 results,
@@ -28,23 +28,33 @@ class Ceiling {
   std::unique_ptr<Impl> impl_;
 };
 
-// The plain composition: for each head S = scale * Q K^T over all queries and keys, softmax, P V.
-// In float32, oneDNN reads and writes the problem's memory in place. In bfloat16, Q, K and V have
-// to be converted, into the layout that oneDNN likes best; S and P are bfloat16. The other choice,
-// tried for each operand and type, is as fast or slower. A thread takes whole heads. Writes the
-// problem's output.
+// Attention composed of oneDNN's primitives: S = scale * Q K^T, softmax, P V, each over all queries
+// and keys, with S and P in the problem's type. Writes the problem's output.
 class Composition {
  public:
+  enum class Form {
+    // The plain composition: three calls for all heads of all sequences, [batch, heads, rows,
+    // columns], that read and write the problem's memory in place. oneDNN shares out the work.
+    kWhole,
+    // What somebody makes of it who cares: head by head, so that S stays in the caches as long as
+    // it fits, a thread taking whole heads. In float32 in place; in bfloat16 with Q, K and V copied
+    // into the layout that oneDNN likes best. The other choice is as fast or slower for each.
+    kHeadByHead,
+  };
+
   // `problem` outlives this.
-  explicit Composition(const BenchProblem& problem);
+  Composition(const BenchProblem& problem, Form form);
   ~Composition();
 
   void Run(Executor& executor) const;
 
  private:
+  struct Whole;
   struct Head;
+
   const BenchProblem& problem_;
-  std::vector<std::unique_ptr<Head>> heads_;  // one a thread
+  std::unique_ptr<Whole> whole_;              // of one form
+  std::vector<std::unique_ptr<Head>> heads_;  // of the other, one a thread
 };
 
 }  // namespace attention

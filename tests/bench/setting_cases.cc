@@ -78,7 +78,7 @@ void WithSetting(benchmark::State& state, const BenchShape& shape, Setting setti
   BenchProblem plain(shape);
   Extras extras;
   Apply(setting, sides.problem, extras);
-  const std::string wrong = sides.Compare(nullptr);
+  const std::string wrong = sides.Compare({});
   if (!wrong.empty()) return Skip(state, wrong);
 
   Rounds rounds;

@@ -1,6 +1,5 @@
 #include "tests/bench/sides.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace attention {
@@ -11,14 +10,15 @@ Sides::Sides(const BenchShape& shape)
       problem(shape),
       ceiling(shape.compute_type, shape.threads) {}
 
-std::string Sides::Compare(const Composition* composition) {
+std::string Sides::Compare(std::initializer_list<const Composition*> compositions) {
   ceiling.Run(executor);
   std::string wrong = ceiling.Compare();
-  if (composition != nullptr && wrong.empty()) {
+  for (const Composition* composition : compositions) {
+    if (!wrong.empty()) return wrong;
     composition->Run(executor);
     wrong = problem.Compare();
     if (!wrong.empty()) wrong = "the composition: " + wrong;
-    std::fill(problem.output.begin(), problem.output.end(), 0.0f);
+    problem.ClearOutput();
   }
   if (!wrong.empty()) return wrong;
   problem.Run(op, executor);

@@ -4,6 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include <functional>
+#include <initializer_list>
 #include <string>
 
 #include "tests/bench/bench_problem.h"
@@ -15,9 +16,9 @@ namespace attention {
 struct Sides {
   explicit Sides(const BenchShape& shape);
 
-  // Runs the ceiling, the composition (which may be null) and the operator once each, and compares
-  // all with what they should give. Empty, or what is wrong.
-  std::string Compare(const Composition* composition);
+  // Runs the ceiling, the compositions and the operator once each, and compares all with what they
+  // should give. Empty, or what is wrong.
+  std::string Compare(std::initializer_list<const Composition*> compositions);
 
   const AttentionOp op;
   Executor executor;

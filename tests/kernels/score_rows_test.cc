@@ -77,18 +77,67 @@ TEST(SoftmaxTile, NanStaysInItsRow) {
   EXPECT_TRUE(std::isnan(row.state.Sum()));
 }
 
-TEST(SoftcapRow, IsTheTangensHyperbolicus) {
+// The softcap of one score.
+float Capped(float s, float softcap, bool rough = false, float scale = 1) {
+  ApplyStages(&s, 1, {.scale = scale, .softcap = softcap, .rough = rough});
+  return s;
+}
+
+TEST(ApplyStages, CapsByTheTangensHyperbolicus) {
   for (double x = -12; x < 12; x += 0.0173) {
-    float s = static_cast<float>(x);
+    const auto s = static_cast<float>(x);
     const double want = 0.5 * std::tanh(s / 0.5);
-    SoftcapRow(&s, 1, 0.5f);
-    EXPECT_NEAR(s, want, std::abs(want) * 3 * std::ldexp(1.0, -23)) << x;
+    EXPECT_NEAR(Capped(s, 0.5f), want, std::abs(want) * 4 * std::ldexp(1.0, -23)) << x;
+    EXPECT_NEAR(Capped(s, 0.5f, /*rough=*/true), want, std::abs(want) * 2e-5) << x;
   }
-  float infinite[] = {kInf, -kInf, kNan};
-  SoftcapRow(infinite, 3, 2.0f);
-  EXPECT_EQ(infinite[0], 2.0f);
-  EXPECT_EQ(infinite[1], -2.0f);
-  EXPECT_TRUE(std::isnan(infinite[2]));
+}
+
+TEST(ApplyStages, CapsInfinitiesAndKeepsNan) {
+  EXPECT_EQ(Capped(kInf, 2.0f), 2.0f);
+  EXPECT_EQ(Capped(-kInf, 2.0f), -2.0f);
+  EXPECT_NEAR(Capped(-kInf, 2.0f, /*rough=*/true), -2.0f, 4e-5);
+  EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f)));
+  EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f, /*rough=*/true)));
+}
+
+TEST(ApplyStages, ACapNextToNothingLeavesZeroAlone) {
+  EXPECT_EQ(Capped(0.0f, 1e-42f, /*rough=*/false, 8.0f), 0.0f);
+  EXPECT_EQ(Capped(3.0f, 1e-42f, /*rough=*/false, 8.0f), 1e-42f);
+}
+
+TEST(ApplyStages, TakesEachStepInItsOrder) {
+  // Not a multiple of any vector; the bias and the flags end where the scores do.
+  constexpr int64_t kCount = 37;
+  std::vector<float> s(kCount), bias(kCount);
+  std::vector<uint8_t> visible(kCount);
+  std::vector<double> want(kCount);
+  for (int64_t j = 0; j < kCount; ++j) {
+    s[j] = 0.3f * static_cast<float>(j) - 5;
+    bias[j] = j % 5 == 0 ? -kInf : 0.1f * static_cast<float>(j);
+    visible[j] = j % 7 != 0;
+    const double capped = 3 * std::tanh(2.0 * s[j] / 3);
+    const bool hidden = j % 5 == 0 || j % 7 == 0;
+    want[j] = hidden ? -77 : capped - 0.25 * std::abs(11.0 - static_cast<double>(j)) + bias[j];
+  }
+  ApplyStages(s.data(), kCount,
+              {.scale = 2,
+               .softcap = 3,
+               .slope = 0.25f,
+               .distance = 11,
+               .bias = bias.data(),
+               .visible = visible.data(),
+               .hidden = -77});
+  for (int64_t j = 0; j < kCount; ++j) EXPECT_NEAR(s[j], want[j], 2e-6) << j;
+}
+
+TEST(ApplyStages, HidesNanAndInfinity) {
+  float s[] = {kNan, kInf, 1, kNan};
+  const float bias[] = {-kInf, -kInf, 1, 1};
+  ApplyStages(s, 4, {.bias = bias, .hidden = -kInf});
+  EXPECT_EQ(s[0], -kInf);
+  EXPECT_EQ(s[1], -kInf);
+  EXPECT_EQ(s[2], 2.0f);
+  EXPECT_TRUE(std::isnan(s[3])) << "a NaN that is seen stays";
 }
 
 TEST(TopKeys, LargestFirstTiesToTheLowerIndexNanLargest) {
