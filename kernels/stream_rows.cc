@@ -2,13 +2,13 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/stream_rows.cc"
-#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 // Highway's own order: its headers follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/typed_rows-inl.h"
 
@@ -16,133 +16,183 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// Rows of keys or values that are asked for ahead of their use; strides defeat the hardware.
-constexpr int64_t kPrefetchRows = 12;
-constexpr int64_t kCacheLine = 64;  // bytes
+// Bytes of keys or values that all query rows use before the next are read: they stay in the L1
+// cache, and memory is read from front to back with short breaks, as the hardware reads ahead.
+constexpr int64_t kBytesAtOnce = 8192;
 
-template <typename T>
-HWY_INLINE void PrefetchRow(const T* row, int64_t width) {
-  const auto* const bytes = reinterpret_cast<const char*>(row);
-  const int64_t size = width * static_cast<int64_t>(sizeof(T));
-  for (int64_t at = 0; at < size; at += kCacheLine) hwy::Prefetch(bytes + at);
+int64_t RowsAtOnce(const RowsView& rows) {
+  return std::clamp<int64_t>(kBytesAtOnce / (rows.width * ByteSize(rows.type)), 8, 64);
 }
 
-// The sum of the vector's blocks of four lanes.
-template <class D>
-HWY_INLINE auto SumOfBlocks([[maybe_unused]] D d, hn::Vec<D> v) {
-  if constexpr (hn::MaxLanes(D()) == 4) {
-    return v;
-  } else {
-    const hn::Half<D> half;
-    return SumOfBlocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
-  }
-}
+// Columns of rows that one part of a product takes, kVectors of them, which lie in memory for
+// certain where kWhole; else those beyond the width are 0.
+//
+// Two vectors hold two runs of columns, one behind the other. But bfloat16 numbers, which lie in
+// pairs of 16 bits in 32, become float32 for less if one vector holds the even columns and the next
+// the odd ones: then float32 numbers that meet them are taken in the same order.
+template <int kVectors, bool kWhole, typename T>
+struct Columns {
+  static constexpr bool kEvenAndOdd = kWhole && std::is_same_v<T, hwy::bfloat16_t>;
 
-// The sums of the lanes of each of four vectors.
-HWY_INLINE auto SumsOfLanes(FloatVec a, FloatVec b, FloatVec c, FloatVec e) {
-  const FloatTag d;
-  const hn::Repartition<double, FloatTag> dd;
-  const auto pairs = [&](FloatVec x, FloatVec y) HWY_ATTR {  // [x02, y02, x13, y13] in each block
-    return hn::BitCast(dd, hn::Add(hn::InterleaveLower(d, x, y), hn::InterleaveUpper(d, x, y)));
-  };
-  const auto ab = pairs(a, b), ce = pairs(c, e);
-  return SumOfBlocks(d, hn::Add(hn::BitCast(d, hn::InterleaveLower(dd, ab, ce)),
-                                hn::BitCast(d, hn::InterleaveUpper(dd, ab, ce))));
-}
+  int64_t first;
+  int64_t width;  // of a row
 
-// The products of kRows queries with all keys, four keys at a time.
-template <int kRows, typename T>
-void DotSomeRows(const T* data, const float* q, int64_t q_stride, const RowsView& keys,
-                 float* scores, int64_t score_stride) {
-  const FloatTag d;
-  const int64_t lanes = hn::Lanes(d);
-  for (int64_t j = 0; j < keys.count; j += 4) {
-    const T* row[4];
-    for (int64_t k = 0; k < 4; ++k) {
-      row[k] = data + std::min(j + k, keys.count - 1) * keys.stride;
-      if (j + k + kPrefetchRows < keys.count) {
-        PrefetchRow(data + (j + k + kPrefetchRows) * keys.stride, keys.width);
-      }
-    }
-    FloatVec sums[kRows][4];
-    for (int r = 0; r < kRows; ++r) {
-      for (int k = 0; k < 4; ++k) sums[r][k] = hn::Zero(d);
-    }
-    for (int64_t column = 0; column < keys.width; column += lanes) {
-      FloatVec x[4];
-      for (int k = 0; k < 4; ++k) x[k] = LoadColumns(row[k], column, keys.width);
-      for (int r = 0; r < kRows; ++r) {
-        const FloatVec y = hn::LoadU(d, q + r * q_stride + column);
-        for (int k = 0; k < 4; ++k) sums[r][k] = hn::MulAdd(x[k], y, sums[r][k]);
-      }
-    }
-    for (int r = 0; r < kRows; ++r) {
-      const hn::FixedTag<float, 4> d4;
-      const auto dots = SumsOfLanes(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
-      float* const to = scores + r * score_stride + j;
-      if (j + 4 <= keys.count) {
-        hn::StoreU(dots, d4, to);
-      } else {
-        HWY_ALIGN float part[4];
-        hn::Store(dots, d4, part);
-        std::copy_n(part, keys.count - j, to);
-      }
+  // Loads vectors v and v + 1 of a row.
+  HWY_INLINE void Load(const T* row, int v, FloatVec& x0, FloatVec& x1) const {
+    const UintTag du;
+    const T* const from = row + Column(v);
+    if constexpr (kEvenAndOdd) {
+      const UintVec pairs = hn::LoadU(du, reinterpret_cast<const uint32_t*>(from));
+      x0 = hn::BitCast(FloatTag(), hn::ShiftLeft<16>(pairs));
+      x1 = hn::BitCast(FloatTag(), hn::And(pairs, hn::Set(du, 0xFFFF0000u)));
+    } else if constexpr (kWhole) {
+      x0 = LoadAsFloat(from);
+      x1 = LoadAsFloat(from + Lanes());
+    } else {
+      x0 = LoadColumns(row, Column(v), width);
+      x1 = LoadColumns(row, Column(v) + Lanes(), width);
     }
   }
-}
+  HWY_INLINE void LoadFloats(const float* row, int v, FloatVec& x0, FloatVec& x1) const {
+    if constexpr (kEvenAndOdd) {
+      hn::LoadInterleaved2(FloatTag(), row + Column(v), x0, x1);
+    } else {
+      x0 = LoadColumns(row, Column(v), width);
+      x1 = LoadColumns(row, Column(v) + Lanes(), width);
+    }
+  }
+  // The row has room for what lies beyond its width.
+  HWY_INLINE void StoreFloats(FloatVec x0, FloatVec x1, int v, float* row) const {
+    if constexpr (kEvenAndOdd) {
+      hn::StoreInterleaved2(x0, x1, FloatTag(), row + Column(v));
+    } else {
+      if (Column(v) < width) hn::StoreU(x0, FloatTag(), row + Column(v));
+      if (Column(v) + Lanes() < width) hn::StoreU(x1, FloatTag(), row + Column(v) + Lanes());
+    }
+  }
 
-// Keys whose values stay in the L1 cache while all columns are summed.
-constexpr int64_t kValueRows = 32;
+ private:
+  static int64_t Lanes() { return hn::Lanes(FloatTag()); }
+  int64_t Column(int v) const { return first + v * Lanes(); }
+};
 
-// Adds columns [column, column + kVectors * lanes) of `count` weighted values.
-template <int kRows, int kVectors, typename T>
-HWY_INLINE void AddWeightedColumns(const T* values, int64_t stride, int64_t count, int64_t column,
-                                   int64_t width, const float* weights, int64_t weight_stride,
-                                   float* sums, int64_t sum_stride) {
-  const FloatTag d;
-  const int64_t lanes = hn::Lanes(d);
-  FloatVec sum[kRows][kVectors];
+// Adds the products of kRows queries with `count` keys over some columns to the scores, or puts
+// them there where these are the first columns. The queries stay in registers.
+template <int kRows, int kVectors, bool kWhole, typename T>
+HWY_INLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
+                           const Columns<kVectors, kWhole, T>& columns, const float* q,
+                           int64_t q_stride, float* scores, int64_t score_stride) {
+  const hn::FixedTag<float, 4> d4;
+  FloatVec query[kRows][kVectors];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = hn::LoadU(d, sums + r * sum_stride + column + v * lanes);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v += 2) {
+      columns.LoadFloats(q + r * q_stride, v, query[r][v], query[r][v + 1]);
+    }
+  }
+  // So few keys at a time that their sums fit into the registers that are left.
+  constexpr int64_t kKeys = kRows > 2 ? 2 : 4;
+  for (int64_t j = 0; j < count; j += kKeys) {
+    FloatVec sums[kRows][kKeys];
+#pragma GCC unroll 8
+    for (int64_t k = 0; k < kKeys; ++k) {
+      const T* const key = keys + std::min(j + k, count - 1) * stride;
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v += 2) {
+        FloatVec x0, x1;
+        columns.Load(key, v, x0, x1);
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+          const FloatVec sum =
+              v == 0 ? hn::Mul(x0, query[r][0]) : hn::MulAdd(x0, query[r][v], sums[r][k]);
+          sums[r][k] = hn::MulAdd(x1, query[r][v + 1], sum);
+        }
+      }
+    }
+    // Four sums at a time: of one row, or of two.
+    constexpr int kTogether = 4 / kKeys;
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; r += kTogether) {
+      const auto& next = sums[r + kTogether - 1];
+      HWY_ALIGN float dots[4];
+      hn::Store(SumsOfLanes(sums[r][0], sums[r][1], next[kKeys - 2], next[kKeys - 1]), d4, dots);
+      float* to = scores + r * score_stride + j;
+      for (int64_t i = 0; i < kTogether; ++i, to += score_stride) {
+        for (int64_t k = 0; k < std::min(kKeys, count - j); ++k) {
+          to[k] = columns.first == 0 ? dots[i * kKeys + k] : to[k] + dots[i * kKeys + k];
+        }
+      }
+    }
+  }
+}
+
+// Adds `count` weighted values to kRows sums, over some columns. The sums stay in registers.
+template <int kRows, int kVectors, bool kWhole, typename T>
+HWY_INLINE void AddWeightedColumns(const T* values, int64_t stride, int64_t count,
+                                   const Columns<kVectors, kWhole, T>& columns,
+                                   const float* weights, int64_t weight_stride, float* sums,
+                                   int64_t sum_stride) {
+  FloatVec sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v += 2) {
+      columns.LoadFloats(sums + r * sum_stride, v, sum[r][v], sum[r][v + 1]);
     }
   }
   for (int64_t j = 0; j < count; ++j) {
-    FloatVec x[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      x[v] = LoadColumns(values + j * stride, column + v * lanes, width);
-    }
+    FloatVec weight[kRows];
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const FloatVec weight = hn::Set(d, weights[r * weight_stride + j]);
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::MulAdd(weight, x[v], sum[r][v]);
+      weight[r] = hn::Set(FloatTag(), weights[r * weight_stride + j]);
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v += 2) {
+      FloatVec x0, x1;
+      columns.Load(values + j * stride, v, x0, x1);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        sum[r][v] = hn::MulAdd(weight[r], x0, sum[r][v]);
+        sum[r][v + 1] = hn::MulAdd(weight[r], x1, sum[r][v + 1]);
+      }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(sum[r][v], d, sums + r * sum_stride + column + v * lanes);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v += 2) {
+      columns.StoreFloats(sum[r][v], sum[r][v + 1], v, sums + r * sum_stride);
     }
   }
 }
 
-template <int kRows, typename T>
-void AddSomeWeightedRows(const T* data, const float* weights, int64_t weight_stride,
-                         const RowsView& values, float* sums, int64_t sum_stride) {
+// Calls f(number of rows as a constant, first row, Columns) such that all `rows` are taken with all
+// columns of `width` numbers in rows of T, as many at once as fit into registers.
+template <typename T, typename F>
+HWY_INLINE void ForEachPart(int64_t rows, int64_t width, F f) {
   const int64_t lanes = hn::Lanes(FloatTag());
-  for (int64_t j = 0; j < values.count; j += kValueRows) {
-    const T* const rows = data + j * values.stride;
-    const int64_t count = std::min(kValueRows, values.count - j);
-    const int64_t ahead = std::min(values.count - j, kValueRows + count);
-    for (int64_t k = count; k < ahead; ++k) PrefetchRow(rows + k * values.stride, values.width);
-    int64_t column = 0;
-    for (; column + 4 * lanes <= values.width; column += 4 * lanes) {
-      AddWeightedColumns<kRows, 4>(rows, values.stride, count, column, values.width, weights + j,
-                                   weight_stride, sums, sum_stride);
+  const auto with_rows = [&](auto at_once, int64_t row) {
+    constexpr int kWide = at_once() > 2 ? 4 : 8;
+    for (int64_t column = 0; column < width; column += kWide * lanes) {
+      const int64_t left = width - column;
+      if (left >= kWide * lanes) {
+        f(at_once, row, Columns<kWide, true, T>{column, width});
+      } else if (left > 4 * lanes) {
+        f(at_once, row, Columns<kWide, false, T>{column, width});
+      } else if (left == 4 * lanes) {
+        f(at_once, row, Columns<4, true, T>{column, width});
+      } else {
+        f(at_once, row, Columns<4, false, T>{column, width});
+      }
     }
-    for (; column < values.width; column += lanes) {
-      AddWeightedColumns<kRows, 1>(rows, values.stride, count, column, values.width, weights + j,
-                                   weight_stride, sums, sum_stride);
-    }
+  };
+  int64_t row = 0;
+  if (hn::MaxLanes(FloatTag()) == 16 && width <= 4 * lanes) {  // AVX-512 has 32 registers
+    for (; row + 4 <= rows; row += 4) with_rows(std::integral_constant<int, 4>(), row);
   }
+  for (; row + 2 <= rows; row += 2) with_rows(std::integral_constant<int, 2>(), row);
+  if (row < rows) with_rows(std::integral_constant<int, 1>(), row);
 }
 
 HWY_INLINE float AsFloat(float x) { return x; }
@@ -177,33 +227,32 @@ void DotNarrowRows(const T* data, const float* q, int64_t rows, int64_t q_stride
 
 void DotRows(const float* q, int64_t rows, int64_t q_stride, const RowsView& keys, float* scores,
              int64_t score_stride) {
-  WithType(keys, [&](const auto* data) {
+  WithType(keys, [&]<typename T>(const T* data) {
     if (keys.width < kNarrow) {
       return DotNarrowRows(data, q, rows, q_stride, keys, scores, score_stride);
     }
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      DotSomeRows<4>(data, q + r * q_stride, q_stride, keys, scores + r * score_stride,
-                     score_stride);
-    }
-    for (; r < rows; ++r) {
-      DotSomeRows<1>(data, q + r * q_stride, q_stride, keys, scores + r * score_stride,
-                     score_stride);
+    const int64_t step = RowsAtOnce(keys);
+    for (int64_t j = 0; j < keys.count; j += step) {
+      const int64_t count = std::min(step, keys.count - j);
+      ForEachPart<T>(rows, keys.width, [&](auto at_once, int64_t r, const auto& columns) {
+        DotColumns<at_once()>(data + j * keys.stride, keys.stride, count, columns, q + r * q_stride,
+                              q_stride, scores + r * score_stride + j, score_stride);
+      });
     }
   });
 }
 
 void AddWeightedRows(const float* weights, int64_t rows, int64_t weight_stride,
                      const RowsView& values, float* sums, int64_t sum_stride) {
-  WithType(values, [&](const auto* data) {
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      AddSomeWeightedRows<4>(data, weights + r * weight_stride, weight_stride, values,
-                             sums + r * sum_stride, sum_stride);
-    }
-    for (; r < rows; ++r) {
-      AddSomeWeightedRows<1>(data, weights + r * weight_stride, weight_stride, values,
-                             sums + r * sum_stride, sum_stride);
+  WithType(values, [&]<typename T>(const T* data) {
+    const int64_t step = RowsAtOnce(values);
+    for (int64_t j = 0; j < values.count; j += step) {
+      const int64_t count = std::min(step, values.count - j);
+      ForEachPart<T>(rows, values.width, [&](auto at_once, int64_t r, const auto& columns) {
+        AddWeightedColumns<at_once()>(data + j * values.stride, values.stride, count, columns,
+                                      weights + r * weight_stride + j, weight_stride,
+                                      sums + r * sum_stride, sum_stride);
+      });
     }
   });
 }

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -109,8 +110,32 @@ HWY_INLINE FloatVec LoadAsFloat(const double* from) {
 template <typename T>
 HWY_INLINE FloatVec LoadPartAsFloat(const T* from, int64_t count) {
   HWY_ALIGN T lanes[hn::MaxLanes(FloatTag())] = {};
-  std::memcpy(lanes, from, count * sizeof(T));
+  constexpr int64_t kMost = hn::MaxLanes(FloatTag());
+  std::memcpy(lanes, from, std::min(count, kMost) * sizeof(T));
   return LoadAsFloat(lanes);
+}
+
+// The sum of the vector's blocks of four lanes.
+template <class D>
+HWY_INLINE auto SumOfBlocks([[maybe_unused]] D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return SumOfBlocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+// The sums of the lanes of each of four vectors.
+HWY_INLINE auto SumsOfLanes(FloatVec a, FloatVec b, FloatVec c, FloatVec e) {
+  const FloatTag d;
+  const hn::Repartition<double, FloatTag> dd;
+  const auto pairs = [&](FloatVec x, FloatVec y) HWY_ATTR {  // [x02, y02, x13, y13] in each block
+    return hn::BitCast(dd, hn::Add(hn::InterleaveLower(d, x, y), hn::InterleaveUpper(d, x, y)));
+  };
+  const auto ab = pairs(a, b), ce = pairs(c, e);
+  return SumOfBlocks(d, hn::Add(hn::BitCast(d, hn::InterleaveLower(dd, ab, ce)),
+                                hn::BitCast(d, hn::InterleaveUpper(dd, ab, ce))));
 }
 
 // s[j] = f(s[j], j) a vector at a time; f takes the lanes from j on.
