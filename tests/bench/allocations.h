@@ -5,8 +5,7 @@
 
 namespace attention {
 
-// allocations.cc replaces operator new, also for types with an alignment of their own, in the
-// program that it is linked into. What comes from malloc by another way is not seen. Thread-safe.
+// What the program has of operator new (tests/operator_new.h). Thread-safe.
 
 // Bytes that are allocated now, in the whole process.
 int64_t AllocatedBytes();

@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   attention::RegisterSettings();
   attention::RegisterDecode();
   attention::RegisterMemory();
+  attention::RegisterFirstCall();
 
   PlainNames<benchmark::ConsoleReporter> console;
   PlainNames<benchmark::JSONReporter> json_display, json_file;

@@ -41,6 +41,7 @@ BARS = [
      "vs_plain", "<=", 2.0),
     ("decode, float32, of a plain read", r"decode/f32/.*", "bandwidth_fraction", ">=", 0.7),
     ("decode, bfloat16, of a plain read", r"decode/bf16/.*", "bandwidth_fraction", ">=", 0.7),
+    ("first call of a length, x a warm one", r"first_call/.*", "vs_warm", "<=", 1.3),
     ("memory at n32768, MiB a thread", r"memory/.*", "mib_per_thread", "<=", 2.0),
 ]
 

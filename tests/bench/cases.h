@@ -2,15 +2,17 @@
 #define ATTENTION_TESTS_BENCH_CASES_H_
 
 // The benchmarks, a family a function. Each registers its own with Google Benchmark. All but memory
-// count `cpus`, CPU seconds a second: far below t means that the machine lent fewer cores, and that
-// the row says nothing about t threads.
+// and first_call count `cpus`, CPU seconds a second: far below t means that the machine lent fewer
+// cores, and that the row says nothing about t threads.
 namespace attention {
 
 // attention/{f32,bf16}/{full,causal}/b<batch>/n<length>/h<heads>/g<kv_heads>/d<head_dim>/t<threads>
 //   gflops                4 * batch * heads * length^2 * head_dim a call, for causal half of that
 //   ceiling_fraction      gflops / those of the best oneDNN product of this type and thread count
-//   composition_fraction  full: the same of oneDNN's product, softmax, product
-//   vs_composition        full: their time / ours; at the ceiling it is 1 / composition_fraction
+//   composition_fraction  full: the same of the plain composition: oneDNN's product, softmax,
+//   product vs_composition        full: its time / ours; at the ceiling it is 1 /
+//   composition_fraction by_head_fraction, vs_by_head   the same of the composition head by head
+//   (onednn_baselines.h says what the two do)
 //   vs_full               causal: time of the same call without causality / ours
 void RegisterAttention();
 
@@ -29,6 +31,11 @@ void RegisterDecode();
 //   mib_per_thread_resident  the same from the process's resident memory, oneDNN's own included
 //   mib_per_thread_promised  the same from AttentionOp::WorkingBytes
 void RegisterMemory();
+
+// first_call/{f32,bf16}/h12/g12/d64/t<threads>: calls of lengths that the operator has not seen
+//   vs_warm        median of time / median time of five more calls of the same length
+//   vs_warm_worst  the worst length
+void RegisterFirstCall();
 
 }  // namespace attention
 

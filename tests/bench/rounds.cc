@@ -20,13 +20,13 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+}  // namespace
+
 double Median(std::vector<double> numbers) {
   const auto middle = numbers.begin() + static_cast<int64_t>(numbers.size() / 2);
   std::nth_element(numbers.begin(), middle, numbers.end());
   return *middle;
 }
-
-}  // namespace
 
 int Rounds::Add(std::function<void()> run) {
   sides_.push_back({.run = std::move(run), .calls = 1, .seconds = {}});

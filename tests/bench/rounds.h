@@ -40,6 +40,8 @@ class Rounds {
   double cpus_ = 0;
 };
 
+double Median(std::vector<double> numbers);
+
 // Runs `f` on a compute thread and waits for it.
 void RunOnComputeThread(Executor& executor, std::function<void()> f);
 

@@ -6,6 +6,8 @@
 #include <new>
 #include <thread>
 
+#include "tests/operator_new.h"
+
 namespace attention {
 
 // Static, since other threads may be looking at one while its watch goes away.
@@ -31,16 +33,6 @@ namespace {
 std::atomic<size_t> largest = 0;
 AllocationWatch::State states[2];
 
-void* Allocate(size_t bytes) {
-  size_t before = largest;
-  while (before < bytes && !largest.compare_exchange_weak(before, bytes)) {
-  }
-  for (auto& state : states) state.See(bytes);
-  void* const memory = std::malloc(bytes > 0 ? bytes : 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
 AllocationWatch::State& FreeState() {
   for (auto& state : states) {
     if (!state.taken.exchange(true)) return state;
@@ -49,6 +41,16 @@ AllocationWatch::State& FreeState() {
 }
 
 }  // namespace
+
+void WhenAsked(size_t bytes, size_t alignment, const void* /*caller*/) {
+  if (alignment > 1) return;
+  size_t before = largest;
+  while (before < bytes && !largest.compare_exchange_weak(before, bytes)) {
+  }
+  for (auto& state : states) state.See(bytes);
+}
+void WhenAllocated(void*) {}
+void WhenFreed(void*) {}
 
 size_t LargestAllocation() { return largest; }
 void ForgetAllocations() { largest = 0; }
@@ -69,21 +71,3 @@ int AllocationWatch::count() const { return state_.count; }
 void AllocationWatch::Release() { state_.released = true; }
 
 }  // namespace attention
-
-// AddressSanitizer wants all that belong together to be replaced together.
-void* operator new(size_t bytes) { return attention::Allocate(bytes); }
-void* operator new[](size_t bytes) { return attention::Allocate(bytes); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  try {
-    return attention::Allocate(bytes);
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-void* operator new[](size_t bytes, const std::nothrow_t& nothrow) noexcept {
-  return operator new(bytes, nothrow);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }

@@ -5,8 +5,8 @@
 
 namespace attention {
 
-// allocations.cc replaces operator new in the program that it is linked into; these tell what was
-// asked of it, in the whole process. Memory with an alignment of its own is not seen.
+// What is asked of operator new in the whole process (tests/operator_new.h), but for memory with an
+// alignment of its own.
 
 // The largest block asked for since the last call of ForgetAllocations, in bytes.
 size_t LargestAllocation();
