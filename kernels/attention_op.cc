@@ -10,6 +10,7 @@
 #include "kernels/packed_heads.h"
 #include "kernels/score_rows.h"
 #include "kernels/stream_rows.h"
+#include "kernels/task_runs.h"
 
 namespace attention {
 namespace {
@@ -31,31 +32,6 @@ AttentionSequence AsSequence(const WeightedSequence& weighted) {
 bool InPlace(const AttentionSettings& settings, const AttentionSequence& sequence) {
   return settings.Group() * sequence.q_len <= kMostStreamedRows;
 }
-
-// Which of several runs of tasks, one a sequence, a task belongs to.
-class TaskRuns {
- public:
-  // `count` says how many tasks each sequence has.
-  template <typename Count>
-  TaskRuns(absl::Span<const AttentionSequence> sequences, Count count) {
-    first_.push_back(0);
-    for (const AttentionSequence& s : sequences) first_.push_back(first_.back() + count(s));
-  }
-  int64_t total() const { return first_.back(); }
-
-  struct Place {
-    int64_t sequence;
-    int64_t task;  // within the sequence
-  };
-  Place Find(int64_t task) const {
-    const auto it = std::upper_bound(first_.begin(), first_.end(), task) - 1;
-    return {it - first_.begin(), task - *it};
-  }
-  int64_t First(int64_t sequence) const { return first_[sequence]; }
-
- private:
-  absl::InlinedVector<int64_t, 128> first_;  // larger batches allocate
-};
 
 // One call on its way: sequences, their packed heads and the tasks in which they are computed.
 class Computation {

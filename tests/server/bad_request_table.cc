@@ -1,3 +1,4 @@
+// One table of requests that are refused, longer than other files: it is read as one, from the top.
 #include "tests/server/bad_request_table.h"
 
 #include <functional>
