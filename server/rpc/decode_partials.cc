@@ -29,8 +29,9 @@ absl::Status DecodePart(const v1::PartialResult& part, int index, absl::Span<con
   }
   absl::StatusOr<TensorView> logs =
       Required(part.has_log_sum_exp(), part.log_sum_exp(), PartField(index, "log_sum_exp"));
-  if (logs.ok()) log_sum_exp = *std::move(logs);
-  return logs.status();
+  if (!logs.ok()) return logs.status();
+  log_sum_exp = *std::move(logs);
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -28,8 +28,9 @@ absl::Status DecodeCurrent(const v1::ProjectedSource& source, const v1::Attentio
   const auto require = [](bool present, const v1::Tensor& tensor, absl::string_view field,
                           TensorView& view) {
     absl::StatusOr<TensorView> given = Required(present, tensor, field);
-    if (given.ok()) view = *std::move(given);
-    return given.status();
+    if (!given.ok()) return given.status();
+    view = *std::move(given);
+    return absl::OkStatus();
   };
   absl::Status status = require(source.has_query(), source.query(), kQuery, to.query);
   if (status.ok()) status = require(source.has_key(), source.key(), kKey, to.key);
