@@ -207,9 +207,9 @@ struct Composition::Whole {
     const auto type = Operand(s.compute_type);
     const memory::dim row = s.num_heads * s.head_dim, kv_row = s.num_kv_heads * s.head_dim;
     // A tensor [batch, heads, rows, columns] in the problem's memory.
-    const auto view = [&](const std::vector<std::byte>& data, memory::dims size,
+    const auto view = [&](const std::vector<std::byte>& data, const memory::dims& size,
                           const memory::dims& strides) {
-      return memory({std::move(size), type, strides}, Cpu(), const_cast<std::byte*>(data.data()));
+      return memory({size, type, strides}, Cpu(), const_cast<std::byte*>(data.data()));
     };
     const memory query = view(problem.query, {s.batch, s.num_heads, s.q_len, s.head_dim},
                               {s.q_len * row, s.head_dim, row, 1});
