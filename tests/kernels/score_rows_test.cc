@@ -88,14 +88,14 @@ TEST(ApplyStages, CapsByTheTangensHyperbolicus) {
     const auto s = static_cast<float>(x);
     const double want = 0.5 * std::tanh(s / 0.5);
     EXPECT_NEAR(Capped(s, 0.5f), want, std::abs(want) * 4 * std::ldexp(1.0, -23)) << x;
-    EXPECT_NEAR(Capped(s, 0.5f, /*rough=*/true), want, std::abs(want) * 2e-5) << x;
+    EXPECT_NEAR(Capped(s, 0.5f, /*rough=*/true), want, std::abs(want) * 5e-4) << x;
   }
 }
 
 TEST(ApplyStages, CapsInfinitiesAndKeepsNan) {
   EXPECT_EQ(Capped(kInf, 2.0f), 2.0f);
   EXPECT_EQ(Capped(-kInf, 2.0f), -2.0f);
-  EXPECT_NEAR(Capped(-kInf, 2.0f, /*rough=*/true), -2.0f, 4e-5);
+  EXPECT_NEAR(Capped(-kInf, 2.0f, /*rough=*/true), -2.0f, 1e-3);
   EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f)));
   EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f, /*rough=*/true)));
 }
