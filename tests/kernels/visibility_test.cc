@@ -48,6 +48,22 @@ TEST(Visibility, CausalityGoesByTheQuerysOwnPosition) {
   }
 }
 
+TEST(Visibility, ANegativeOffsetLeavesTheFirstQueriesNothingToSee) {
+  for (const int64_t group : kGroups) {
+    Problem problem(SmallShape(group));
+    problem.settings.causal = true;
+    for (AttentionSequence& s : problem.sequences) s.causal_offset = -3;
+    ASSERT_TRUE(problem.Run().ok());
+    ExpectMatchesOracle(problem);
+    for (int query = 0; query < 3; ++query) {
+      EXPECT_EQ(problem.log_sum_exp[query], -kInf) << query;
+      EXPECT_EQ(problem.output[query * 3], 0.0f) << query;
+      EXPECT_EQ(problem.weights[query * 7], 0.0f) << query;
+    }
+    EXPECT_EQ(problem.weights[3 * 7], 1.0f) << "query 3 sees key 0 alone";
+  }
+}
+
 TEST(Visibility, BoolMaskReallyMasks) {
   for (const int64_t group : kGroups) {
     Problem problem(SmallShape(group));
