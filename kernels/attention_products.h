@@ -32,7 +32,7 @@ class AttentionProducts {
   static constexpr std::array<int64_t, 2> kRowTiles = {16, 64};
   // Keys that a product takes. The larger ones run at oneDNN's ceiling, the smaller ones spare
   // short rests, and the diagonal of causal attention, the padding.
-  static constexpr std::array<int64_t, 5> kKeyTiles = {32, 64, 128, 256, 512};
+  static constexpr std::array<int64_t, 9> kKeyTiles = {32, 64, 128, 192, 256, 320, 384, 448, 512};
 
   // INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<AttentionProducts> Create(const PackedHead::Widths& widths);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/attention_products.h"
 #include "kernels/convert.h"
 #include "tests/kernels/problem.h"
 
@@ -24,9 +25,11 @@ std::vector<Case> Lengths() {
     for (const int64_t q_len : {1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 63, 64, 65, 130}) {
       cases.push_back({{2, q_len, 70, 4, 2, 8, 8}, type});
     }
-    // Around each tile of keys (32, 64, 128, 256, 512).
-    for (const int64_t kv_len :
-         {1, 2, 3, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1000}) {
+    std::vector<int64_t> kv_lens = {1, 2, 3, 17, 1000};
+    for (const int64_t tile : AttentionProducts::kKeyTiles) {
+      kv_lens.insert(kv_lens.end(), {tile - 1, tile, tile + 1});
+    }
+    for (const int64_t kv_len : kv_lens) {
       for (const int64_t q_len : {1, 20}) cases.push_back({{1, q_len, kv_len, 2, 2, 8, 8}, type});
     }
   }

@@ -39,8 +39,6 @@ class Settings : public RunningServer {
     return request;
   }
 
-  static constexpr int64_t kScores = 2 * 4 * 6 * 9, kOutputs = 2 * 4 * 6 * 5;
-
   // Both sides with a setting: outputs, scores of `stage` and weights.
   void ExpectMatches(
       const std::function<void(AttentionSettings&)>& of_oracle,
