@@ -17,9 +17,8 @@ void DivideRow(float* s, int64_t count, float divisor);
 // pointer null:
 //
 //   s[j] *= scale
-//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `rough`: within 1e-4
-//                                           (on AVX-512, else 5e-4),
-//                                           which suits weights that are rounded to bfloat16
+//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `rough`: 1e-4 on
+//                                           AVX-512, else 5e-4, for weights rounded to bfloat16
 //   s[j] -= slope * |distance - j|          ALiBi (Press et al. 2022); `distance`: the query's
 //                                           position less that of key 0 of the run
 //   s[j] += bias[j]

@@ -61,6 +61,18 @@ struct Columns {
       x1 = LoadColumns(row, Column(v) + Lanes(), width);
     }
   }
+  // The same for all vectors of kRows rows, `stride` numbers apart.
+  template <int kRows>
+  HWY_INLINE void LoadFloats(const float* rows, int64_t stride,
+                             FloatVec (&to)[kRows][kVectors]) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v += 2) {
+        LoadFloats(rows + r * stride, v, to[r][v], to[r][v + 1]);
+      }
+    }
+  }
   // The row has room for what lies beyond its width.
   HWY_INLINE void StoreFloats(FloatVec x0, FloatVec x1, int v, float* row) const {
     if constexpr (kEvenAndOdd) {
@@ -84,13 +96,7 @@ HWY_INLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
                            int64_t q_stride, float* scores, int64_t score_stride) {
   const hn::FixedTag<float, 4> d4;
   FloatVec query[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; v += 2) {
-      columns.LoadFloats(q + r * q_stride, v, query[r][v], query[r][v + 1]);
-    }
-  }
+  columns.LoadFloats(q, q_stride, query);
   // So few keys at a time that their sums fit into the registers that are left.
   constexpr int64_t kKeys = kRows > 2 ? 2 : 4;
   for (int64_t j = 0; j < count; j += kKeys) {
@@ -134,13 +140,7 @@ HWY_INLINE void AddWeightedColumns(const T* values, int64_t stride, int64_t coun
                                    const float* weights, int64_t weight_stride, float* sums,
                                    int64_t sum_stride) {
   FloatVec sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; v += 2) {
-      columns.LoadFloats(sums + r * sum_stride, v, sum[r][v], sum[r][v + 1]);
-    }
-  }
+  columns.LoadFloats(sums, sum_stride, sum);
   for (int64_t j = 0; j < count; ++j) {
     FloatVec weight[kRows];
 #pragma GCC unroll 8

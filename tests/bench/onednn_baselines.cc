@@ -75,6 +75,19 @@ Step Copy(const memory& from, const memory& to) {
            {DNNL_ARG_SCRATCHPAD, memory(desc.scratchpad_desc(), Cpu())}}};
 }
 
+// S = scale * Q K^T, softmax, P V, with operands that are read where they lie. `key` is K^T.
+std::vector<Step> AttentionInPlace(const memory& query, const memory& key, const memory& value,
+                                   const memory& output, const memory::desc& scores, float scale) {
+  Step score = Product(query.get_desc(), key.get_desc(), scores, scale);
+  Step combine = Product(scores, value.get_desc(), output.get_desc(), 1);
+  score.arguments[DNNL_ARG_SRC] = query;
+  score.arguments[DNNL_ARG_WEIGHTS] = key;
+  combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
+  combine.arguments[DNNL_ARG_WEIGHTS] = value;
+  combine.arguments[DNNL_ARG_DST] = output;
+  return {score, Softmax(score.arguments[DNNL_ARG_DST]), combine};
+}
+
 // A number of A and of B at [row, column], such that sums of products are exact in all types.
 float Number(int64_t row, int64_t column) { return static_cast<float>((3 * row + column) % 5) - 2; }
 
@@ -159,14 +172,7 @@ struct Composition::Head {
 
   std::vector<Step> InPlace(const BenchShape& s, float scale) const {
     const memory::desc scores = {{s.q_len, s.kv_len}, kFloat32, Tag::ab};
-    Step score = Product(query.get_desc(), key.get_desc(), scores, scale);
-    Step combine = Product(scores, value.get_desc(), output.get_desc(), 1);
-    score.arguments[DNNL_ARG_SRC] = query;
-    score.arguments[DNNL_ARG_WEIGHTS] = key;
-    combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
-    combine.arguments[DNNL_ARG_WEIGHTS] = value;
-    combine.arguments[DNNL_ARG_DST] = output;
-    return {score, Softmax(score.arguments[DNNL_ARG_DST]), combine};
+    return AttentionInPlace(query, key, value, output, scores, scale);
   }
 
   std::vector<Step> Converted(const BenchShape& s, float scale) const {
@@ -231,14 +237,7 @@ struct Composition::Whole {
     const memory::desc scores =
         shape_of({s.batch, heads, group, s.q_len, s.kv_len},
                  {heads * group * square, group * square, square, s.kv_len, 1});
-    Step score = Product(query.get_desc(), key.get_desc(), scores, problem.settings.scale);
-    Step combine = Product(scores, value.get_desc(), output.get_desc(), 1);
-    score.arguments[DNNL_ARG_SRC] = query;
-    score.arguments[DNNL_ARG_WEIGHTS] = key;
-    combine.arguments[DNNL_ARG_SRC] = score.arguments[DNNL_ARG_DST];
-    combine.arguments[DNNL_ARG_WEIGHTS] = value;
-    combine.arguments[DNNL_ARG_DST] = output;
-    steps = {score, Softmax(score.arguments[DNNL_ARG_DST]), combine};
+    steps = AttentionInPlace(query, key, value, output, scores, problem.settings.scale);
   }
 
   void Run(int threads) {

@@ -45,12 +45,6 @@ Request Partials() {
   return request;
 }
 
-template <typename Change>
-Request With(Request request, Change change) {
-  change(request);
-  return request;
-}
-
 Request Configured(const std::function<void(Config&)>& change) {
   return With(Projected(), [&](Request& r) { change(*r.mutable_config()); });
 }

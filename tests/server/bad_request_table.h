@@ -2,6 +2,7 @@
 #define ATTENTION_TESTS_SERVER_BAD_REQUEST_TABLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,26 @@ inline v1::Tensor Ones(const std::vector<int64_t>& shape) {
   return client::MakeTensor(shape, std::vector<float>(count, 1.0f));
 }
 
+// A float32 tensor's shape with nothing behind it.
+inline v1::Tensor Shaped(const std::vector<int64_t>& shape) {
+  v1::Tensor tensor;
+  tensor.set_data_type(v1::DATA_TYPE_FLOAT32);
+  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
+  return tensor;
+}
+
 // Self-attention without learned weights.
 inline v1::ComputeAttentionRequest FromTokens(const v1::Tensor& tokens) {
   v1::ComputeAttentionRequest request;
   *request.mutable_tokens()->mutable_tokens() = tokens;
+  return request;
+}
+
+// The request with a change.
+inline v1::ComputeAttentionRequest With(
+    v1::ComputeAttentionRequest request,
+    const std::function<void(v1::ComputeAttentionRequest&)>& change) {
+  change(request);
   return request;
 }
 
