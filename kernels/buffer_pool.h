@@ -17,15 +17,18 @@ class BufferPool {
   // A borrowed buffer; gives it back when destroyed.
   class Loan {
    public:
-    Loan(BufferPool& pool, AlignedBuffer buffer) : pool_(pool), buffer_(std::move(buffer)) {}
-    ~Loan() { pool_.GiveBack(std::move(buffer_)); }
-    Loan(const Loan&) = delete;
-    Loan& operator=(const Loan&) = delete;
+    Loan(BufferPool& pool, AlignedBuffer buffer) : pool_(&pool), buffer_(std::move(buffer)) {}
+    Loan(Loan&& other) noexcept
+        : pool_(std::exchange(other.pool_, nullptr)), buffer_(std::move(other.buffer_)) {}
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (pool_ != nullptr) pool_->GiveBack(std::move(buffer_));
+    }
 
     float* data() { return buffer_.data(); }
 
    private:
-    BufferPool& pool_;
+    BufferPool* pool_;  // null: moved from
     AlignedBuffer buffer_;
   };
 

@@ -27,6 +27,10 @@ struct BasicHeadsView {
 using HeadsView = BasicHeadsView<const std::byte>;
 using MutableHeadsView = BasicHeadsView<std::byte>;
 
+inline HeadsView ReadOnly(const MutableHeadsView& view) {
+  return {view.data, view.type, view.head_stride, view.row_stride};
+}
+
 // [len, heads * dim].
 template <typename Byte>
 BasicHeadsView<Byte> TokenMajorView(Byte* data, DataType type, int64_t heads, int64_t dim) {

@@ -1,118 +1,137 @@
 #include "kernels/linear_op.h"
 
 #include <algorithm>
-#include <initializer_list>
+#include <cstring>
 #include <utility>
-#include <vector>
 
-#include "kernels/convert.h"
 #include "kernels/task_runs.h"
 #include "kernels/tiles.h"
 
 namespace attention {
 namespace {
 
-// From 64 rows on oneDNN runs at its ceiling; smaller tiles spare short sequences the padding.
-constexpr std::initializer_list<int64_t> kRowTiles = {1, 4, 16, 64};
+// Rows that one product takes; a task's rows are cut into as many of the first as fit, then of the
+// second, and so on. oneDNN is near its ceiling from 4 rows on. (Its AVX2 kernels add up in another
+// order for 1, 2, 8 and 32 rows.)
+constexpr int64_t kRowTiles[] = {64, 16, 4};
 
-constexpr int64_t kPackedRows = 64;  // rows of W that one task packs
+// Rows of a task at the most: with few, panels are read often; with many, rows are.
+constexpr int64_t kMostRows = 512;
+
+// The products' own memory: a tile of Y, the last rows of X, a panel's bias.
+constexpr int64_t kTileSize = kRowTiles[0] * kPanelWidth;
+constexpr int64_t kLeastTile = kRowTiles[2];
+
+// How many rows a task takes, so that there are enough tasks for all threads.
+int64_t RowsOfTask(absl::Span<const LinearOp::Layer> layers, int threads) {
+  const auto tasks = [&](int64_t rows) {
+    int64_t count = 0;
+    for (const LinearOp::Layer& layer : layers) {
+      count += PanelCount(layer.linear.weight.out) * CeilDiv(layer.rows, rows);
+    }
+    return count;
+  };
+  int64_t rows = kMostRows;
+  while (rows > kRowTiles[0] && tasks(rows) < int64_t{8} * threads) rows /= 2;
+  return rows;
+}
+
+void CopyRows(const void* from, int64_t from_stride, int64_t rows, int64_t bytes, void* to,
+              int64_t to_stride) {
+  for (int64_t i = 0; i < rows; ++i) {
+    std::memcpy(static_cast<char*>(to) + i * to_stride,
+                static_cast<const char*>(from) + i * from_stride, bytes);
+  }
+}
 
 }  // namespace
 
-LinearOp::LinearOp(const Config& config, PackAs as, OnednnMatmul product)
-    : config_(config), as_(as), product_(std::move(product)) {}
-
-int64_t LinearOp::RowTile(int64_t rows) { return ChooseTile(rows, kRowTiles); }
+LinearOp::LinearOp(const Config& config, PackAs as, std::vector<OnednnMatmul> products)
+    : config_(config), as_(as), products_(std::move(products)) {}
 
 absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
   const PackAs as = OnednnMatmul::OperandsFor(config.compute_type);
-  absl::StatusOr<OnednnMatmul> product = OnednnMatmul::Create({.m = config.row_tile,
-                                                               .k = config.in,
-                                                               .n = config.out,
-                                                               .operand = as.operand,
-                                                               .has_bias = config.has_bias});
-  if (!product.ok()) return product.status();
-  return LinearOp(config, as, *std::move(product));
+  std::vector<OnednnMatmul> products;
+  for (const int64_t rows : kRowTiles) {
+    absl::StatusOr<OnednnMatmul> product = OnednnMatmul::Create({.m = rows,
+                                                                 .k = config.in,
+                                                                 .n = kPanelWidth,
+                                                                 .operand = as.operand,
+                                                                 .result = config.y_type,
+                                                                 .has_bias = true,
+                                                                 .accumulate = config.accumulate,
+                                                                 .activation = config.activation});
+    if (!product.ok()) return product.status();
+    products.push_back(*std::move(product));
+  }
+  return LinearOp(config, as, std::move(products));
 }
 
+// A panel, a tile of Y, a panel's bias and the last rows of X.
 int64_t LinearOp::WorkspaceSize() const {
-  return config_.row_tile * (config_.in + config_.out) + config_.in;
+  const int64_t panel = PackedPanelBytes(config_.in, as_.operand) / sizeof(float);
+  return panel + kTileSize + kPanelWidth + kLeastTile * config_.in;
 }
 
 double LinearOp::WorkingBytes(int threads) const {
-  return static_cast<double>(PackedBytes(config_.in, config_.out, as_.operand)) +
-         static_cast<double>(threads) * sizeof(float) * static_cast<double>(WorkspaceSize());
+  return static_cast<double>(threads) * sizeof(float) * static_cast<double>(WorkspaceSize());
 }
 
-absl::Status LinearOp::PackWeight(const Inputs& inputs, char* packed, Executor& executor) const {
-  const int64_t panel_bytes = PackedPanelBytes(config_.in, as_.operand);
-  const int64_t depth = PaddedDepth(config_.in, as_.operand);
-  const int64_t row_bytes = config_.out * ByteSize(inputs.weight_type);
-  return executor.ParallelFor(CeilDiv(depth, kPackedRows), [&](int64_t task, Workspace&) {
-    const int64_t first = task * kPackedRows;
-    const RowsView rows = {static_cast<const char*>(inputs.weight) + first * row_bytes,
-                           inputs.weight_type, config_.out,
-                           std::clamp<int64_t>(config_.in - first, 0, kPackedRows), config_.out};
-    PackRows(rows, as_, RowPairs::kNeighbours, first, std::min(kPackedRows, depth - first),
-             panel_bytes, packed);
-    return absl::OkStatus();
+absl::Status LinearOp::Run(absl::Span<const Layer> layers, Executor& executor) const {
+  const int64_t rows_of_task = RowsOfTask(layers, executor.threads());
+  const TaskRuns tasks(layers, [&](const Layer& layer) {
+    return PanelCount(layer.linear.weight.out) * CeilDiv(layer.rows, rows_of_task);
   });
-}
-
-const void* LinearOp::LoadTile(const Inputs& inputs, int64_t first, int64_t count,
-                               float* tile) const {
-  const int64_t in = config_.in;
-  const auto* const x = static_cast<const char*>(inputs.x) + first * in * ByteSize(inputs.x_type);
-  const bool in_place = inputs.x_type == DataType::kFloat32 && as_.operand == DataType::kFloat32 &&
-                        !as_.round_to_bfloat16 && count == config_.row_tile;
-  if (in_place) return x;
-  float* const row = tile + config_.row_tile * in;  // scratch
-  for (int64_t i = 0; i < config_.row_tile; ++i) {
-    if (i < count) {
-      ToFloat32(x + i * in * ByteSize(inputs.x_type), inputs.x_type, in, row);
-    } else {
-      std::fill_n(row, in, 0.0f);
-    }
-    if (as_.operand == DataType::kBfloat16) {
-      RoundToBfloat16(row, in, reinterpret_cast<uint16_t*>(tile) + i * in);
-    } else if (as_.round_to_bfloat16) {
-      RoundToBfloat16(row, in, tile + i * in);
-    } else {
-      std::copy_n(row, in, tile + i * in);
-    }
-  }
-  return tile;
-}
-
-absl::Status LinearOp::Run(const Inputs& inputs, float* y, Executor& executor) const {
-  BufferPool::Loan packed = executor.buffers().Borrow(
-      CeilDiv(PackedBytes(config_.in, config_.out, as_.operand), sizeof(float)));
-  auto* const weight = reinterpret_cast<char*>(packed.data());
-  if (absl::Status s = PackWeight(inputs, weight, executor); !s.ok()) return s;
-  const int64_t tile_rows = config_.row_tile;
-  std::vector<RowRun> equal_runs;
-  if (inputs.runs.empty()) {
-    for (int64_t b = 0; b < inputs.batch; ++b) {
-      equal_runs.push_back({b * inputs.rows, inputs.rows});
-    }
-  }
-  const absl::Span<const RowRun> runs = inputs.runs.empty() ? equal_runs : inputs.runs;
-  const TaskRuns tiles(runs, [&](const RowRun& run) { return CeilDiv(run.count, tile_rows); });
-  return executor.ParallelFor(tiles.total(), [&](int64_t index, Workspace& workspace) {
-    const auto [sequence, tile] = tiles.Find(index);
-    const RowRun& run = runs[sequence];
-    const int64_t rows = std::min(tile_rows, run.count - tile * tile_rows);
-    const int64_t row = run.first + tile * tile_rows;
+  return executor.ParallelFor(tasks.total(), [&](int64_t index, Workspace& workspace) {
+    const auto [number, task] = tasks.Find(index);
+    const Layer& layer = layers[number];
+    const int64_t panels = PanelCount(layer.linear.weight.out);
+    const int64_t first = task / panels * rows_of_task;
     workspace.Grow(WorkspaceSize());
-    const void* const x = LoadTile(inputs, row, rows, workspace.data());
-    float* const y_rows = y + row * config_.out;
-    // The last rows of a sequence fill a tile only in part: compute a whole one beside it.
-    float* const y_tile =
-        rows == tile_rows ? y_rows : workspace.data() + tile_rows * config_.in + config_.in;
-    product_.Run(x, weight, y_tile, inputs.bias);
-    if (y_tile != y_rows) std::copy_n(y_tile, rows * config_.out, y_rows);
+    RunPanel(layer, task % panels, first, std::min(first + rows_of_task, layer.rows),
+             workspace.data());
     return absl::OkStatus();
   });
+}
+
+void LinearOp::RunPanel(const Layer& layer, int64_t panel, int64_t first_row, int64_t end_row,
+                        float* memory) const {
+  const int64_t panel_bytes = PackedPanelBytes(config_.in, as_.operand);
+  const void* packed = static_cast<const char*>(layer.linear.packed) + panel * panel_bytes;
+  if (layer.linear.packed == nullptr) {
+    PackWeightPanel(layer.linear.weight, panel, as_, memory);
+    packed = memory;
+  }
+  float* const tile = memory + panel_bytes / static_cast<int64_t>(sizeof(float));
+  float* const bias = tile + kTileSize;
+  float* const last_rows = bias + kPanelWidth;
+
+  const int64_t out = layer.linear.weight.out, column = panel * kPanelWidth;
+  const int64_t width = std::min(kPanelWidth, out - column);
+  std::fill_n(bias, kPanelWidth, 0.0f);
+  if (layer.linear.bias != nullptr) std::copy_n(layer.linear.bias + column, width, bias);
+
+  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(as_.operand);
+  int64_t row = first_row;
+  for (const OnednnMatmul& product : products_) {
+    const int64_t tile_rows = product.config().m;
+    while (end_row - row >= tile_rows || (tile_rows == kLeastTile && row < end_row)) {
+      const int64_t rows = std::min(tile_rows, end_row - row);
+      const void* x = static_cast<const char*>(layer.x) + row * x_bytes;
+      if (rows < tile_rows) {  // the last ones of all: zeros beside them
+        std::memset(last_rows, 0, tile_rows * x_bytes);
+        std::memcpy(last_rows, x, rows * x_bytes);
+        x = last_rows;
+      }
+      // oneDNN is fast only where the rows of a result follow each other.
+      char* const y = static_cast<char*>(layer.y) + (row * out + column) * y_size;
+      const int64_t y_stride = out * y_size, tile_stride = kPanelWidth * y_size;
+      if (config_.accumulate) CopyRows(y, y_stride, rows, width * y_size, tile, tile_stride);
+      product.Run(x, packed, tile, bias);
+      CopyRows(tile, tile_stride, rows, width * y_size, y, y_stride);
+      row += rows;
+    }
+  }
 }
 
 }  // namespace attention

@@ -3,74 +3,66 @@
 
 #include <compare>
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "kernels/activation.h"
 #include "kernels/data_type.h"
 #include "kernels/executor.h"
 #include "kernels/onednn_matmul.h"
-#include "kernels/packed_panels.h"
+#include "kernels/packed_weight.h"
 
 namespace attention {
 
-// Rows that belong to one sequence.
-struct RowRun {
-  int64_t first = 0;
-  int64_t count = 0;
-};
-
-// Y = X W + b, the projections of attention (operator.md, steps 1 and 9), for one pair of widths
-// and any number of rows. Safe to run from many threads.
+// Linear layers, Y = activation(X W + b), of one width of X and any numbers of rows and columns:
+// the projections of attention (operator.md, steps 1 and 9) and what else an encoder multiplies.
+//
+// A task computes the kPanelWidth columns of one panel for many rows, so that a weight is read from
+// memory once. A row's bits depend neither on the other rows nor on the threads: oneDNN adds up the
+// products of a row in one order for all the tiles that are used here (a test holds that).
+//
+// Safe to run from many threads.
 class LinearOp {
  public:
   struct Config {
     int64_t in = 0;
-    int64_t out = 0;
-    bool has_bias = false;
-    int64_t row_tile = 0;  // from RowTile
     ComputeType compute_type = ComputeType::kFloat32;
+    DataType y_type = DataType::kFloat32;  // kBfloat16 only where operands are that (operands.h)
+    bool accumulate = false;               // Y += X W + b; without activation
+    Activation activation = Activation::kNone;
 
     auto operator<=>(const Config&) const = default;
   };
 
-  struct Inputs {
-    const void* x = nullptr;  // [batch, rows, in]
-    DataType x_type = DataType::kFloat32;
-    int64_t batch = 1;
-    int64_t rows = 1;
-    absl::Span<const RowRun> runs =
-        {};                        // where set, these rows of x and y in place of batch * rows
-    const void* weight = nullptr;  // [in, out]
-    DataType weight_type = DataType::kFloat32;
-    const float* bias = nullptr;  // [out], where config.has_bias
+  // One layer, and the rows that it is applied to.
+  struct Layer {
+    const void* x = nullptr;  // [rows, in], operands (operands.h)
+    int64_t rows = 0;
+    Linear linear;      // a weight that is not packed is packed on the way, panel by panel
+    void* y = nullptr;  // [rows, out] of y_type
   };
 
-  // The rows that are computed as one product, by the length of one sequence alone: so a sequence
-  // gives the same bits in any batch.
-  static int64_t RowTile(int64_t rows);
-
-  // Compiles the product. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
+  // Compiles the products. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<LinearOp> Create(const Config& config);
 
   // Bytes of working memory that Run takes on `threads` threads. A double, which does not overflow.
   double WorkingBytes(int threads) const;
 
-  // y [batch, rows, out], or as many rows as x has. Fails as Executor::ParallelFor.
-  absl::Status Run(const Inputs& inputs, float* y, Executor& executor) const;
+  // Computes the layers, whose results must not overlap. Fails as Executor::ParallelFor.
+  absl::Status Run(absl::Span<const Layer> layers, Executor& executor) const;
 
  private:
-  LinearOp(const Config& config, PackAs as, OnednnMatmul product);
+  LinearOp(const Config& config, PackAs as, std::vector<OnednnMatmul> products);
 
   int64_t WorkspaceSize() const;
-  absl::Status PackWeight(const Inputs& inputs, char* packed, Executor& executor) const;
-  // Rows [first, first + count) of X as operands, zeros up to the tile, in `tile` or where they
-  // are.
-  const void* LoadTile(const Inputs& inputs, int64_t first, int64_t count, float* tile) const;
+  void RunPanel(const Layer& layer, int64_t panel, int64_t first_row, int64_t end_row,
+                float* memory) const;
 
   Config config_;
   PackAs as_;
-  OnednnMatmul product_;  // [row_tile, in] x [in, out]
+  std::vector<OnednnMatmul> products_;  // [kRowTiles[i], in] x [in, kPanelWidth]
 };
 
 }  // namespace attention

@@ -34,6 +34,26 @@ dnnl::memory::data_type OnednnType(DataType type) {
   return type == DataType::kBfloat16 ? dnnl::memory::data_type::bf16 : kFloat32;
 }
 
+// What follows a product before its results are stored.
+dnnl::post_ops PostOps(const OnednnMatmul::Config& config) {
+  dnnl::post_ops post_ops;
+  if (config.accumulate) post_ops.append_sum(1.0f);
+  switch (config.activation) {
+    case Activation::kNone:
+      break;
+    case Activation::kRelu:
+      post_ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+      break;
+    case Activation::kGelu:
+      post_ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0.0f, 0.0f);
+      break;
+    case Activation::kGeluTanh:
+      post_ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0.0f, 0.0f);
+      break;
+  }
+  return post_ops;
+}
+
 // One primitive: `n` columns of C from one or more panels of B.
 struct Product {
   dnnl::matmul::primitive_desc desc;
@@ -127,15 +147,11 @@ OnednnMatmul::Impl::Impl(const Config& wanted) : config(wanted) {
 
 Product OnednnMatmul::Impl::MakeProduct(int64_t n, const dnnl::memory::desc& b) const {
   const dnnl::memory::desc a({config.m, config.k}, OnednnType(config.operand), Tag::ab);
-  const dnnl::memory::desc c({config.m, n}, kFloat32, {config.n, 1});
+  const dnnl::memory::desc c({config.m, n}, OnednnType(config.result), {config.n, 1});
   dnnl::primitive_attr attributes;
   // Only with scratch memory from the caller may several threads run one primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (config.accumulate) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0f);
-    attributes.set_post_ops(sum);
-  }
+  attributes.set_post_ops(PostOps(config));
   const dnnl::matmul::desc operation =
       config.has_bias ? dnnl::matmul::desc(a, b, {{1, n}, kFloat32, Tag::ab}, c)
                       : dnnl::matmul::desc(a, b, c);
@@ -181,15 +197,16 @@ int64_t OnednnMatmul::scratch_bytes() const {
   return static_cast<int64_t>(bytes);
 }
 
-void OnednnMatmul::Run(const void* a, const void* packed_b, float* c, const float* bias) const {
+void OnednnMatmul::Run(const void* a, const void* packed_b, void* c, const float* bias) const {
   UseOneThread();
+  const int64_t result_size = ByteSize(impl_->config.result);
   for (const std::unique_ptr<Part>& part : impl_->parts) {
     std::unique_ptr<Binding> binding = part->bindings.Take(part->product);
     // oneDNN takes memory by non-const pointers, also what it only reads.
     binding->a.set_data_handle(const_cast<void*>(a));
     binding->b.set_data_handle(
         const_cast<char*>(static_cast<const char*>(packed_b) + part->b_bytes));
-    binding->c.set_data_handle(c + part->column);
+    binding->c.set_data_handle(static_cast<char*>(c) + part->column * result_size);
     if (bias != nullptr) binding->bias.set_data_handle(const_cast<float*>(bias + part->column));
     // The C interface: the C++ one copies its arguments into a map on the heap first.
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, binding->a.get()},

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "kernels/activation.h"
 #include "kernels/data_type.h"
 #include "kernels/packed_panels.h"
 
@@ -13,9 +14,9 @@ namespace attention {
 // A dense matrix product of one fixed shape, compiled by oneDNN once and then run from any number
 // of threads, each product on one thread.
 //
-//   C[m, n] = A[m, k] B[k, n] + bias[n]
+//   C[m, n] = activation(A[m, k] B[k, n] + bias[n])
 //
-// A is row-major without gaps, float32 or bfloat16 as B is; C and bias are float32. B is packed
+// A and C are row-major without gaps, A float32 or bfloat16 as B is; bias is float32. B is packed
 // (packed_panels.h). All const methods are thread-safe, provided that concurrent calls write to
 // different memory. They throw std::exception where oneDNN fails, which only a fault of ours or
 // exhausted memory can bring about. Once as many calls have run at the same time as ever will, Run
@@ -27,8 +28,10 @@ class OnednnMatmul {
     int64_t k = 0;
     int64_t n = 0;
     DataType operand = DataType::kFloat32;  // of A and B; see OperandsFor
+    DataType result = DataType::kFloat32;   // of C; kBfloat16 only where operand is that too
     bool has_bias = false;                  // else no bias is added
-    bool accumulate = false;                // C += A B instead of C = A B
+    bool accumulate = false;                // C += ... instead of C = ...; without activation
+    Activation activation = Activation::kNone;
   };
 
   // How operands lie for products of this precision: as bfloat16 where this CPU, and oneDNN on it,
@@ -44,7 +47,7 @@ class OnednnMatmul {
   int64_t scratch_bytes() const;
 
   // a [m, k]; packed_b aligned to 64 bytes; c [m, n]; bias [n] with has_bias, else unused.
-  void Run(const void* a, const void* packed_b, float* c, const float* bias = nullptr) const;
+  void Run(const void* a, const void* packed_b, void* c, const float* bias = nullptr) const;
 
  private:
   struct Impl;

@@ -130,14 +130,15 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
   return result;
 }
 
-std::vector<double> ReferenceLinear(const LinearOp::Inputs& inputs, int64_t in, int64_t out) {
+std::vector<double> ReferenceLinear(const RowsView& x, const WeightView& weight,
+                                    const float* bias) {
   std::vector<double> y;
-  for (int64_t row = 0; row < inputs.batch * inputs.rows; ++row) {
-    for (int64_t o = 0; o < out; ++o) {
-      double sum = inputs.bias != nullptr ? inputs.bias[o] : 0;
-      for (int64_t i = 0; i < in; ++i) {
-        sum += Number(inputs.x, inputs.x_type, row * in + i) *
-               Number(inputs.weight, inputs.weight_type, i * out + o);
+  for (int64_t row = 0; row < x.count; ++row) {
+    for (int64_t o = 0; o < weight.out; ++o) {
+      double sum = bias != nullptr ? bias[o] : 0;
+      for (int64_t i = 0; i < weight.in; ++i) {
+        const int64_t at = weight.transposed ? o * weight.in + i : i * weight.out + o;
+        sum += Number(x.data, x.type, row * x.stride + i) * Number(weight.data, weight.type, at);
       }
       y.push_back(sum);
     }

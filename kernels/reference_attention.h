@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "kernels/attention_problem.h"
-#include "kernels/linear_op.h"
+#include "kernels/packed_panels.h"
+#include "kernels/packed_weight.h"
 
 namespace attention {
 
@@ -28,8 +29,8 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings,
                                    const AttentionSequence& sequence, int64_t head_dim,
                                    int64_t v_head_dim);
 
-// Y = X W + b by its definition: [batch, rows, out].
-std::vector<double> ReferenceLinear(const LinearOp::Inputs& inputs, int64_t in, int64_t out);
+// Y = X W + b by its definition: [x.count, weight.out]. `bias` may be null.
+std::vector<double> ReferenceLinear(const RowsView& x, const WeightView& weight, const float* bias);
 
 }  // namespace attention
 

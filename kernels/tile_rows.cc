@@ -16,19 +16,6 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// The first `count` lanes of x.
-template <typename T, class V>
-HWY_INLINE void StoreLanes(V x, int64_t count, T* to) {
-  const hn::DFromV<V> d;
-  if (count >= static_cast<int64_t>(hn::Lanes(d))) {
-    hn::StoreU(x, d, to);
-    return;
-  }
-  HWY_ALIGN T lanes[hn::MaxLanes(hn::DFromV<V>())];
-  hn::Store(x, d, lanes);
-  std::memcpy(to, lanes, count * sizeof(T));
-}
-
 // Calls f(x, column, count) for the vectors of `width` columns of a row, and for zeros up to
 // `stride`; `count` lanes of x count.
 template <typename T, typename F>

@@ -40,6 +40,19 @@ HWY_INLINE FloatVec LoadColumns(const T* row, int64_t column, int64_t width) {
   return LoadPartAsFloat(row + column, width - column);
 }
 
+// Stores the first `count` lanes of x.
+template <typename T, class V>
+HWY_INLINE void StoreLanes(V x, int64_t count, T* to) {
+  const hn::DFromV<V> d;
+  if (count >= static_cast<int64_t>(hn::Lanes(d))) {
+    hn::StoreU(x, d, to);
+    return;
+  }
+  HWY_ALIGN T lanes[hn::MaxLanes(hn::DFromV<V>())];
+  hn::Store(x, d, lanes);
+  std::memcpy(to, lanes, count * sizeof(T));
+}
+
 // The bits of numbers that were loaded from T, rounded to bfloat16, in the upper halves; the lower
 // halves are noise.
 template <typename T>

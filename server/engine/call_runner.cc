@@ -24,8 +24,7 @@ MutableBatchView Kept(AlignedBuffer& buffer, int64_t rows, int64_t heads, int64_
 }
 
 BatchView ReadOnly(const MutableBatchView& view) {
-  const MutableHeadsView& first = view.first;
-  return {{first.data, first.type, first.head_stride, first.row_stride}, view.batch_stride};
+  return {attention::ReadOnly(view.first), view.batch_stride};
 }
 
 // Floats that Run keeps between the steps of `call`, as the functions below allocate them.
@@ -118,27 +117,28 @@ absl::Status CallRunner::RunLearned(const AttentionCall& call, const TokensSourc
                 source.d_model, rows);
     tokens = {rows.first.data, rows.first.type};
   }
-  const std::vector<RowRun> query_rows = QueryRows(call), key_rows = KeyRows(call);
   ProjectedSource projected;
-  absl::Status status;
+  MutableBatchView query, key;
+  std::vector<Projector::Work> works;
   if (wanted.NeedQuery()) {
-    const MutableBatchView query = Kept(q, totals.queries, s.num_heads, s.head_dim);
+    query = Kept(q, totals.queries, s.num_heads, s.head_dim);
     projected.query = ReadOnly(query);
-    status = projector_.Run(call.compute_type, q_proj, tokens, query_rows, q.data(), executor);
-    if (status.ok()) status = TurnQueries(call, projected.query, query, executor);
+    works.push_back({&q_proj, tokens, totals.queries, q.data()});
   }
-  if (status.ok() && wanted.NeedKey()) {
-    const MutableBatchView key = Kept(k, totals.current_keys, s.num_kv_heads, s.head_dim);
+  if (wanted.NeedKey()) {
+    key = Kept(k, totals.current_keys, s.num_kv_heads, s.head_dim);
     projected.key = ReadOnly(key);
-    status =
-        projector_.Run(call.compute_type, k_proj, source.context, key_rows, k.data(), executor);
-    if (status.ok()) status = TurnKeys(call, projected.key, key, executor);
+    works.push_back({&k_proj, source.context, totals.current_keys, k.data()});
   }
-  if (status.ok() && wanted.NeedValue()) {
+  if (wanted.NeedValue()) {
     projected.value = ReadOnly(Kept(v, totals.current_keys, s.num_kv_heads, s.v_head_dim));
-    status =
-        projector_.Run(call.compute_type, v_proj, source.context, key_rows, v.data(), executor);
+    works.push_back({&v_proj, source.context, totals.current_keys, v.data()});
   }
+  absl::Status status = projector_.Run(call.compute_type, works, executor);
+  if (status.ok() && wanted.NeedQuery()) {
+    status = TurnQueries(call, projected.query, query, executor);
+  }
+  if (status.ok() && wanted.NeedKey()) status = TurnKeys(call, projected.key, key, executor);
   if (!status.ok()) return status;
 
   if (!o_proj.has_value() || !wanted.output)
@@ -148,13 +148,13 @@ absl::Status CallRunner::RunLearned(const AttentionCall& call, const TokensSourc
   if (!status.ok()) return status;
   const MutableHeadsView& output = call.outputs.output.first;
   const NumbersView x = {reinterpret_cast<const std::byte*>(heads.data()), DataType::kFloat32};
-  if (output.type == DataType::kFloat32) {
-    return projector_.Run(call.compute_type, *o_proj, x, query_rows,
-                          reinterpret_cast<float*>(output.data), executor);
-  }
+  const auto project = [&](float* y) {
+    return projector_.Run(call.compute_type, {{&*o_proj, x, totals.queries, y}}, executor);
+  };
+  if (output.type == DataType::kFloat32) return project(reinterpret_cast<float*>(output.data));
   const int64_t count = totals.queries * o_proj->out;
   AlignedBuffer y(count);
-  status = projector_.Run(call.compute_type, *o_proj, x, query_rows, y.data(), executor);
+  status = project(y.data());
   if (status.ok()) FromFloat32(y.data(), count, output.type, output.data);
   return status;
 }

@@ -1,8 +1,12 @@
 #include "server/engine/projector.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <vector>
 
+#include "kernels/operands.h"
+#include "kernels/tiles.h"
 #include "server/engine/call_sequences.h"
 
 namespace attention::engine {
@@ -10,79 +14,106 @@ namespace {
 
 constexpr size_t kOpCacheCapacity = 256;  // each holds some 100 KiB of compiled code
 
+bool SameRows(const Projector::Work& a, const Projector::Work& b) {
+  return a.x.data == b.x.data && a.projection->in == b.projection->in;
+}
+
+// Calls visit(works[i]) for the first of `works` that reads its rows, where these have to be
+// converted.
+template <typename Visit>
+void ForEachConversion(absl::Span<const Projector::Work> works, PackAs as, Visit visit) {
+  for (size_t i = 0; i < works.size(); ++i) {
+    const bool seen = std::any_of(works.begin(), works.begin() + static_cast<int64_t>(i),
+                                  [&](const auto& before) { return SameRows(before, works[i]); });
+    if (!seen && !AreOperands(works[i].x.type, as)) visit(works[i]);
+  }
+}
+
+int64_t OperandFloats(const Projector::Work& work, PackAs as) {
+  return CeilDiv(work.rows * work.projection->in * ByteSize(as.operand), sizeof(float));
+}
+
 }  // namespace
-
-std::vector<RowRun> QueryRows(const AttentionCall& call) {
-  std::vector<RowRun> rows;
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
-    rows.push_back({before.queries, call.sequences[b].q_len});
-  });
-  return rows;
-}
-
-std::vector<RowRun> KeyRows(const AttentionCall& call) {
-  std::vector<RowRun> rows;
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
-    rows.push_back({before.current_keys, call.sequences[b].kv_len});
-  });
-  return rows;
-}
 
 Projector::Projector() : ops_(kOpCacheCapacity) {}
 
-absl::Status Projector::Run(ComputeType compute_type, const Projection& projection,
-                            const NumbersView& x, absl::Span<const RowRun> sequences, float* y,
+absl::Status Projector::Run(ComputeType compute_type, absl::Span<const Work> works,
                             Executor& executor) {
-  // A sequence's tile goes by its own length, so that its bits do not depend on the others.
-  std::map<int64_t, std::vector<RowRun>> by_tile;
-  for (const RowRun& rows : sequences) {
-    if (rows.count > 0) by_tile[LinearOp::RowTile(rows.count)].push_back(rows);
+  const PackAs as = OnednnMatmul::OperandsFor(compute_type);
+  struct Converted {
+    const Work& work;
+    BufferPool::Loan operands;
+  };
+  std::deque<Converted> converted;
+  absl::Status status;
+  ForEachConversion(works, as, [&](const Work& work) {
+    if (!status.ok()) return;
+    converted.push_back({work, executor.buffers().Borrow(OperandFloats(work, as))});
+    status = ToOperands(work.x.data, work.x.type, work.rows * work.projection->in, as,
+                        converted.back().operands.data(), executor);
+  });
+  if (!status.ok()) return status;
+
+  std::map<int64_t, std::vector<LinearOp::Layer>> by_width;
+  for (const Work& work : works) {
+    const auto own = std::find_if(converted.begin(), converted.end(), [&](const Converted& other) {
+      return SameRows(other.work, work);
+    });
+    const Projection& p = *work.projection;
+    by_width[p.in].push_back(
+        {.x = own == converted.end() ? static_cast<const void*>(work.x.data) : own->operands.data(),
+         .rows = work.rows,
+         .linear =
+             {.weight = {.data = p.weight.data, .type = p.weight.type, .in = p.in, .out = p.out},
+              .bias = p.bias},
+         .y = work.y});
   }
-  for (const auto& tile_and_rows : by_tile) {
+  for (const auto& width_and_layers : by_width) {
     const absl::StatusOr<std::shared_ptr<const LinearOp>> op =
-        OpFor(compute_type, projection, tile_and_rows.first);
+        OpFor(compute_type, width_and_layers.first);
     if (!op.ok()) return op.status();
-    absl::Status status = (*op)->Run({.x = x.data,
-                                      .x_type = x.type,
-                                      .runs = tile_and_rows.second,
-                                      .weight = projection.weight.data,
-                                      .weight_type = projection.weight.type,
-                                      .bias = projection.bias},
-                                     y, executor);
+    status = (*op)->Run(width_and_layers.second, executor);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<double> Projector::WorkBytes(ComputeType compute_type, absl::Span<const Work> works,
+                                            int threads) {
+  double most = 0;
+  for (const Work& work : works) {
+    const absl::StatusOr<std::shared_ptr<const LinearOp>> op =
+        OpFor(compute_type, work.projection->in);
+    if (!op.ok()) return op.status();
+    most = std::max(most, (*op)->WorkingBytes(threads));
+  }
+  const PackAs as = OnednnMatmul::OperandsFor(compute_type);
+  ForEachConversion(works, as, [&](const Work& work) {
+    most += sizeof(float) * static_cast<double>(OperandFloats(work, as));
+  });
+  return most;
 }
 
 absl::StatusOr<double> Projector::WorkingBytes(const AttentionCall& call, int threads) {
   const auto* const source = std::get_if<TokensSource>(&call.source);
   if (source == nullptr || !source->projections.has_value()) return 0;
   const auto& [q, k, v, o] = *source->projections;
-  double most = 0;
-  absl::Status status;
-  const auto add = [&](bool needed, const Projection& projection, int64_t rows) {
-    if (!needed || !status.ok()) return;
-    const absl::StatusOr<std::shared_ptr<const LinearOp>> op =
-        OpFor(call.compute_type, projection, LinearOp::RowTile(std::max<int64_t>(rows, 1)));
-    status = op.status();
-    if (op.ok()) most = std::max(most, (*op)->WorkingBytes(threads));
-  };
-  add(call.wanted.NeedQuery(), q, call.shape.q_len);
-  add(call.wanted.NeedKey(), k, call.shape.kv_len);
-  add(call.wanted.NeedValue(), v, call.shape.kv_len);
-  if (o.has_value()) add(call.wanted.output, *o, call.shape.q_len);
-  if (!status.ok()) return status;
-  return most;
+  const Before totals = Totals(call);
+  std::vector<Work> before, after;
+  if (call.wanted.NeedQuery()) before.push_back({&q, source->tokens, totals.queries});
+  if (call.wanted.NeedKey()) before.push_back({&k, source->context, totals.current_keys});
+  if (call.wanted.NeedValue()) before.push_back({&v, source->context, totals.current_keys});
+  if (call.wanted.output && o.has_value()) after.push_back({&*o, NumbersView(), totals.queries});
+  const absl::StatusOr<double> bytes = WorkBytes(call.compute_type, before, threads);
+  const absl::StatusOr<double> after_bytes = WorkBytes(call.compute_type, after, threads);
+  if (!bytes.ok()) return bytes.status();
+  if (!after_bytes.ok()) return after_bytes.status();
+  return std::max(*bytes, *after_bytes);
 }
 
 absl::StatusOr<std::shared_ptr<const LinearOp>> Projector::OpFor(ComputeType compute_type,
-                                                                 const Projection& projection,
-                                                                 int64_t row_tile) {
-  return ops_.Get({.in = projection.in,
-                   .out = projection.out,
-                   .has_bias = projection.bias != nullptr,
-                   .row_tile = row_tile,
-                   .compute_type = compute_type});
+                                                                 int64_t in) {
+  return ops_.Get({.in = in, .compute_type = compute_type});
 }
 
 }  // namespace attention::engine

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,27 +14,31 @@
 
 namespace attention::engine {
 
-// The rows of each sequence among the queries, and among the keys of a call without a past.
-std::vector<RowRun> QueryRows(const AttentionCall& call);
-std::vector<RowRun> KeyRows(const AttentionCall& call);
-
 // The learned projections of calls. Keeps the operators that it made. Thread-safe.
 class Projector {
  public:
+  // y = x weight + bias.
+  struct Work {
+    const Projection* projection = nullptr;
+    NumbersView x;  // [rows, in]
+    int64_t rows = 0;
+    float* y = nullptr;  // [rows, out]
+  };
+
   Projector();
 
-  // y = x weight + bias for the rows of each sequence. Fails as LinearOp::Create and Run.
-  absl::Status Run(ComputeType compute_type, const Projection& projection, const NumbersView& x,
-                   absl::Span<const RowRun> sequences, float* y, Executor& executor);
+  // Does all of `works` at once. Fails as LinearOp::Create and Run.
+  absl::Status Run(ComputeType compute_type, absl::Span<const Work> works, Executor& executor);
 
-  // Bytes that Run takes for `call` on `threads` threads: as much as the projection that takes
-  // most, since they run one after the other. Fails as LinearOp::Create.
+  // Bytes that the projections of `call` take on `threads` threads beside their results: as much
+  // as the step that takes most, since the output is projected after the others. Fails as
+  // LinearOp::Create.
   absl::StatusOr<double> WorkingBytes(const AttentionCall& call, int threads);
 
  private:
-  absl::StatusOr<std::shared_ptr<const LinearOp>> OpFor(ComputeType compute_type,
-                                                        const Projection& projection,
-                                                        int64_t row_tile);
+  absl::StatusOr<std::shared_ptr<const LinearOp>> OpFor(ComputeType compute_type, int64_t in);
+  absl::StatusOr<double> WorkBytes(ComputeType compute_type, absl::Span<const Work> works,
+                                   int threads);
 
   OpCache<LinearOp> ops_;
 };

@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   attention::RegisterAttention();
   attention::RegisterSettings();
   attention::RegisterDecode();
+  attention::RegisterEncoder();
   attention::RegisterMemory();
   attention::RegisterFirstCall();
 

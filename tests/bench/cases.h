@@ -26,6 +26,12 @@ void RegisterSettings();
 //   bandwidth_fraction  gbytes_per_second / those of a plain read of the same keys and values
 void RegisterDecode();
 
+// encoder/{f32,bf16}/l<layers>/d<d_model>/h<heads>/f<ffn_dim>/b<batch>/n<tokens>/t<threads>
+//   gflops            the products', and 4 * tokens * d_model a token for attention
+//   ceiling_fraction  as above
+//   read_fraction     time of a plain read of all weights / ours
+void RegisterEncoder();
+
 // memory/{f32,bf16}/n<length>/h1/g1/d<head_dim>/t<threads>: a first call, output only
 //   mib_per_thread           peak of what it allocates beyond one packed copy of keys and values
 //   mib_per_thread_resident  the same from the process's resident memory, oneDNN's own included

@@ -1,39 +1,12 @@
 #include <benchmark/benchmark.h>
 
-#include <cstring>
-#include <numeric>
-
 #include "tests/bench/cases.h"
+#include "tests/bench/read_memory.h"
 #include "tests/bench/rounds.h"
 #include "tests/bench/sides.h"
 
 namespace attention {
 namespace {
-
-// The sum of all numbers, in as many sums as fit into registers, so that none waits for its last
-// addition.
-template <int64_t kSums>
-[[gnu::always_inline]] inline uint64_t Sum(const std::byte* data, int64_t bytes) {
-  uint64_t sums[kSums] = {};
-  for (int64_t at = 0; at + kSums * 8 <= bytes; at += kSums * 8) {
-    uint64_t words[kSums];
-    std::memcpy(words, data + at, sizeof(words));
-    for (int64_t i = 0; i < kSums; ++i) sums[i] += words[i];
-  }
-  return std::accumulate(sums, sums + kSums, uint64_t{0});
-}
-
-[[gnu::target("avx512f,avx512vl")]] uint64_t SumAvx512(const std::byte* data, int64_t bytes) {
-  return Sum<64>(data, bytes);
-}
-
-// Reads memory as fast as one thread can. Wide registers matter in the third-level cache: 40 GB/s
-// instead of 28 on Zen 4; beyond, both read 24 GB/s.
-uint64_t ReadAll(const std::byte* data, int64_t bytes) {
-  static const bool avx512 =
-      __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0;
-  return avx512 ? SumAvx512(data, bytes) : Sum<16>(data, bytes);
-}
 
 // A plain read of keys and values, an equal share of both for each thread.
 void ReadKeysAndValues(const BenchProblem& problem, Executor& executor) {
@@ -41,13 +14,14 @@ void ReadKeysAndValues(const BenchProblem& problem, Executor& executor) {
   const auto bytes = static_cast<int64_t>(problem.key.size());
   const int64_t share = bytes / threads;
   executor
-      .ParallelFor(threads,
-                   [&](int64_t thread, Workspace&) {
-                     for (const auto* numbers : {&problem.key, &problem.value}) {
-                       benchmark::DoNotOptimize(ReadAll(numbers->data() + thread * share, share));
-                     }
-                     return absl::OkStatus();
-                   })
+      .ParallelFor(
+          threads,
+          [&](int64_t thread, Workspace&) {
+            for (const auto* numbers : {&problem.key, &problem.value}) {
+              benchmark::DoNotOptimize(ReadMemory(numbers->data() + thread * share, share));
+            }
+            return absl::OkStatus();
+          })
       .IgnoreError();
 }
 

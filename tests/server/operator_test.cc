@@ -178,12 +178,8 @@ TEST_F(Operator, LearnedProjectionsWithBiasesContextAndOutputMatchTheOracle) {
 
   const auto linear = [&](const auto& in, int64_t rows, const auto& weight, const auto& bias,
                           int64_t width, int64_t out) {
-    return Pick(ReferenceLinear({.x = in.data(),
-                                 .batch = batch,
-                                 .rows = rows,
-                                 .weight = weight.data(),
-                                 .bias = bias.data()},
-                                width, out));
+    return Pick(ReferenceLinear({in.data(), DataType::kFloat32, width, batch * rows, width},
+                                {.data = weight.data(), .in = width, .out = out}, bias.data()));
   };
   const auto q = linear(x, q_len, wq, bq, d_model, heads * dim);
   const auto k = linear(context, kv_len, wk, bk, d_context, kv_heads * dim);
@@ -208,12 +204,9 @@ TEST_F(Operator, LearnedProjectionsWithBiasesContextAndOutputMatchTheOracle) {
   }
   const auto heads_output =
       TokenMajor(Pick(ReferenceBatch(problem).output), batch, heads, q_len, v_dim);
-  const std::vector<double> want = ReferenceLinear({.x = heads_output.data(),
-                                                    .batch = batch,
-                                                    .rows = q_len,
-                                                    .weight = wo.data(),
-                                                    .bias = bo.data()},
-                                                   heads * v_dim, d_out);
+  const std::vector<double> want = ReferenceLinear(
+      {heads_output.data(), DataType::kFloat32, heads * v_dim, batch * q_len, heads * v_dim},
+      {.data = wo.data(), .in = heads * v_dim, .out = d_out}, bo.data());
   EXPECT_TRUE(
       Near(Floats(Compute(request).output(), {batch, q_len, d_out}), want, OutputTolerance(want)));
 

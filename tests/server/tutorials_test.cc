@@ -188,8 +188,8 @@ TEST_F(Tutorial, RandomProjectionsScaledByTheRootOfThree) {
   const v1::ComputeAttentionResponse response = Compute(request);
 
   const auto project = [&](const Numbers& w) {
-    const std::vector<double> y =
-        ReferenceLinear({.x = tokens.data(), .rows = 3, .weight = w.data()}, 4, 3);
+    const std::vector<double> y = ReferenceLinear({tokens.data(), DataType::kFloat32, 4, 3, 4},
+                                                  {.data = w.data(), .in = 4, .out = 3}, nullptr);
     return Numbers(y.begin(), y.end());
   };
   const Numbers query = project(w_query), key = project(w_key), value = project(w_value);
