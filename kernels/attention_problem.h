@@ -51,7 +51,7 @@ struct MaskView {
 };
 
 // Where the results of one sequence go; what is null is not wanted. Dense and row-major but for
-// `output`. Memory may be unaligned.
+// `output`. What std::byte points to may be unaligned.
 struct AttentionResults {
   MutableHeadsView output;                 // [num_heads, q_len, v_head_dim]
   DataType type = DataType::kFloat32;      // of the three below

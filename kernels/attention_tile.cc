@@ -73,8 +73,10 @@ int64_t AttentionTile::LayOut(float* workspace) {
   saved_sums_ = head_ == nullptr ? cursor.Take(rows() * sum_stride_) : nullptr;
   values_ = head_ == nullptr ? cursor.Take(kPanelWidth * widths.v_head_dim) : nullptr;
   const AttentionResults& results = sequence_.results;
+  const bool aligned =
+      reinterpret_cast<uintptr_t>(results.attention_weights) % alignof(float) == 0;
   const bool in_results = results.attention_weights != nullptr && !settings_.average_weights &&
-                          results.type == DataType::kFloat32;
+                          results.type == DataType::kFloat32 && aligned;
   whole_rows_ =
       results.NeedWholeRows() && !in_results ? cursor.Take(rows() * sequence_.kv_len) : nullptr;
   return cursor.used();
@@ -190,11 +192,19 @@ void AttentionTile::ClearSums() {
   has_sums_ = true;
 }
 
+double AttentionTile::SumOfSink(int64_t row) const {
+  if (settings_.sinks.empty()) return 0;
+  RowState state;
+  state.Clear();
+  state.AddSink(settings_.sinks[tile_.Head(row)]);
+  return state.Sum();
+}
+
 absl::Status AttentionTile::FinishRows() {
   for (int64_t r = 0; r < rows(); ++r) {
     const double sum = states_[r].Sum();
-    // Nothing but hidden keys makes a sum of exactly 0 usual; it may also be a sum of scores.
-    const bool sees_none = sum == 0 && !visible_[r].SeesAny();
+    // The mask is searched only where no key has left a trace in the sum.
+    const bool sees_none = sum == SumOfSink(r) && !visible_[r].SeesAny();
     if (sum == 0 && !sees_none && settings_.normalization == Normalization::kSum) {
       return absl::InvalidArgumentError(absl::StrCat(
           "the attention scores of query ", sequence_.Position(tile_.Query(r)), " in head ",

@@ -60,6 +60,7 @@ class AttentionTile {
                    float* s) const;
   // Sends out the scores of a block from key `from` on.
   void ReturnScores(const KeyBlock& block, int64_t from);
+  // Sends out the scores of the keys that no row of the tile sees: before range_ and from `end` on.
   void ReturnUnseenScores(int64_t end);
   void WeighBlock(const KeyBlock& block);
   void BiasRow(int64_t row, const KeyBlock& block, float hidden);
@@ -80,11 +81,13 @@ class AttentionTile {
   bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
 
   absl::Status FinishRows();
+  // The sum of a row that has seen nothing but its sink; 0 where there are none.
+  double SumOfSink(int64_t row) const;
   void Normalize(int64_t row, double sum, bool sees_none);
   void ReturnWholeRow(int64_t row);
   void ReturnOutput();
 
-  // Row `row` of all its weights, [kv_len]; may be unaligned.
+  // Row `row` of all its weights, [kv_len].
   float* WholeRow(int64_t row) const;
   // Columns of panel `panel` of row `row` of Y.
   float* SumsOf(int64_t row, int64_t panel) const;

@@ -77,21 +77,21 @@ void AttentionTile::ReturnScores(const KeyBlock& block, int64_t from) {
   }
 }
 
-// Raw scores are returned for all keys, also those that no row of the tile sees: before range_ and
-// from `end` on.
+// Before the bias they are wanted all the same; with it they are -inf, and nothing is computed.
 void AttentionTile::ReturnUnseenScores(int64_t end) {
-  const auto compute = [&](int64_t from, int64_t to) {
+  const bool compute = settings_.score_stage != ScoreStage::kBiased;
+  const auto give_back = [&](int64_t from, int64_t to) {
     for (int64_t first = from / kPanelWidth * kPanelWidth; first < to;) {
       const KeyBlock block = NextBlock(first, to);
-      ScoreBlock(block);
+      if (compute) ScoreBlock(block);
       KeyBlock wanted = block;
       wanted.count = std::min(block.count, to - first);
       ReturnScores(wanted, std::max(from, first));
       first += block.keys;
     }
   };
-  compute(0, range_.begin);
-  compute(end, sequence_.kv_len);
+  give_back(0, range_.begin);
+  give_back(end, sequence_.kv_len);
 }
 
 // P = e^(S + bias - shift), and their sums; a few rows at a time, whose scores stay in the L1

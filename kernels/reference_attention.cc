@@ -63,14 +63,14 @@ std::vector<double> Normalize(const AttentionSettings& settings, int64_t head,
   }
   std::vector<double> weights(scores.size(), 0);
   double sum = sink ? std::exp(settings.sinks[head] - max) : 0;
-  bool sees_any = sink;
+  bool sees_any = false;
   for (size_t j = 0; j < scores.size(); ++j) {
     if (bias[j] == kHidden) continue;
     weights[j] = softmax ? std::exp(scores[j] - max) : scores[j];
     sum += weights[j];
     sees_any = true;
   }
-  log_sum_exp = max == kHidden ? kHidden : max + std::log(sum);
+  log_sum_exp = !sees_any || max == kHidden ? kHidden : max + std::log(sum);
   if (sees_any) {
     for (double& p : weights) p /= sum;
   }
@@ -99,8 +99,12 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
       const std::vector<double> q = Numbers(s.query.Row(head, i), s.query.type, head_dim);
       std::vector<double> raw(s.kv_len), softcapped(s.kv_len), biased(s.kv_len), bias(s.kv_len);
       for (int64_t j = 0; j < s.kv_len; ++j) {
-        double dot = 0;
-        for (int64_t d = 0; d < head_dim; ++d) dot += q[d] * keys[j][d];
+        double dot = 0, size = 0;
+        for (int64_t d = 0; d < head_dim; ++d) {
+          dot += q[d] * keys[j][d];
+          size += std::abs(q[d] * keys[j][d]);
+        }
+        result.score_sizes.push_back(std::abs(settings.scale) * size);
         const double cap = settings.softcap;
         raw[j] = settings.scale * dot;
         softcapped[j] = cap > 0 ? cap * std::tanh(raw[j] / cap) : raw[j];
@@ -109,7 +113,7 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
       }
       double log_sum_exp = 0;
       const std::vector<double> weights = Normalize(settings, head, biased, bias, log_sum_exp);
-      std::vector<double> output(v_head_dim, 0);
+      std::vector<double> output(v_head_dim, 0), output_sizes(v_head_dim, 0);
       for (int64_t j = 0; j < s.kv_len; ++j) {
         result.mean_weights[i * s.kv_len + j] +=
             weights[j] / static_cast<double>(settings.num_heads);
@@ -117,6 +121,7 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
         const int64_t at = ((head * s.kv_len + j) * s.q_len + i) * v_head_dim;
         for (int64_t d = 0; d < v_head_dim; ++d) {
           output[d] += result.weighted_values[at + d] = weights[j] * values[j][d];
+          output_sizes[d] += std::abs(weights[j] * values[j][d]);
         }
       }
       Append(result.raw_scores, raw);
@@ -124,6 +129,7 @@ ReferenceResult ReferenceAttention(const AttentionSettings& settings, const Atte
       Append(result.biased_scores, biased);
       Append(result.attention_weights, weights);
       Append(result.output, output);
+      Append(result.output_sizes, output_sizes);
       result.log_sum_exp.push_back(log_sum_exp);
     }
   }

@@ -20,6 +20,9 @@ struct ReferenceResult {
   std::vector<double> weighted_values;    // [num_heads, kv_len, q_len, v_head_dim]
   std::vector<double> output;             // [num_heads, q_len, v_head_dim]
   std::vector<double> log_sum_exp;        // [num_heads, q_len]
+  // Sums of the sizes of what is added up, to which rounding errors are relative:
+  std::vector<double> score_sizes;   // |scale| * sum |q_i k_i|, as raw_scores
+  std::vector<double> output_sizes;  // sum P |v|, as output
 };
 
 // The oracle: attention by its definition in operator.md, one element at a time in double

@@ -38,6 +38,13 @@ HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec rounded) {
   return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
 }
 
+// x, any NaN being the one whose lower bits are 0: what ScaleByPowerOf2 adds to it is 0 then, and
+// no rounding carries it over into a number.
+HWY_INLINE FloatVec WithPlainNan(FloatVec x) {
+  const FloatVec nan = hn::BitCast(FloatTag(), hn::Set(UintTag(), 0x7FC00000));
+  return hn::IfThenElse(hn::IsNaN(x), nan, x);
+}
+
 // e^x within 1 unit in the last place, for x <= 88; 0 below -87, NaN for NaN.
 //
 // x = n ln 2 + r, |r| <= ln 2 / 2, with ln 2 in two parts, the first short enough that n times it
@@ -45,6 +52,7 @@ HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec rounded) {
 // be least at its worst, is 3.7e-9, a sixteenth of float32's half unit.
 HWY_INLINE FloatVec Exp(FloatVec x) {
   const FloatTag d;
+  x = WithPlainNan(x);
   const FloatVec magic = hn::Set(d, kRoundMagic);
   const FloatVec rounded = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), magic);
   const FloatVec n = hn::Sub(rounded, magic);
@@ -63,13 +71,13 @@ HWY_INLINE FloatVec Exp(FloatVec x) {
 // 2^y within 3e-6 relative, which rounding to bfloat16 (4e-3) hides, for y <= 127; 0 from -127
 // down, NaN for NaN.
 //
-// The fraction's 2^r, |r| <= 1/2, by a polynomial of degree 4 fitted to be
-// least wrong at its worst. At y = -127
-// exactly, p is 1 and the exponent reaches 0: so clamping there gives an exact 0.
+// The fraction's 2^r, |r| <= 1/2, by a polynomial of degree 4 fitted to be least wrong at its worst.
+// At y = -127 exactly, p is 1 and the exponent reaches 0: so clamping there gives an exact 0.
 HWY_INLINE FloatVec FastExp2(FloatVec y) {
   const FloatTag d;
   const FloatVec magic = hn::Set(d, kRoundMagic);
-  y = hn::Max(hn::Set(d, -127.0f), y);  // x86's maximum is its second operand where one is NaN
+  // x86's maximum is its second operand where one is NaN.
+  y = WithPlainNan(hn::Max(hn::Set(d, -127.0f), y));
   const FloatVec rounded = hn::Add(y, magic);
   const FloatVec r = hn::Sub(y, hn::Sub(rounded, magic));
   FloatVec p = hn::MulAdd(hn::Set(d, 9.582852464e-3f), r, hn::Set(d, 5.590642551e-2f));

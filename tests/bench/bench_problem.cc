@@ -37,7 +37,7 @@ std::set<int64_t> Sample(int64_t count, int64_t most) {
 }
 
 // float32 is promised to 1e-5 of the largest output. bfloat16: Q, K, P and V are each rounded by at
-// most 2^-9 of their size; a score may be as large as 4.
+// most 2^-8 of their size; a score may be as large as 4.
 double Tolerance(const BenchShape& shape) { return shape.bfloat16() ? 8.0 / 512 : 1e-5; }
 
 // Compares `rows`, which row_of(row) finds, with `want` [rows, columns], relative to its largest.

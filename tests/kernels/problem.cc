@@ -105,28 +105,36 @@ ReferenceResult ReferenceBatch(const Problem& problem) {
     Append(all.weighted_values, one.weighted_values);
     Append(all.output, one.output);
     Append(all.log_sum_exp, one.log_sum_exp);
+    Append(all.score_sizes, one.score_sizes);
+    Append(all.output_sizes, one.output_sizes);
   }
   return all;
 }
 
 testing::AssertionResult Near(const std::vector<float>& got, const std::vector<double>& want,
-                              double tolerance) {
+                              const std::function<double(size_t)>& tolerance) {
   if (got.size() != want.size()) {
     return testing::AssertionFailure() << got.size() << " elements; want " << want.size();
   }
+  // The worst element is the one that is most often its tolerance away.
   double worst = 0;
   size_t at = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     if ((std::isnan(got[i]) && std::isnan(want[i])) || got[i] == want[i]) continue;
-    const double error = std::abs(got[i] - want[i]);
+    const double error = std::abs(got[i] - want[i]) / tolerance(i);
     if (std::isnan(error) || error > worst) {
       worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
       at = i;
     }
   }
-  if (worst <= tolerance) return testing::AssertionSuccess();
+  if (worst <= 1) return testing::AssertionSuccess();
   return testing::AssertionFailure() << "element " << at << " is " << got[at] << "; want "
-                                     << want[at] << " within " << tolerance;
+                                     << want[at] << " within " << tolerance(at);
+}
+
+testing::AssertionResult Near(const std::vector<float>& got, const std::vector<double>& want,
+                              double tolerance) {
+  return Near(got, want, [&](size_t) { return tolerance; });
 }
 
 double OutputTolerance(const std::vector<double>& want) {
@@ -140,33 +148,60 @@ double OutputTolerance(const std::vector<double>& want) {
 void ExpectMatchesOracle(const Problem& problem) {
   const ReferenceResult want = ReferenceBatch(problem);
   const AttentionSettings& settings = problem.settings;
+  const auto kv_len = static_cast<size_t>(problem.shape.kv_len);
+  const auto v_dim = static_cast<size_t>(problem.shape.v_head_dim);
   const bool bfloat16 = problem.compute_type == ComputeType::kBfloat16;
-  // Numbers lie in [-1, 1]: sum |q_i k_i| is at most head_dim. float32's bound for a score, and
-  // bfloat16's, whose two factors are each off by half a unit of 2^-8 of their size.
-  const double dim = static_cast<double>(problem.shape.head_dim);
-  const double unit = bfloat16 ? std::ldexp(1.0, -8) : 2 * dim * std::ldexp(1.0, -24);
-  const double score = unit * dim * std::abs(settings.scale);
-  // A weight e^s is off by as much as s relative to itself; P and V are rounded once more.
-  const double relative = bfloat16 ? score + 3 * std::ldexp(1.0, -8) : 1e-5;
-  const auto tolerance = [&](const std::vector<double>& numbers) {
-    return OutputTolerance(numbers) * relative / 1e-5;
-  };
+  // Of what rounding takes off a number at most, relative to it.
+  constexpr double kFloatUnit = 1.0 / (1 << 24), kBfloat16Unit = 1.0 / (1 << 8);
+
+  // operator.md: float32's bound for a score. bfloat16: each of the two factors is rounded as well.
+  // What a stage adds is rounded once more, and the cap is as exact as its tanh.
   const std::vector<double>& scores = settings.score_stage == ScoreStage::kRaw ? want.raw_scores
                                       : settings.score_stage == ScoreStage::kSoftcapped
                                           ? want.softcapped_scores
                                           : want.biased_scores;
-  EXPECT_TRUE(Near(problem.scores, scores, score + OutputTolerance(scores) * 0.1)) << "scores";
+  const double units = 2 * static_cast<double>(problem.shape.head_dim) * kFloatUnit +
+                       (bfloat16 ? 2 * kBfloat16Unit : 0);
+  const double cap = settings.softcap * (bfloat16 ? 2e-4 : 4 * kFloatUnit);
+  const auto product = [&](size_t i) { return units * want.score_sizes[i] + cap; };
+  EXPECT_TRUE(Near(problem.scores, scores, [&](size_t i) {
+    const bool raw = settings.score_stage == ScoreStage::kRaw;
+    return product(i) + (raw ? 0 : 4 * kFloatUnit * std::abs(scores[i]));
+  })) << "scores";
+
+  // How far off the scores of row i can be: a weight e^s / sum e^s is off by as much of itself for
+  // its own score, and as much for the sum.
+  const auto row_error = [&](size_t row) {
+    double error = 0;
+    for (size_t j = row * kv_len; j < (row + 1) * kv_len; ++j) {
+      const double biased = want.biased_scores[j];
+      const double bias = std::isfinite(biased) ? 4 * kFloatUnit * std::abs(biased) : 0;
+      error = std::max(error, product(j) + bias);
+    }
+    return error;
+  };
+  std::vector<double> row_errors;
+  for (size_t row = 0; row < want.log_sum_exp.size(); ++row) row_errors.push_back(row_error(row));
+  const double largest_error =
+      row_errors.empty() ? 0 : *std::max_element(row_errors.begin(), row_errors.end());
+
+  // bfloat16 weights are e^s within 3e-6; P and V are rounded before their product.
+  const auto relative = [&](double score_error) { return 2 * score_error + 1e-5; };
   const std::vector<double>& weights =
       settings.average_weights ? want.mean_weights : want.attention_weights;
-  EXPECT_TRUE(Near(problem.weights, weights, tolerance(weights))) << "weights";
-  EXPECT_TRUE(Near(problem.weighted_values, want.weighted_values, tolerance(weights)))
+  const double largest_weight = OutputTolerance(weights) / 1e-5;
+  const double weight = bfloat16 ? relative(largest_error) : 1e-5;
+  EXPECT_TRUE(Near(problem.weights, weights, weight * largest_weight)) << "weights";
+  EXPECT_TRUE(Near(problem.weighted_values, want.weighted_values, weight * largest_weight))
       << "weighted values";
-  EXPECT_TRUE(Near(problem.output, want.output, bfloat16 ? relative : OutputTolerance(want.output)))
-      << "output";
+  EXPECT_TRUE(Near(problem.output, want.output, [&](size_t i) {
+    if (!bfloat16) return OutputTolerance(want.output);
+    return (relative(row_errors[i / v_dim]) + 2 * kBfloat16Unit) * want.output_sizes[i];
+  })) << "output";
   if (settings.normalization == Normalization::kSoftmax) {
-    EXPECT_TRUE(
-        Near(problem.log_sum_exp, want.log_sum_exp, score + OutputTolerance(want.log_sum_exp)))
-        << "log-sum-exp";
+    EXPECT_TRUE(Near(problem.log_sum_exp, want.log_sum_exp, [&](size_t i) {
+      return row_errors[i] + 1e-5 * std::max(1.0, std::abs(want.log_sum_exp[i]));
+    })) << "log-sum-exp";
   }
 }
 

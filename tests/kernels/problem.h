@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -54,8 +55,10 @@ struct Problem {
 // The oracle's results for the whole batch, sequence after sequence.
 ReferenceResult ReferenceBatch(const Problem& problem);
 
-// Every element of `got` within `tolerance` of `want`, both NaN, or both the same infinity; says
+// Every element i of `got` within tolerance(i) of `want`, both NaN, or both the same infinity; says
 // which element is worst.
+testing::AssertionResult Near(const std::vector<float>& got, const std::vector<double>& want,
+                              const std::function<double(size_t)>& tolerance);
 testing::AssertionResult Near(const std::vector<float>& got, const std::vector<double>& want,
                               double tolerance);
 
