@@ -138,7 +138,6 @@ HWY_INLINE void WeighRow(const WeighRowArgs& row) {
   const UintTag du;
   const int64_t lanes = hn::Lanes(d), keys = row.keys;
   float* const s = row.s;
-  constexpr float kLog2E = 1.44269504088896341f;
   const FloatVec by = hn::Set(d, How::kFast ? row.scale * kLog2E : row.scale);
   const FloatVec shift = hn::Set(d, How::kFast ? row.state.shift * kLog2E : row.state.shift);
   const auto weight = [&](int64_t j) HWY_ATTR {

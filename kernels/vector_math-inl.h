@@ -25,6 +25,71 @@ using UintTag = hn::RebindToUnsigned<FloatTag>;
 using UintVec = hn::Vec<UintTag>;
 using HalfwordTag = hn::Rebind<uint16_t, FloatTag>;  // as many lanes, each 16 bits
 
+// e^r, |r| <= ln 2 / 2, by a polynomial of degree 6 whose relative error, fitted to be least at its
+// worst, is 3.7e-9, a sixteenth of float32's half unit.
+HWY_INLINE FloatVec ExpOfRest(FloatVec r) {
+  const FloatTag d;
+  FloatVec p = hn::MulAdd(hn::Set(d, 1.386378060e-3f), r, hn::Set(d, 8.367482469e-3f));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.166723782e-2f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.666653401e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.5f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  return hn::MulAdd(p, r, hn::Set(d, 1.0f));
+}
+
+// x - n ln 2 for an integer n, with ln 2 in two parts, the first short enough that n times it is
+// exact (Cody and Waite 1980).
+HWY_INLINE FloatVec LessMultipleOfLn2(FloatVec x, FloatVec n) {
+  const FloatTag d;
+  const FloatVec r = hn::NegMulAdd(n, hn::Set(d, 0.693145751953125f), x);
+  return hn::NegMulAdd(n, hn::Set(d, 1.428606765330187e-6f), r);
+}
+
+// Exp and FastExp2:
+//
+//   Exp(x) = e^x within 1 unit in the last place, for x <= 88; 0 below -87, NaN for NaN
+//   FastExp2(y) = 2^y within 3e-6 relative, which rounding to bfloat16 (4e-3) hides, for y <= 127;
+//   0 below -127, NaN for NaN
+//
+// A NaN that they return is not carried over into a number by rounding to bfloat16, ties up.
+
+constexpr float kLog2E = 1.44269504088896341f;
+
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+
+// With AVX-512's own instructions for exponents.
+
+// p * 2^floor(n), and 0 where x is below `least`; NaN where p is.
+HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec n, FloatVec x, float least) {
+  const __mmask16 kept = _mm512_cmp_ps_mask(x.raw, _mm512_set1_ps(least), _CMP_NLT_UQ);
+  return FloatVec{_mm512_maskz_scalef_ps(kept, p.raw, n.raw)};
+}
+
+// x >= 0 or NaN: the NaN whose lower bits are 0.
+HWY_INLINE FloatVec WithPlainNan(FloatVec x) {
+  const UintTag du;
+  return hn::BitCast(FloatTag(), hn::Min(hn::BitCast(du, x), hn::Set(du, 0x7FC00000)));
+}
+
+HWY_INLINE FloatVec Exp(FloatVec x) {
+  const FloatVec n = hn::Round(hn::Mul(x, hn::Set(FloatTag(), kLog2E)));
+  return WithPlainNan(ScaleByPowerOf2(ExpOfRest(LessMultipleOfLn2(x, n)), n, x, -87.0f));
+}
+
+// The fraction's 2^r, 0 <= r < 1, by a polynomial of degree 4 fitted to be least wrong at its
+// worst.
+HWY_INLINE FloatVec FastExp2(FloatVec y) {
+  const FloatTag d;
+  const FloatVec r{_mm512_reduce_ps(y.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+  FloatVec p = hn::MulAdd(hn::Set(d, 1.3534168e-2f), r, hn::Set(d, 5.201146e-2f));
+  p = hn::MulAdd(p, r, hn::Set(d, 2.4144275e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.9300383e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0000026f));
+  return WithPlainNan(ScaleByPowerOf2(p, y, y, -126.0f));
+}
+
+#else
+
 // floor(x + 1/2) as a float with the same integer in the low bits of its representation, for
 // |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction.
 constexpr float kRoundMagic = 12582912.0f;
@@ -38,41 +103,25 @@ HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec rounded) {
   return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
 }
 
-// x, any NaN being the one whose lower bits are 0: what ScaleByPowerOf2 adds to it is 0 then, and
-// no rounding carries it over into a number.
+// x, any NaN being the one whose lower bits are 0: so ScaleByPowerOf2 adds 0 to it.
 HWY_INLINE FloatVec WithPlainNan(FloatVec x) {
   const FloatVec nan = hn::BitCast(FloatTag(), hn::Set(UintTag(), 0x7FC00000));
   return hn::IfThenElse(hn::IsNaN(x), nan, x);
 }
 
-// e^x within 1 unit in the last place, for x <= 88; 0 below -87, NaN for NaN.
-//
-// x = n ln 2 + r, |r| <= ln 2 / 2, with ln 2 in two parts, the first short enough that n times it
-// is exact (Cody and Waite 1980). e^r by a polynomial of degree 6 whose relative error, fitted to
-// be least at its worst, is 3.7e-9, a sixteenth of float32's half unit.
 HWY_INLINE FloatVec Exp(FloatVec x) {
   const FloatTag d;
   x = WithPlainNan(x);
   const FloatVec magic = hn::Set(d, kRoundMagic);
-  const FloatVec rounded = hn::MulAdd(x, hn::Set(d, 1.44269504088896341f), magic);
-  const FloatVec n = hn::Sub(rounded, magic);
-  FloatVec r = hn::NegMulAdd(n, hn::Set(d, 0.693145751953125f), x);
-  r = hn::NegMulAdd(n, hn::Set(d, 1.428606765330187e-6f), r);
-  FloatVec p = hn::MulAdd(hn::Set(d, 1.386378060e-3f), r, hn::Set(d, 8.367482469e-3f));
-  p = hn::MulAdd(p, r, hn::Set(d, 4.166723782e-2f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.666653401e-1f));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.5f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  const FloatVec rounded = hn::MulAdd(x, hn::Set(d, kLog2E), magic);
+  const FloatVec p = ExpOfRest(LessMultipleOfLn2(x, hn::Sub(rounded, magic)));
   // Compared so that a NaN is kept.
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), ScaleByPowerOf2(p, rounded));
 }
 
-// 2^y within 3e-6 relative, which rounding to bfloat16 (4e-3) hides, for y <= 127; 0 from -127
-// down, NaN for NaN.
-//
-// The fraction's 2^r, |r| <= 1/2, by a polynomial of degree 4 fitted to be least wrong at its worst.
-// At y = -127 exactly, p is 1 and the exponent reaches 0: so clamping there gives an exact 0.
+// The fraction's 2^r, |r| <= 1/2, by a polynomial of degree 4 fitted to be least wrong at its
+// worst. At y = -127 exactly, p is 1 and the exponent reaches 0: so clamping there gives an exact
+// 0.
 HWY_INLINE FloatVec FastExp2(FloatVec y) {
   const FloatTag d;
   const FloatVec magic = hn::Set(d, kRoundMagic);
@@ -86,6 +135,8 @@ HWY_INLINE FloatVec FastExp2(FloatVec y) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
   return ScaleByPowerOf2(p, rounded);
 }
+
+#endif
 
 // The bits of x rounded to bfloat16, ties to even, in the upper halves; the lower halves are noise.
 HWY_INLINE UintVec Bfloat16InUpperHalf(FloatVec x) {
