@@ -38,13 +38,14 @@ class Computation {
  public:
   Computation(const AttentionProducts& products, const AttentionSettings& settings,
               absl::Span<const AttentionSequence> sequences,
-              absl::Span<const WeightedSequence> weighted, Executor* executor)
+              absl::Span<const WeightedSequence> weighted, Executor* executor, BufferPool& buffers)
       : products_(products),
         settings_(settings),
         sequences_(sequences),
         weighted_(weighted),
         executor_(executor),
-        packed_bytes_(sequences, [&](const AttentionSequence& s) { return PackedBytes(s); }) {}
+        packed_bytes_(
+            sequences, [&](const AttentionSequence& s) { return PackedBytes(s); }, buffers) {}
 
   absl::Status Run() {
     if (HeadByHead()) return RunHeads();
@@ -138,9 +139,10 @@ class Computation {
     const auto tasks_of_head = [&](const AttentionSequence& s) {
       return InPlace(settings_, s) ? 0 : CeilDiv(PackedHead::Units(s.kv_len), kPackUnits);
     };
-    const TaskRuns runs(sequences_, [&](const AttentionSequence& s) {
+    const auto tasks_of = [&](const AttentionSequence& s) {
       return settings_.num_kv_heads * tasks_of_head(s);
-    });
+    };
+    const TaskRuns runs(sequences_, tasks_of, executor_->buffers());
     return executor_->ParallelFor(runs.total(), [&](int64_t index, Workspace& workspace) {
       const auto [sequence, task] = runs.Find(index);
       const AttentionSequence& s = sequences_[sequence];
@@ -163,11 +165,12 @@ class Computation {
   // A task computes one tile; with average_weights all heads of one run of queries, so that they
   // are added up in one order.
   absl::Status RunTiles() const {
-    const TaskRuns runs(sequences_, [&](const AttentionSequence& s) {
+    const auto tasks_of = [&](const AttentionSequence& s) {
       const RowTiling tiling(settings_, s.q_len);
       if (settings_.average_weights) return tiling.query_tiles();
       return settings_.num_kv_heads * tiling.head_blocks() * tiling.query_tiles();
-    });
+    };
+    const TaskRuns runs(sequences_, tasks_of, executor_->buffers());
     return executor_->ParallelFor(runs.total(), [&](int64_t index, Workspace& workspace) {
       const auto [sequence, task] = runs.Find(index);
       const AttentionSequence& s = sequences_[sequence];
@@ -239,13 +242,14 @@ absl::StatusOr<AttentionOp> AttentionOp::Create(const Config& config) {
 
 double AttentionOp::WorkingBytes(const AttentionSettings& settings,
                                  absl::Span<const AttentionSequence> sequences, int threads) const {
-  return Computation(products_, settings, sequences, {}, nullptr).WorkingBytes(threads);
+  BufferPool buffers;
+  return Computation(products_, settings, sequences, {}, nullptr, buffers).WorkingBytes(threads);
 }
 
 absl::Status AttentionOp::Run(const AttentionSettings& settings,
                               absl::Span<const AttentionSequence> sequences,
                               Executor& executor) const {
-  return Computation(products_, settings, sequences, {}, &executor).Run();
+  return Computation(products_, settings, sequences, {}, &executor, executor.buffers()).Run();
 }
 
 absl::Status AttentionOp::Combine(const AttentionSettings& settings,
@@ -253,7 +257,7 @@ absl::Status AttentionOp::Combine(const AttentionSettings& settings,
                                   Executor& executor) const {
   absl::InlinedVector<AttentionSequence, 16> sequences;
   for (const WeightedSequence& w : weighted) sequences.push_back(AsSequence(w));
-  return Computation(products_, settings, sequences, weighted, &executor).Run();
+  return Computation(products_, settings, sequences, weighted, &executor, executor.buffers()).Run();
 }
 
 }  // namespace attention

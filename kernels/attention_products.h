@@ -14,7 +14,7 @@ namespace attention {
 // A run of keys that one product takes. `first` is a multiple of 64.
 struct KeyBlock {
   int64_t first = 0;
-  int64_t keys = 0;    // one of AttentionProducts::kKeyTiles
+  int64_t keys = 0;    // one of AttentionProducts::kKeyTiles; read in place, a multiple of 32
   int64_t count = 0;   // how many of them there are; the others are padding
   int64_t stride = 0;  // of its scores: numbers from one query row to the next
 };

@@ -34,20 +34,24 @@ class BufferPool {
 
   // At least `size` floats. Throws std::bad_alloc.
   Loan Borrow(int64_t size) {
-    AlignedBuffer buffer = TakeLargest();
+    AlignedBuffer buffer = TakeBest(size);
     buffer.Grow(size);
     return Loan(*this, std::move(buffer));
   }
 
  private:
-  AlignedBuffer TakeLargest() {
+  // The smallest that is large enough, so that a small loan takes no large one away; else the
+  // largest.
+  AlignedBuffer TakeBest(int64_t size) {
     const std::lock_guard lock(mutex_);
     if (free_.empty()) return {};
-    auto largest = free_.begin();
+    auto best = free_.begin();
     for (auto it = free_.begin(); it != free_.end(); ++it) {
-      if (it->size() > largest->size()) largest = it;
+      const bool better = best->size() < size ? it->size() > best->size()
+                                              : it->size() >= size && it->size() < best->size();
+      if (better) best = it;
     }
-    std::swap(*largest, free_.back());
+    std::swap(*best, free_.back());
     AlignedBuffer buffer = std::move(free_.back());
     free_.pop_back();
     return buffer;

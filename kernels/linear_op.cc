@@ -79,9 +79,10 @@ double LinearOp::WorkingBytes(int threads) const {
 
 absl::Status LinearOp::Run(absl::Span<const Layer> layers, Executor& executor) const {
   const int64_t rows_of_task = RowsOfTask(layers, executor.threads());
-  const TaskRuns tasks(layers, [&](const Layer& layer) {
+  const auto tasks_of = [&](const Layer& layer) {
     return PanelCount(layer.linear.weight.out) * CeilDiv(layer.rows, rows_of_task);
-  });
+  };
+  const TaskRuns tasks(layers, tasks_of, executor.buffers());
   return executor.ParallelFor(tasks.total(), [&](int64_t index, Workspace& workspace) {
     const auto [number, task] = tasks.Find(index);
     const Layer& layer = layers[number];

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/data_type.h"
+#include "kernels/tiles.h"
 
 // The second operand of a product, B [k, n], as oneDNN's AVX-512 kernels want it: cut into panels
 // of 64 columns, each of which a product walks through from front to back (oneDNN's layouts
@@ -21,7 +22,7 @@ constexpr int64_t kPanelWidth = 64;  // columns
 // k with its padding. `operand` is kFloat32 or kBfloat16 here and below.
 constexpr int64_t PaddedDepth(int64_t k, DataType operand) {
   const int64_t unit = operand == DataType::kBfloat16 ? 32 : 16;
-  return (k + unit - 1) / unit * unit;
+  return RoundUp(k, unit);
 }
 
 // Bytes of one panel of a B with k rows.
@@ -31,7 +32,7 @@ constexpr int64_t PackedPanelBytes(int64_t k, DataType operand) {
 
 // Bytes of a whole packed B [k, n].
 constexpr int64_t PackedBytes(int64_t k, int64_t n, DataType operand) {
-  return (n + kPanelWidth - 1) / kPanelWidth * PackedPanelBytes(k, operand);
+  return CeilDiv(n, kPanelWidth) * PackedPanelBytes(k, operand);
 }
 
 // `count` rows of numbers in the caller's memory, any alignment; row i begins at

@@ -26,7 +26,7 @@ struct Linear {
 };
 
 // The panels of a weight.
-constexpr int64_t PanelCount(int64_t out) { return (out + kPanelWidth - 1) / kPanelWidth; }
+constexpr int64_t PanelCount(int64_t out) { return CeilDiv(out, kPanelWidth); }
 
 // Packs columns [panel * kPanelWidth, + kPanelWidth) of W into `to`, a panel aligned to 64 bytes.
 // Thread-safe for different memory.

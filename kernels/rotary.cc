@@ -42,7 +42,9 @@ absl::Status ApplyRotary(const RotarySettings& settings, int64_t heads, int64_t 
   const std::vector<double> frequencies = Frequencies(settings);
   const auto pairs = static_cast<int64_t>(frequencies.size());
   const bool split = settings.pairing == RotaryPairing::kSplitHalf;
-  const TaskRuns runs(sequences, [](const RotarySequence& s) { return CeilDiv(s.len, kTaskRows); });
+  const TaskRuns runs(
+      sequences, [](const RotarySequence& s) { return CeilDiv(s.len, kTaskRows); },
+      executor.buffers());
   return executor.ParallelFor(runs.total(), [&](int64_t index, Workspace& workspace) {
     const auto [sequence, task] = runs.Find(index);
     const RotarySequence& s = sequences[sequence];

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
+#include "kernels/buffer_pool.h"
 
 namespace attention {
 
@@ -13,27 +14,41 @@ namespace attention {
 // on.
 class TaskRuns {
  public:
-  // `count` says how many tasks each of `sequences` has, 0 or more.
+  // `count` says how many tasks each of `sequences` has, 0 or more. Borrows memory for many
+  // sequences; `buffers` outlives this.
   template <typename Sequence, typename Count>
-  TaskRuns(absl::Span<const Sequence> sequences, Count count) {
-    first_.push_back(0);
-    for (const Sequence& s : sequences) first_.push_back(first_.back() + count(s));
+  TaskRuns(absl::Span<const Sequence> sequences, Count count, BufferPool& buffers)
+      : size_(static_cast<int64_t>(sequences.size())) {
+    if (size_ >= kFew) many_.emplace(buffers.Borrow((size_ + 1) * kFloatsEach));
+    int64_t* const first = many_ ? reinterpret_cast<int64_t*>(many_->data()) : few_;
+    first[0] = 0;
+    for (int64_t i = 0; i < size_; ++i) first[i + 1] = first[i] + count(sequences[i]);
+    first_ = first;
   }
-  int64_t total() const { return first_.back(); }
+  TaskRuns(const TaskRuns&) = delete;
+  TaskRuns& operator=(const TaskRuns&) = delete;
+
+  int64_t total() const { return first_[size_]; }
 
   struct Place {
     int64_t sequence;
     int64_t task;  // within the sequence
   };
   Place Find(int64_t task) const {
-    const auto it = std::upper_bound(first_.begin(), first_.end(), task) - 1;
-    return {it - first_.begin(), task - *it};
+    const int64_t* const it = std::upper_bound(first_, first_ + size_ + 1, task) - 1;
+    return {it - first_, task - *it};
   }
   // The tasks before those of the sequence.
   int64_t First(int64_t sequence) const { return first_[sequence]; }
 
  private:
-  absl::InlinedVector<int64_t, 128> first_;  // larger batches allocate
+  static constexpr int64_t kFew = 128;
+  static constexpr int64_t kFloatsEach = sizeof(int64_t) / sizeof(float);
+
+  int64_t size_;
+  int64_t few_[kFew];
+  std::optional<BufferPool::Loan> many_;
+  const int64_t* first_;  // [size_ + 1], in one of the two
 };
 
 }  // namespace attention

@@ -13,9 +13,6 @@
 namespace attention::engine {
 namespace {
 
-// Each operator holds some 100 KiB of compiled code.
-constexpr size_t kOpCacheCapacity = 256;
-
 // float32 numbers that the engine keeps between two steps, [rows, heads * dim].
 MutableBatchView Kept(AlignedBuffer& buffer, int64_t rows, int64_t heads, int64_t dim) {
   buffer.Grow(rows * heads * dim);
@@ -58,8 +55,6 @@ void PickQueries(const AttentionCall& call, const BatchView& from, int64_t heads
 }
 
 }  // namespace
-
-CallRunner::CallRunner() : attention_ops_(kOpCacheCapacity) {}
 
 absl::StatusOr<double> CallRunner::WorkingBytes(const AttentionCall& call, int threads) {
   const absl::StatusOr<double> projecting = projector_.WorkingBytes(call, threads);

@@ -18,8 +18,6 @@ namespace attention::engine {
 // operators that it made. Thread-safe.
 class CallRunner {
  public:
-  CallRunner();
-
   // The memory that Run takes for `call` on `threads` threads, in bytes; a double, which does not
   // overflow. Needs no outputs, but compiles the operators of a call that is the first of its
   // widths. INVALID_ARGUMENT or INTERNAL where that fails.

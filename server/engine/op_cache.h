@@ -20,7 +20,10 @@ namespace attention::engine {
 template <typename Op>
 class OpCache {
  public:
-  explicit OpCache(size_t capacity) : capacity_(capacity) {}
+  // Each operator holds some 100 KiB of compiled code.
+  static constexpr size_t kUsualCapacity = 256;
+
+  explicit OpCache(size_t capacity = kUsualCapacity) : capacity_(capacity) {}
 
   // The operator for `config`, made now if need be. Fails as Op::Create; a failure is not kept.
   absl::StatusOr<std::shared_ptr<const Op>> Get(const typename Op::Config& config) {

@@ -12,8 +12,6 @@
 namespace attention::engine {
 namespace {
 
-constexpr size_t kOpCacheCapacity = 256;  // each holds some 100 KiB of compiled code
-
 bool SameRows(const Projector::Work& a, const Projector::Work& b) {
   return a.x.data == b.x.data && a.projection->in == b.projection->in;
 }
@@ -34,8 +32,6 @@ int64_t OperandFloats(const Projector::Work& work, PackAs as) {
 }
 
 }  // namespace
-
-Projector::Projector() : ops_(kOpCacheCapacity) {}
 
 absl::Status Projector::Run(ComputeType compute_type, absl::Span<const Work> works,
                             Executor& executor) {

@@ -25,8 +25,6 @@ class Projector {
     float* y = nullptr;  // [rows, out]
   };
 
-  Projector();
-
   // Does all of `works` at once. Fails as LinearOp::Create and Run.
   absl::Status Run(ComputeType compute_type, absl::Span<const Work> works, Executor& executor);
 

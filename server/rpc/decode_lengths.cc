@@ -109,7 +109,7 @@ int64_t Offset(const SourceLengths& lengths, const engine::SequenceShape& s, boo
   if (alignment == v1::CAUSAL_ALIGNMENT_BOTTOM_RIGHT) return bottom_right;
   if (alignment == v1::CAUSAL_ALIGNMENT_TOP_LEFT) return 0;
   if (lengths.has_past) return lengths.past_len;
-  return !ragged && !lengths.kv_lens.empty() ? bottom_right : 0;
+  return lengths.is_cache && !ragged && !lengths.kv_lens.empty() ? bottom_right : 0;
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct SourceLengths {
   int64_t kv_len = 1;  // the same of the call's own keys
   int64_t past_len = 0;
   bool has_past = false;
+  bool is_cache = false;  // kv_lens of a batch that is not ragged say how full a cache is
   absl::Span<const int64_t> q_lens;
   absl::Span<const int64_t> kv_lens;
 };

@@ -113,6 +113,7 @@ absl::Status DecodeProjected(const v1::ProjectedSource& source, const v1::Attent
                            .q_len = q.len,
                            .kv_len = k.len,
                            .has_past = source.has_past_key(),
+                           .is_cache = true,
                            .q_lens = source.q_lens(),
                            .kv_lens = source.kv_lens()};
   status = DecodePasts(source, current, lengths.past_len, to);

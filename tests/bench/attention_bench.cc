@@ -3,11 +3,11 @@
 //   attention_bench --benchmark_out=bench.json --benchmark_out_format=json
 //   python3 tests/bench/bars.py bench.json        a table of the bars, met or not
 //
-// All of them take about four minutes; the machine should have nothing else to do.
+// All of them take about six minutes; the machine should have nothing else to do.
 // --benchmark_filter=REGEX picks benchmarks by name; cases.h says which there are and what they
-// count. A result is compared with the oracle before it is timed: a benchmark whose result is wrong
-// reports an error and no time. A time is the median of rounds in which the operator and what it is
-// measured against take turns, and a ratio is the median of the rounds' ratios.
+// count. No time is printed for a result that the oracle does not confirm: such a benchmark reports
+// an error. A time is the median of rounds in which the operator and what it is measured against
+// take turns, and a ratio is the median of the rounds' ratios.
 #include <benchmark/benchmark.h>
 
 #include <string>

@@ -41,6 +41,12 @@ BARS = [
      "vs_plain", "<=", 2.0),
     ("decode, float32, of a plain read", r"decode/f32/.*", "bandwidth_fraction", ">=", 0.7),
     ("decode, bfloat16, of a plain read", r"decode/bf16/.*", "bandwidth_fraction", ">=", 0.7),
+    ("encoder, float32, 128 tokens and more", r"encoder/f32/.*/n(128|512)/.*",
+     "ceiling_fraction", ">=", 0.80),
+    ("encoder, bfloat16, 128 tokens and more", r"encoder/bf16/.*/n(128|512)/.*",
+     "ceiling_fraction", ">=", 0.80),
+    ("encoder, 16 tokens, of reading the weights", r"encoder/.*/n16/.*",
+     "read_fraction", ">=", 0.6),
     ("first call of a length, x a warm one", r"first_call/.*", "vs_warm", "<=", 1.3),
     ("memory at n32768, MiB a thread", r"memory/.*", "mib_per_thread", "<=", 2.0),
 ]

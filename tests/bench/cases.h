@@ -9,10 +9,10 @@ namespace attention {
 // attention/{f32,bf16}/{full,causal}/b<batch>/n<length>/h<heads>/g<kv_heads>/d<head_dim>/t<threads>
 //   gflops                4 * batch * heads * length^2 * head_dim a call, for causal half of that
 //   ceiling_fraction      gflops / those of the best oneDNN product of this type and thread count
-//   composition_fraction  full: the same of the plain composition: oneDNN's product, softmax,
-//   product vs_composition        full: its time / ours; at the ceiling it is 1 /
-//   composition_fraction by_head_fraction, vs_by_head   the same of the composition head by head
-//   (onednn_baselines.h says what the two do)
+//   composition_fraction  full: the same of the plain composition (onednn_baselines.h)
+//   vs_composition        full: its time / ours
+//   by_head_fraction      full: the same two of the composition head by head
+//   vs_by_head
 //   vs_full               causal: time of the same call without causality / ours
 void RegisterAttention();
 

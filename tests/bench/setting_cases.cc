@@ -78,7 +78,9 @@ void WithSetting(benchmark::State& state, const BenchShape& shape, Setting setti
   BenchProblem plain(shape);
   Extras extras;
   Apply(setting, sides.problem, extras);
-  const std::string wrong = sides.Compare({});
+  plain.Run(sides.op, sides.executor);
+  std::string wrong = plain.Compare();
+  if (wrong.empty()) wrong = sides.Compare({});
   if (!wrong.empty()) return Skip(state, wrong);
 
   Rounds rounds;

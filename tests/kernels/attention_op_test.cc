@@ -5,71 +5,11 @@
 #include <cmath>
 #include <cstring>
 
-#include "absl/strings/str_cat.h"
-#include "kernels/attention_products.h"
 #include "kernels/convert.h"
 #include "tests/kernels/problem.h"
 
 namespace attention {
 namespace {
-
-struct Case {
-  ProblemShape shape;
-  ComputeType compute_type = ComputeType::kFloat32;
-};
-
-std::vector<Case> Lengths() {
-  std::vector<Case> cases;
-  for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
-    // 1, 2, 3, 17, around each tile of rows (16, 64), around the most rows that are read in place.
-    for (const int64_t q_len : {1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 63, 64, 65, 130}) {
-      cases.push_back({{2, q_len, 70, 4, 2, 8, 8}, type});
-    }
-    std::vector<int64_t> kv_lens = {1, 2, 3, 17, 1000};
-    for (const int64_t tile : AttentionProducts::kKeyTiles) {
-      kv_lens.insert(kv_lens.end(), {tile - 1, tile, tile + 1});
-    }
-    for (const int64_t kv_len : kv_lens) {
-      for (const int64_t q_len : {1, 20}) cases.push_back({{1, q_len, kv_len, 2, 2, 8, 8}, type});
-    }
-  }
-  return cases;
-}
-
-std::vector<Case> Widths() {
-  std::vector<Case> cases;
-  for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
-    for (const int64_t dim : {1, 3, 8, 40, 64, 80, 96, 128, 256}) {
-      for (const int64_t q_len : {3, 20}) {
-        cases.push_back({{1, q_len, 100, 2, 1, dim, dim}, type});
-        cases.push_back({{1, q_len, 70, 2, 2, dim, dim % 7 + 60}, type});
-      }
-    }
-  }
-  return cases;
-}
-
-class LengthsAndWidths : public testing::TestWithParam<Case> {};
-
-TEST_P(LengthsAndWidths, MatchTheOracle) {
-  Problem problem(GetParam().shape);
-  problem.compute_type = GetParam().compute_type;
-  for (const bool causal : {false, true}) {
-    SCOPED_TRACE(causal);
-    problem.settings.causal = causal;
-    ASSERT_TRUE(problem.Run().ok());
-    ExpectMatchesOracle(problem);
-  }
-}
-
-std::string Name(const testing::TestParamInfo<Case>& info) {
-  const auto& [s, type] = info.param;
-  return absl::StrCat(type == ComputeType::kBfloat16 ? "Bfloat16" : "Float32", "_q", s.q_len, "_kv",
-                      s.kv_len, "_d", s.head_dim, "_v", s.v_head_dim);
-}
-
-INSTANTIATE_TEST_SUITE_P(Lengths, LengthsAndWidths, testing::ValuesIn(Lengths()), Name);
-INSTANTIATE_TEST_SUITE_P(Widths, LengthsAndWidths, testing::ValuesIn(Widths()), Name);
 
 TEST(AttentionOp, QueryHeadsShareKeyValueHeadsInGroups) {
   for (const int64_t q_len : {1, 5, 70}) {
@@ -90,13 +30,6 @@ TEST(AttentionOp, HeadsOfAGroupStandSideBySide) {
       EXPECT_NEAR(problem.output[row], row / q_len < 2 ? 7 : 9, 1e-5) << row;
     }
   }
-}
-
-// Bytes that begin one past any alignment.
-std::vector<std::byte> Misaligned(const std::vector<float>& numbers) {
-  std::vector<std::byte> bytes(1 + numbers.size() * sizeof(float));
-  std::memcpy(bytes.data() + 1, numbers.data(), numbers.size() * sizeof(float));
-  return bytes;
 }
 
 TEST(AttentionOp, ReadsTokenMajorAndMisalignedMemoryInPlace) {

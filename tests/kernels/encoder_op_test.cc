@@ -79,9 +79,9 @@ double Largest(const std::vector<double>& numbers) {
   return largest;
 }
 
-// bfloat16: what goes into a product is rounded by 2^-8 of its size at most and 2^-9 in the mean, to
-// both sides; a layer rounds its input, queries and keys, weights and values, heads, and what lies
-// between its two last products: five in a row.
+// bfloat16: what goes into a product is rounded by 2^-8 of its size at most and 2^-9 in the mean,
+// to both sides; a layer rounds its input, queries and keys, weights and values, heads, and what
+// lies between its two last products: five in a row.
 double Tolerance(ComputeType type, const std::vector<double>& want, size_t layers) {
   const double unit = type == ComputeType::kFloat32 ? 2e-6 : 5.0 / 512;
   return unit * static_cast<double>(layers) * Largest(want);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 #include "kernels/instruction_set.h"
@@ -32,6 +33,12 @@ std::vector<float> RandomFloats(int64_t count, unsigned seed) {
   std::vector<float> values(count);
   for (float& value : values) value = distribution(generator);
   return values;
+}
+
+std::vector<std::byte> Misaligned(const std::vector<float>& numbers) {
+  std::vector<std::byte> bytes(1 + numbers.size() * sizeof(float));
+  std::memcpy(bytes.data() + 1, numbers.data(), numbers.size() * sizeof(float));
+  return bytes;
 }
 
 Problem::Problem(const ProblemShape& s)

@@ -19,6 +19,9 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 // Numbers from -1 to 1, the same for the same seed.
 std::vector<float> RandomFloats(int64_t count, unsigned seed);
 
+// The same numbers in bytes that begin one past any alignment: the first is at data() + 1.
+std::vector<std::byte> Misaligned(const std::vector<float>& numbers);
+
 struct ProblemShape {
   int64_t batch = 1;
   int64_t q_len = 1;

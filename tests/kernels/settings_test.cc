@@ -140,29 +140,28 @@ TEST(Settings, KeysOfOtherTypesAreReadInPlace) {
   }
 }
 
+// One part has the sinks; were they in both, they would count twice.
 TEST(Settings, PartialResultsOverDisjointKeysMergeByTheirLogSumExp) {
+  const std::vector<float> sinks = {0.5f, -3.0f, 4.0f, 0.0f};
+  std::vector<uint8_t> later(300, 1);
+  std::fill_n(later.begin(), 120, 0);
   for (const int64_t q_len : kRowCounts) {
-    Problem whole(Shape(q_len));
-    ASSERT_TRUE(whole.Run().ok());
-    Problem first(Shape(q_len)), second(Shape(q_len));
-    for (AttentionSequence& s : first.sequences) s.visible_len = 120;
-    const std::vector<uint8_t> later = [] {
-      std::vector<uint8_t> mask(300, 1);
-      std::fill_n(mask.begin(), 120, 0);
-      return mask;
-    }();
-    for (AttentionSequence& s : second.sequences) {
-      s.mask = {.visible = later.data(), .key_count = 300};
-    }
-    ASSERT_TRUE(first.Run().ok());
-    ASSERT_TRUE(second.Run().ok());
-    for (size_t row = 0; row < whole.log_sum_exp.size(); ++row) {
-      const double a = std::exp(first.log_sum_exp[row]), b = std::exp(second.log_sum_exp[row]);
-      EXPECT_NEAR(std::log(a + b), whole.log_sum_exp[row], 1e-5);
-      for (int64_t d = 0; d < 10; ++d) {
-        const double merged =
-            (a * first.output[row * 10 + d] + b * second.output[row * 10 + d]) / (a + b);
-        EXPECT_NEAR(merged, whole.output[row * 10 + d], 1e-5);
+    for (const bool with_sinks : {false, true}) {
+      Problem whole(Shape(q_len)), first(Shape(q_len)), second(Shape(q_len));
+      if (with_sinks) whole.settings.sinks = first.settings.sinks = sinks;
+      for (AttentionSequence& s : first.sequences) s.visible_len = 120;
+      for (AttentionSequence& s : second.sequences) {
+        s.mask = {.visible = later.data(), .key_count = 300};
+      }
+      for (Problem* problem : {&whole, &first, &second}) ASSERT_TRUE(problem->Run().ok());
+      for (size_t row = 0; row < whole.log_sum_exp.size(); ++row) {
+        const double a = std::exp(first.log_sum_exp[row]), b = std::exp(second.log_sum_exp[row]);
+        EXPECT_NEAR(std::log(a + b), whole.log_sum_exp[row], 1e-5);
+        for (int64_t d = 0; d < 10; ++d) {
+          const double merged =
+              (a * first.output[row * 10 + d] + b * second.output[row * 10 + d]) / (a + b);
+          EXPECT_NEAR(merged, whole.output[row * 10 + d], 1e-5);
+        }
       }
     }
   }

@@ -220,18 +220,33 @@ TEST_F(Lengths, ARaggedBatchSharesAMask) {
   EXPECT_EQ(together, apart);
 }
 
-TEST_F(Lengths, KeyLengthsOfTokensHideTheirPadding) {
+// Padded or ragged, a token stands where it stands: key lengths of tokens say what is padding, and
+// are not the fill of a cache.
+TEST_F(Lengths, TokensWithPaddingGiveWhatTheyGiveWithoutIt) {
   const std::vector<float> numbers = RandomFloats(2 * 4 * 3, 1);
-  Request request;
-  *request.mutable_tokens()->mutable_tokens() = MakeTensor({2, 4, 3}, numbers);
-  request.mutable_tokens()->add_kv_lens(4);
-  request.mutable_tokens()->add_kv_lens(2);
-  const std::vector<float> weights = Floats(Compute(request).attention_weights(), {2, 1, 4, 4});
-  for (int row = 4; row < 8; ++row) {
-    EXPECT_EQ(weights[row * 4 + 2], 0);
-    EXPECT_EQ(weights[row * 4 + 3], 0);
-    EXPECT_NEAR(weights[row * 4] + weights[row * 4 + 1], 1, 1e-6);
+  Request padded, ragged;
+  *padded.mutable_tokens()->mutable_tokens() = MakeTensor({2, 4, 3}, numbers);
+  *ragged.mutable_tokens()->mutable_tokens() =
+      MakeTensor({6, 3}, std::vector<float>(numbers.begin(), numbers.begin() + 6 * 3));
+  for (const int len : {4, 2}) {
+    padded.mutable_tokens()->add_kv_lens(len);
+    ragged.mutable_tokens()->add_q_lens(len);
   }
+  const auto expect_equal = [&] {
+    std::vector<float> with = Floats(Compute(padded).output(), {2, 4, 3});
+    with.resize(6 * 3);
+    EXPECT_EQ(with, Floats(Compute(ragged).output(), {6, 3}));
+  };
+  expect_equal();
+  for (Request* request : {&padded, &ragged}) request->mutable_config()->set_causal(true);
+  expect_equal();
+  for (Request* request : {&padded, &ragged}) {
+    v1::AttentionConfig& config = *request->mutable_config();
+    config.set_causal(false);
+    config.set_left_window(1);
+    config.add_alibi_slopes(0.5f);
+  }
+  expect_equal();
 }
 
 }  // namespace
