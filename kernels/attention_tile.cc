@@ -73,8 +73,7 @@ int64_t AttentionTile::LayOut(float* workspace) {
   saved_sums_ = head_ == nullptr ? cursor.Take(rows() * sum_stride_) : nullptr;
   values_ = head_ == nullptr ? cursor.Take(kPanelWidth * widths.v_head_dim) : nullptr;
   const AttentionResults& results = sequence_.results;
-  const bool aligned =
-      reinterpret_cast<uintptr_t>(results.attention_weights) % alignof(float) == 0;
+  const bool aligned = reinterpret_cast<uintptr_t>(results.attention_weights) % alignof(float) == 0;
   const bool in_results = results.attention_weights != nullptr && !settings_.average_weights &&
                           results.type == DataType::kFloat32 && aligned;
   whole_rows_ =
