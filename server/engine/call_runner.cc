@@ -143,8 +143,8 @@ absl::Status CallRunner::RunLearned(const AttentionCall& call, const TokensSourc
   if (!status.ok()) return status;
   const MutableHeadsView& output = call.outputs.output.first;
   const NumbersView x = {reinterpret_cast<const std::byte*>(heads.data()), DataType::kFloat32};
-  const auto project = [&](float* y) {
-    return projector_.Run(call.compute_type, {{&*o_proj, x, totals.queries, y}}, executor);
+  const auto project = [&, &projection = *o_proj](float* y) {
+    return projector_.Run(call.compute_type, {{&projection, x, totals.queries, y}}, executor);
   };
   if (output.type == DataType::kFloat32) return project(reinterpret_cast<float*>(output.data));
   const int64_t count = totals.queries * o_proj->out;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <functional>
 
 #include "kernels/convert.h"
@@ -109,7 +108,9 @@ TEST(LinearOp, GivesARowTheSameBitsAmongAnyOthers) {
                   row * in * ByteSize(as.operand);
         layer.rows = 1;
         Compute(op, {layer});
-        ASSERT_EQ(std::memcmp(example.y.data(), &together[row * 130], 130 * sizeof(float)), 0)
+        const auto want = together.begin() + row * 130;
+        ASSERT_EQ(std::vector<float>(example.y.begin(), example.y.begin() + 130),
+                  std::vector<float>(want, want + 130))
             << "row " << row << " of width " << in;
       }
     }
