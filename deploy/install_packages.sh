@@ -20,11 +20,11 @@ packages_of() {
     build)
       echo g++ cmake ninja-build \
         libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
-        libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev
+        libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev
       ;;
     test) echo libgtest-dev libgmock-dev libbenchmark-dev ;;
     runtime)
-      echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libstdc++6
+      echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6
       ;;
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
     docker) echo docker.io debootstrap ;;

@@ -10,6 +10,7 @@
 #include "kernels/attention_problem.h"
 #include "kernels/data_type.h"
 #include "kernels/heads_view.h"
+#include "kernels/packed_weight.h"
 #include "kernels/rotary.h"
 
 namespace attention::engine {
@@ -74,19 +75,12 @@ BasicBatchView<Byte> HeadMajorBatch(Byte* data, DataType type, int64_t len, int6
   return {HeadMajorView(data, type, len, dim), heads * len * dim};
 }
 
-// Y = X weight + bias.
-struct Projection {
-  NumbersView weight;           // [in, out]
-  const float* bias = nullptr;  // [out], or null
-  int64_t in = 0;
-  int64_t out = 0;
-};
-
+// What an attention layer has learned.
 struct Projections {
-  Projection q;                 // [d_model, num_heads * head_dim]
-  Projection k;                 // [d_context, num_kv_heads * head_dim]
-  Projection v;                 // [d_context, num_kv_heads * v_head_dim]
-  std::optional<Projection> o;  // [num_heads * v_head_dim, d_out]
+  Linear q;                 // [d_model, num_heads * head_dim]
+  Linear k;                 // [d_context, num_kv_heads * head_dim]
+  Linear v;                 // [d_context, num_kv_heads * v_head_dim]
+  std::optional<Linear> o;  // [num_heads * v_head_dim, d_out]
 };
 
 // Query, key and value come from tokens. Without projections query = tokens and key = value =

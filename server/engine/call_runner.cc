@@ -36,8 +36,10 @@ double KeptFloats(const AttentionCall& call) {
       source != nullptr && source->projections.has_value()) {
     const Projections& projections = *source->projections;
     double floats = query + key + (call.PicksQueries() ? q_rows * source->d_model : 0);
-    if (wanted.NeedValue()) floats += kv_rows * projections.v.out;
-    if (wanted.output && projections.o) floats += q_rows * (projections.o->in + projections.o->out);
+    if (wanted.NeedValue()) floats += kv_rows * projections.v.weight.out;
+    if (wanted.output && projections.o) {
+      floats += q_rows * (projections.o->weight.in + projections.o->weight.out);
+    }
     return floats;
   }
   double floats = call.PicksQueries() ? query : 0;
@@ -147,7 +149,7 @@ absl::Status CallRunner::RunLearned(const AttentionCall& call, const TokensSourc
     return projector_.Run(call.compute_type, {{&projection, x, totals.queries, y}}, executor);
   };
   if (output.type == DataType::kFloat32) return project(reinterpret_cast<float*>(output.data));
-  const int64_t count = totals.queries * o_proj->out;
+  const int64_t count = totals.queries * o_proj->weight.out;
   AlignedBuffer y(count);
   status = project(y.data());
   if (status.ok()) FromFloat32(y.data(), count, output.type, output.data);

@@ -13,7 +13,7 @@ namespace attention::engine {
 namespace {
 
 bool SameRows(const Projector::Work& a, const Projector::Work& b) {
-  return a.x.data == b.x.data && a.projection->in == b.projection->in;
+  return a.x.data == b.x.data && a.projection->weight.in == b.projection->weight.in;
 }
 
 // Calls visit(works[i]) for the first of `works` that reads its rows, where these have to be
@@ -28,7 +28,7 @@ void ForEachConversion(absl::Span<const Projector::Work> works, PackAs as, Visit
 }
 
 int64_t OperandFloats(const Projector::Work& work, PackAs as) {
-  return CeilDiv(work.rows * work.projection->in * ByteSize(as.operand), sizeof(float));
+  return CeilDiv(work.rows * work.projection->weight.in * ByteSize(as.operand), sizeof(float));
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ absl::Status Projector::Run(ComputeType compute_type, absl::Span<const Work> wor
   ForEachConversion(works, as, [&](const Work& work) {
     if (!status.ok()) return;
     converted.push_back({work, executor.buffers().Borrow(OperandFloats(work, as))});
-    status = ToOperands(work.x.data, work.x.type, work.rows * work.projection->in, as,
+    status = ToOperands(work.x.data, work.x.type, work.rows * work.projection->weight.in, as,
                         converted.back().operands.data(), executor);
   });
   if (!status.ok()) return status;
@@ -55,13 +55,10 @@ absl::Status Projector::Run(ComputeType compute_type, absl::Span<const Work> wor
     const auto own = std::find_if(converted.begin(), converted.end(), [&](const Converted& other) {
       return SameRows(other.work, work);
     });
-    const Projection& p = *work.projection;
-    by_width[p.in].push_back(
+    by_width[work.projection->weight.in].push_back(
         {.x = own == converted.end() ? static_cast<const void*>(work.x.data) : own->operands.data(),
          .rows = work.rows,
-         .linear =
-             {.weight = {.data = p.weight.data, .type = p.weight.type, .in = p.in, .out = p.out},
-              .bias = p.bias},
+         .linear = *work.projection,
          .y = work.y});
   }
   for (const auto& width_and_layers : by_width) {
@@ -79,7 +76,7 @@ absl::StatusOr<double> Projector::WorkBytes(ComputeType compute_type, absl::Span
   double most = 0;
   for (const Work& work : works) {
     const absl::StatusOr<std::shared_ptr<const LinearOp>> op =
-        OpFor(compute_type, work.projection->in);
+        OpFor(compute_type, work.projection->weight.in);
     if (!op.ok()) return op.status();
     most = std::max(most, (*op)->WorkingBytes(threads));
   }

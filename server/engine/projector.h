@@ -19,7 +19,7 @@ class Projector {
  public:
   // y = x weight + bias.
   struct Work {
-    const Projection* projection = nullptr;
+    const Linear* projection = nullptr;
     NumbersView x;  // [rows, in]
     int64_t rows = 0;
     float* y = nullptr;  // [rows, out]

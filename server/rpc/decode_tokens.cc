@@ -22,9 +22,8 @@ struct ProjectionFields {
   absl::string_view name;  // q, k, v or o
 };
 
-absl::StatusOr<engine::Projection> DecodeProjection(const ProjectionFields& fields, int64_t in,
-                                                    absl::string_view in_name,
-                                                    TensorStorage& storage) {
+absl::StatusOr<Linear> DecodeProjection(const ProjectionFields& fields, int64_t in,
+                                        absl::string_view in_name, TensorStorage& storage) {
   const std::string field = absl::StrCat(kWeights, ".", fields.name, "_proj");
   const absl::StatusOr<TensorView> weight = Required(fields.has_weight, fields.weight, field);
   if (!weight.ok()) return weight.status();
@@ -33,12 +32,15 @@ absl::StatusOr<engine::Projection> DecodeProjection(const ProjectionFields& fiel
                       absl::StrCat("is ", ShapeText(weight->shape), "; want [", in, ", out] with ",
                                    in, " = ", in_name));
   }
-  engine::Projection projection = {.weight = weight->numbers, .in = in, .out = weight->shape[1]};
+  Linear projection = {.weight = {.data = weight->numbers.data,
+                                  .type = weight->numbers.type,
+                                  .in = in,
+                                  .out = weight->shape[1]}};
   if (!fields.has_bias) return projection;
   const std::string bias_field = absl::StrCat(kWeights, ".", fields.name, "_bias");
   const absl::StatusOr<TensorView> bias = DecodeNumbers(fields.bias, bias_field);
   if (!bias.ok()) return bias.status();
-  absl::Status fits = WantShape(*bias, {projection.out},
+  absl::Status fits = WantShape(*bias, {projection.weight.out},
                                 absl::StrCat("the width of ", fields.name, "_proj"), bias_field);
   if (!fits.ok()) return fits;
   projection.bias = AsFloats(*bias, storage);
@@ -52,15 +54,15 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
                                engine::Projections& projections) {
   engine::CallShape& shape = decoded.call.shape;
   const auto decode = [&](const ProjectionFields& fields, int64_t in, absl::string_view in_name,
-                          engine::Projection& to) {
-    absl::StatusOr<engine::Projection> projection =
-        DecodeProjection(fields, in, in_name, decoded.storage);
+                          Linear& to) {
+    absl::StatusOr<Linear> projection = DecodeProjection(fields, in, in_name, decoded.storage);
     if (projection.ok()) to = *projection;
     return projection.status();
   };
-  const auto width = [&](const engine::Projection& projection, int64_t heads,
-                         absl::string_view heads_name, absl::string_view name) {
-    const TensorView matrix = {.shape = {projection.in, projection.out}, .numbers = {}};
+  const auto width = [&](const Linear& projection, int64_t heads, absl::string_view heads_name,
+                         absl::string_view name) {
+    const TensorView matrix = {.shape = {projection.weight.in, projection.weight.out},
+                               .numbers = {}};
     return HeadWidth(matrix, heads, heads_name, absl::StrCat(kWeights, ".", name, "_proj"));
   };
   const auto& w = weights;
@@ -76,7 +78,7 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
   status = decode({w.has_k_proj(), w.k_proj(), w.has_k_bias(), w.k_bias(), "k"}, d_context,
                   "the width of the tokens attended to", projections.k);
   if (!status.ok()) return status;
-  status = WantShape({.shape = {projections.k.in, projections.k.out}, .numbers = {}},
+  status = WantShape({.shape = {projections.k.weight.in, projections.k.weight.out}, .numbers = {}},
                      {d_context, shape.num_kv_heads * shape.head_dim},
                      "[d_context, num_kv_heads * head_dim]", absl::StrCat(kWeights, ".k_proj"));
   if (!status.ok()) return status;
@@ -162,7 +164,8 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
 
   const bool has_o = to.projections.has_value() && to.projections->o.has_value();
   decoded.output_shape.assign(tokens->shape.begin(), tokens->shape.end());
-  decoded.output_shape.back() = has_o ? to.projections->o->out : shape.num_heads * shape.v_head_dim;
+  decoded.output_shape.back() =
+      has_o ? to.projections->o->weight.out : shape.num_heads * shape.v_head_dim;
   call.types = {tokens->numbers.type, context.numbers.type, context.numbers.type};
   call.source = to;
   return absl::OkStatus();

@@ -5,10 +5,10 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
+#include "server/engine/layers/quoted.h"
 
 namespace attention::engine {
 namespace {
@@ -32,13 +32,6 @@ const Dtype* FindDtype(const std::string& name) {
   const auto* const found = std::find_if(std::begin(kDtypes), std::end(kDtypes),
                                          [&](const Dtype& dtype) { return name == dtype.name; });
   return found == std::end(kDtypes) ? nullptr : found;
-}
-
-// What a file says may be anything, also in an error that is logged.
-std::string Quoted(const std::string& text) {
-  constexpr size_t kMost = 100;
-  const std::string cut = text.size() <= kMost ? text : text.substr(0, kMost) + "...";
-  return absl::StrCat("\"", absl::Utf8SafeCEscape(cut), "\"");
 }
 
 // One tensor as the header has it.

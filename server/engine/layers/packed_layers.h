@@ -1,0 +1,101 @@
+#ifndef ATTENTION_SERVER_ENGINE_LAYERS_PACKED_LAYERS_H_
+#define ATTENTION_SERVER_ENGINE_LAYERS_PACKED_LAYERS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/aligned_buffer.h"
+#include "kernels/executor.h"
+#include "server/engine/layers/layer_model.h"
+#include "server/engine/layers/stored_layer.h"
+
+namespace attention::engine {
+
+// Bytes of memory that count among those of layers, as long as this lives. Movable.
+class ReservedBytes {
+ public:
+  using Counter = std::atomic<int64_t>;
+
+  ReservedBytes() = default;
+  ReservedBytes(std::shared_ptr<Counter> counter, int64_t bytes)
+      : counter_(std::move(counter)), bytes_(bytes) {
+    *counter_ += bytes_;
+  }
+  ReservedBytes(ReservedBytes&& other) noexcept { *this = std::move(other); }
+  ReservedBytes& operator=(ReservedBytes&& other) noexcept {
+    std::swap(counter_, other.counter_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~ReservedBytes() {
+    if (counter_ != nullptr) *counter_ -= bytes_;
+  }
+
+ private:
+  std::shared_ptr<Counter> counter_;
+  int64_t bytes_ = 0;
+};
+
+// A stored layer with its weights packed for products of one type.
+struct PackedLayer {
+  std::shared_ptr<const StoredLayer> layer;
+  LayerModel model;  // as the layer's, but each linear layer reads its packed panels
+  AlignedBuffer memory;
+};
+
+// The packed layers that are resident. A layer is packed when it is first called, and stays so
+// until others need the room: then the least recently used ones that no call uses are let go, and
+// packed again when they are called again. Thread-safe.
+class PackedLayers {
+ public:
+  // At most `most_bytes` are packed or reserved at any time, those that calls use included.
+  explicit PackedLayers(int64_t most_bytes);
+
+  // The layer, packed now on the executor's threads if need be; to be called from one of its tasks.
+  // Gives back the pages of the mapped file that it reads. RESOURCE_EXHAUSTED where layers that
+  // calls use leave no room, or no memory is left; fails as Executor::ParallelFor.
+  absl::StatusOr<std::shared_ptr<const PackedLayer>> Get(
+      const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type,
+      Executor& executor);
+
+  // FAILED_PRECONDITION where the layer is too large ever to be packed beside `other_bytes`.
+  absl::Status CheckFits(const StoredLayer& layer, int64_t other_bytes) const;
+
+  // Sets bytes aside for something else than packed layers, which are let go for it where that
+  // helps. RESOURCE_EXHAUSTED.
+  absl::StatusOr<ReservedBytes> Reserve(int64_t bytes);
+
+  // Lets the layer go, because it was deleted or has changed. Calls that use it go on.
+  void Forget(const StoredLayer& layer);
+
+  // What is packed or reserved.
+  int64_t bytes() const { return bytes_->load(); }
+  // What this layer takes of it.
+  int64_t BytesOf(const StoredLayer& layer) const;
+
+ private:
+  struct Entry;
+  using Entries = std::list<std::shared_ptr<Entry>>;
+
+  absl::StatusOr<std::shared_ptr<Entry>> FindOrReserve(
+      const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type);
+  // Removes unused entries until there is room for `bytes`; whether there is.
+  bool MakeRoom(int64_t bytes);
+
+  const int64_t most_bytes_;
+  // Of all that is packed or about to be; goes down when the last call lets go of a layer.
+  const std::shared_ptr<ReservedBytes::Counter> bytes_;
+  // Not an absl::Mutex, as in OpCache.
+  mutable std::mutex mutex_;
+  Entries entries_;  // guarded by mutex_; most recently used first
+};
+
+}  // namespace attention::engine
+
+#endif  // ATTENTION_SERVER_ENGINE_LAYERS_PACKED_LAYERS_H_
