@@ -24,18 +24,16 @@ void VectorTable::Read(int64_t i, float* to) const {
   ToFloat32(row, type, width, to);
 }
 
-absl::Status Embed(const Embedding& embedding, const EmbeddingInput& input, int64_t count,
-                   int64_t d_model, float* x, Executor& executor) {
+absl::Status Embed(const Embedding& embedding, const EmbeddingInput& input, float* x,
+                   Executor& executor) {
+  const int64_t d_model = embedding.tokens.width;
+  const auto count = static_cast<int64_t>(input.ids.size());
   return executor.ParallelFor(CeilDiv(count, kRows), [&](int64_t task, Workspace& workspace) {
     workspace.Grow(d_model);
     const int64_t first = task * kRows, end = std::min(first + kRows, count);
     for (int64_t i = first; i < end; ++i) {
       float* const row = x + i * d_model;
-      if (input.ids.empty()) {
-        input.vectors.Read(i, row);
-      } else {
-        embedding.tokens.Read(input.ids[i], row);
-      }
+      embedding.tokens.Read(input.ids[i], row);
       if (!input.positions.empty()) {
         Add(embedding.positions, input.positions[i], workspace.data(), row);
       }

@@ -34,17 +34,16 @@ struct Embedding {
 
 // Tokens, one after the other.
 struct EmbeddingInput {
-  absl::Span<const int64_t> ids;  // below tokens.count
-  VectorTable vectors;            // instead of `ids`: what the table would have held for each token
-  absl::Span<const int64_t> positions;  // below positions.count; empty where there is no table
+  absl::Span<const int64_t> ids;        // below tokens.count
+  absl::Span<const int64_t> positions;  // below positions.count; empty: none are added
   absl::Span<const int64_t> types;      // below types.count; empty: all 0
 };
 
 // x[i] = norm(tokens[ids[i]] + positions[positions[i]] + types[types[i]])     (Devlin et al. 2018)
 //
-// for 0 <= i < count, x [count, d_model]. Fails as Executor::ParallelFor. Thread-safe.
-absl::Status Embed(const Embedding& embedding, const EmbeddingInput& input, int64_t count,
-                   int64_t d_model, float* x, Executor& executor);
+// for each token, x [ids.size(), width of the table]. Fails as Executor::ParallelFor. Thread-safe.
+absl::Status Embed(const Embedding& embedding, const EmbeddingInput& input, float* x,
+                   Executor& executor);
 
 // The sine and cosine positions of Vaswani et al. 2017, section 3.5, to [count, width]:
 //

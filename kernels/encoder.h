@@ -1,7 +1,7 @@
 #ifndef ATTENTION_KERNELS_ENCODER_H_
 #define ATTENTION_KERNELS_ENCODER_H_
 
-#include <cstddef>
+#include <compare>
 #include <cstdint>
 
 #include "absl/types/span.h"
@@ -31,6 +31,7 @@ struct EncoderShape {
   Activation activation = Activation::kGelu;
 
   int64_t head_dim() const { return d_model / num_heads; }
+  auto operator<=>(const EncoderShape&) const = default;
 };
 
 // What one layer has learned.

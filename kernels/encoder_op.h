@@ -52,6 +52,8 @@ class EncoderOp {
   struct Config {
     EncoderShape shape;
     ComputeType compute_type = ComputeType::kFloat32;
+
+    auto operator<=>(const Config&) const = default;
   };
 
   // Compiles the products. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.

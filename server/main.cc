@@ -34,7 +34,21 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
        {"max_message_mib", options.max_message_mib},
        {"max_working_mib", server.max_working_bytes() >> 20},
        {"max_tokens", options.max_tokens},
+       {"layer_dir", options.layer_dir},
        {"drain", absl::FormatDuration(options.drain)}});
+}
+
+// Layers that cannot be used are told of once, when the server starts; ListLayers shows them too.
+void LogDamagedLayers(attention::Server& server) {
+  const auto all = server.layers().List();
+  if (!all.ok()) return Log(Severity::kError, "layers", {{"error", all.status().ToString()}});
+  for (const auto& listed : *all) {
+    if (listed.layer != nullptr) continue;
+    Log(Severity::kError, "damaged_layer",
+        {{"name", listed.name},
+         {"version", listed.version},
+         {"error", std::string(listed.problem.message())}});
+  }
 }
 
 }  // namespace
@@ -54,6 +68,7 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   LogStart(**server, *options);
+  LogDamagedLayers(**server);
   std::printf("listening on %s\n", (*server)->address().c_str());
   std::fflush(stdout);
 

@@ -26,6 +26,12 @@ ABSL_FLAG(int, max_working_mib, attention::ServerOptions().max_working_mib,
           "what the control group grants where that is less");
 ABSL_FLAG(int64_t, max_tokens, attention::ServerOptions().max_tokens,
           "most tokens in one call, over all its sequences");
+ABSL_FLAG(std::string, layer_dir, attention::ServerOptions().layer_dir,
+          "folder in which layers are kept, which servers may share; empty: in memory only");
+ABSL_FLAG(
+    int64_t, layer_memory_mib, attention::ServerOptions().layer_memory_mib,
+    "most memory that stored layers may take, MiB; the least recently used are let go and "
+    "loaded again when called; 0: a quarter of what the control group grants or the machine has");
 ABSL_FLAG(absl::Duration, drain, attention::ServerOptions().drain,
           "how long a stopping server waits for calls in flight, e.g. 30s");
 ABSL_FLAG(bool, help, false, "print how to use the program");
@@ -118,6 +124,10 @@ absl::Status Check(const ServerOptions& options) {
   if (options.max_tokens < 1 || options.max_tokens > (int64_t{1} << 30)) {
     return OutOfRange("max_tokens", absl::StrCat(options.max_tokens), "1 to 2^30");
   }
+  if (options.layer_memory_mib < 0 || options.layer_memory_mib > (int64_t{1} << 40)) {
+    return OutOfRange("layer_memory_mib", absl::StrCat(options.layer_memory_mib),
+                      "at least 1, or 0 for the default");
+  }
   if (options.drain < absl::ZeroDuration()) {
     return OutOfRange("drain", absl::FormatDuration(options.drain), "at least 0s");
   }
@@ -139,6 +149,8 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
                            .max_message_mib = absl::GetFlag(FLAGS_max_message_mib),
                            .max_working_mib = absl::GetFlag(FLAGS_max_working_mib),
                            .max_tokens = absl::GetFlag(FLAGS_max_tokens),
+                           .layer_dir = absl::GetFlag(FLAGS_layer_dir),
+                           .layer_memory_mib = absl::GetFlag(FLAGS_layer_memory_mib),
                            .drain = absl::GetFlag(FLAGS_drain)};
   if (absl::Status status = Check(options); !status.ok()) return status;
   return options;

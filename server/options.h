@@ -26,6 +26,12 @@ struct ServerOptions {
   int max_working_mib = 0;
   // The most tokens in one call, counted over its sequences; bounds how long a call can compute.
   int64_t max_tokens = 131072;
+  // The folder in which layers are kept; servers may share one. Empty: in memory, until the server
+  // ends.
+  std::string layer_dir = "";
+  // The most memory that stored layers may take, MiB. 0: a quarter of what the control group grants
+  // or the machine has (engine::LayerMemoryBudget).
+  int64_t layer_memory_mib = 0;
   // How long a stopping server waits for calls in flight; those that are not through by then are
   // cut off.
   absl::Duration drain = absl::Seconds(30);

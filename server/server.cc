@@ -26,6 +26,12 @@ engine::Engine::Options EngineOptions(const ServerOptions& options) {
                                                            : engine::MemoryBudget()};
 }
 
+engine::LayerStore::Options LayerOptions(const ServerOptions& options) {
+  return {.folder = options.layer_dir,
+          .memory_bytes = options.layer_memory_mib > 0 ? options.layer_memory_mib * kMib
+                                                       : engine::LayerMemoryBudget()};
+}
+
 rpc::RequestLimits Limits(const ServerOptions& options) {
   return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
 }
@@ -46,10 +52,12 @@ std::string HostPort(const std::string& host, int port) {
 
 }  // namespace
 
-Server::Server(const ServerOptions& options)
+Server::Server(const ServerOptions& options, std::unique_ptr<engine::LayerStore> layers)
     : options_(options),
-      engine_(EngineOptions(options)),
-      service_(engine_, Limits(options), calls_) {}
+      layers_(std::move(layers)),
+      engine_(EngineOptions(options), layers_->packed()),
+      service_(engine_, *layers_, Limits(options), calls_),
+      layer_service_(*layers_, calls_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   // Without a user of its own that stays, gRPC shuts its threads down with the last server and may
@@ -59,7 +67,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<Server> server(new Server(options));
+  absl::StatusOr<std::unique_ptr<engine::LayerStore>> layers =
+      engine::LayerStore::Open(LayerOptions(options));
+  if (!layers.ok()) return layers.status();
+  std::unique_ptr<Server> server(new Server(options, *std::move(layers)));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }
@@ -77,6 +88,7 @@ absl::Status Server::Listen() {
   const std::string wanted = HostPort(options_.host, options_.port);
   builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&service_);
+  builder.RegisterService(&layer_service_);
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || port == 0) {
     return absl::UnavailableError(
@@ -85,7 +97,10 @@ absl::Status Server::Listen() {
                      "another --port (0 picks a free one) or --host"));
   }
   address_ = HostPort(options_.host, port);
-  grpc_->GetHealthCheckService()->SetServingStatus(rpc::AttentionServiceImpl::Name(), true);
+  for (const std::string& name :
+       {rpc::AttentionServiceImpl::Name(), rpc::LayerServiceImpl::Name()}) {
+    grpc_->GetHealthCheckService()->SetServingStatus(name, true);
+  }
   return absl::OkStatus();
 }
 

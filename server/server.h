@@ -10,19 +10,23 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/engine/engine.h"
+#include "server/engine/layers/layer_store.h"
 #include "server/options.h"
 #include "server/rpc/attention_service.h"
+#include "server/rpc/calls_in_flight.h"
+#include "server/rpc/layer_service.h"
 
 namespace attention {
 
-// A running attention server: attention.v1.AttentionService, gRPC's health service (Check and
-// Watch) and server reflection on one port. All methods are for one thread at a time.
+// A running attention server: attention.v1.AttentionService and LayerService, gRPC's health service
+// (Check and Watch) and server reflection on one port. All methods are for one thread at a time.
 //
-// Construction: engine, service, gRPC server. Shutdown is the reverse: the gRPC server stops
-// calling the service, the service its engine.
+// Construction: layers, engine, services, gRPC server. Shutdown is the reverse: the gRPC server
+// stops calling the service, the service its engine.
 class Server {
  public:
-  // Listens and serves. UNAVAILABLE where it cannot listen, e.g. because the port is in use.
+  // Reads the layers, listens and serves. UNAVAILABLE where it cannot listen, e.g. because the port
+  // is in use; as LayerStore::Open.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
   // Stops, unless Stop did.
@@ -35,6 +39,9 @@ class Server {
   // What one call may take for intermediate results.
   int64_t max_working_bytes() const { return engine_.max_working_bytes(); }
 
+  // The stored layers.
+  engine::LayerStore& layers() { return *layers_; }
+
   // Health turns NOT_SERVING and new calls are refused with UNAVAILABLE; calls in flight finish,
   // for up to options.drain; what is left then is cut off between two tiles and answered with
   // UNAVAILABLE; then all connections close. So it takes about a second more than options.drain at
@@ -42,14 +49,16 @@ class Server {
   absl::Status Stop();
 
  private:
-  explicit Server(const ServerOptions& options);
+  Server(const ServerOptions& options, std::unique_ptr<engine::LayerStore> layers);
   absl::Status Listen();
 
   const ServerOptions options_;
   std::string address_;
   rpc::CallsInFlight calls_;
+  std::unique_ptr<engine::LayerStore> layers_;
   engine::Engine engine_;
   rpc::AttentionServiceImpl service_;
+  rpc::LayerServiceImpl layer_service_;
   std::unique_ptr<grpc::Server> grpc_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -15,6 +16,8 @@
 
 namespace attention::engine {
 
+class StoredLayer;
+
 // The sizes that all sequences of a call share; all but past_len at least 1, and num_heads a
 // multiple of num_kv_heads.
 struct CallShape {
@@ -26,6 +29,10 @@ struct CallShape {
   int64_t num_kv_heads = 1;  // key/value heads
   int64_t head_dim = 1;      // width of one query or key head
   int64_t v_head_dim = 1;    // width of one value head
+  int64_t extra_keys = 0;    // that the call's stored layer adds behind the kv_len of a sequence
+
+  // Length of a row of scores.
+  int64_t score_len() const { return kv_len + extra_keys; }
 };
 
 // The lengths of one sequence.
@@ -159,9 +166,9 @@ struct ResultTypes {
 // output projection, if there is one.
 struct CallOutputs {
   MutableBatchView output;                 // [batch, num_heads, q_len, v_head_dim]
-  std::byte* attention_scores = nullptr;   // [batch, num_heads, q_len, kv_len]
-  std::byte* attention_weights = nullptr;  // the same, or averaged [batch, q_len, kv_len]
-  std::byte* weighted_values = nullptr;    // [batch, num_heads, kv_len, q_len, v_head_dim]
+  std::byte* attention_scores = nullptr;   // [batch, num_heads, q_len, score_len]
+  std::byte* attention_weights = nullptr;  // the same, or averaged [batch, q_len, score_len]
+  std::byte* weighted_values = nullptr;    // [batch, num_heads, score_len, q_len, v_head_dim]
   float* log_sum_exp = nullptr;            // [batch, num_heads, q_len]
   int64_t top_k = 0;                       // for the two below, 1 to kv_len
   int32_t* top_indices = nullptr;          // [batch, num_heads, q_len, top_k]
@@ -181,7 +188,8 @@ struct AttentionCall {
   bool ragged = false;                   // whether they differ in q_len or kv_len
   int64_t source_len = 1;                // the queries of each sequence that the source holds
   std::variant<TokensSource, ProjectedSource, WeightedSource, PartialsSource> source;
-  AttentionSettings settings;  // heads as in `shape`
+  std::shared_ptr<const StoredLayer> layer;  // of a TokensSource: whose projections it has, or null
+  AttentionSettings settings;                // heads as in `shape`
   ComputeType compute_type = ComputeType::kFloat32;
   std::optional<CallRotary> rotary;
   MaskView mask;  // of the first sequence

@@ -8,6 +8,7 @@
 #include "kernels/merge_partials.h"
 #include "server/engine/call_sequences.h"
 #include "server/engine/copy_heads.h"
+#include "server/engine/extra_keys.h"
 #include "server/engine/turn_heads.h"
 
 namespace attention::engine {
@@ -69,12 +70,15 @@ absl::StatusOr<double> CallRunner::WorkingBytes(const AttentionCall& call, int t
   if (!op.ok()) return op.status();
   std::vector<AttentionSequence> sequences = Sequences(call);
   for (AttentionSequence& s : sequences) s.results = Placeholders(call.wanted);
-  return bytes + (*op)->WorkingBytes(call.settings, sequences, threads);
+  return bytes + ExtraKeysBytes(sequences, call.shape.extra_keys, call.shape.num_heads) +
+         (*op)->WorkingBytes(call.settings, sequences, threads);
 }
 
 absl::Status CallRunner::Run(const AttentionCall& call, Executor& executor) {
-  if (const auto* tokens = std::get_if<TokensSource>(&call.source))
-    return RunTokens(call, *tokens, executor);
+  if (const auto* tokens = std::get_if<TokensSource>(&call.source)) {
+    return call.layer == nullptr ? RunTokens(call, *tokens, executor)
+                                 : RunStored(call, *tokens, executor);
+  }
   if (const auto* projected = std::get_if<ProjectedSource>(&call.source)) {
     return RunProjected(call, *projected, executor);
   }
@@ -82,6 +86,15 @@ absl::Status CallRunner::Run(const AttentionCall& call, Executor& executor) {
     return RunPartials(call, *partials, executor);
   }
   return RunWeighted(call, std::get<WeightedSource>(call.source), executor);
+}
+
+absl::Status CallRunner::RunStored(const AttentionCall& call, TokensSource source,
+                                   Executor& executor) {
+  const absl::StatusOr<std::shared_ptr<const PackedLayer>> packed =
+      layers_.Get(call.layer, call.compute_type, executor);
+  if (!packed.ok()) return packed.status();
+  source.projections = std::get<AttentionModel>((*packed)->model).projections;
+  return RunTokens(call, source, executor);
 }
 
 absl::Status CallRunner::RunTokens(const AttentionCall& call, const TokensSource& source,
@@ -247,7 +260,10 @@ absl::Status CallRunner::Attend(const AttentionCall& call, const ProjectedSource
   if (!call.wanted.NeedOperator()) return absl::OkStatus();
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
-  return (*op)->Run(call.settings, sequences, executor);
+  if (shape.extra_keys == 0) return (*op)->Run(call.settings, sequences, executor);
+  const auto& model = std::get<AttentionModel>(call.layer->model());
+  const SequencesWithExtraKeys extended(model, call.settings, std::move(sequences));
+  return (*op)->Run(extended.settings(), extended.sequences(), executor);
 }
 
 absl::StatusOr<std::shared_ptr<const AttentionOp>> CallRunner::OpFor(const AttentionCall& call) {

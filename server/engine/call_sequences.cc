@@ -10,7 +10,7 @@ std::vector<AttentionSequence> Sequences(const AttentionCall& call) {
     const SequenceShape& shape = call.sequences[b];
     AttentionSequence& s = sequences[b];
     s.q_len = shape.q_len;
-    s.kv_len = shape.kv_len;
+    s.kv_len = shape.kv_len + call.shape.extra_keys;
     s.visible_len = shape.visible_len;
     s.causal_offset = shape.causal_offset;
     s.mask = call.mask;

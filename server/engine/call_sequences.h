@@ -16,7 +16,7 @@ struct Before {
   int64_t source_queries = 0;  // that the source holds
   int64_t current_keys = 0;    // the past not included
   int64_t keys = 0;            // the past included
-  int64_t scores = 0;          // queries times keys
+  int64_t scores = 0;          // queries times keys, a stored layer's own included
 };
 
 // Calls visit(b, Before) for each sequence, and returns what all of them hold together.
@@ -30,7 +30,7 @@ Before ForEachSequence(const AttentionCall& call, Visit visit) {
     before.source_queries += call.ragged ? s.q_len : call.source_len;
     before.current_keys += s.kv_len - call.shape.past_len;
     before.keys += s.kv_len;
-    before.scores += s.q_len * s.kv_len;
+    before.scores += s.q_len * (s.kv_len + call.shape.extra_keys);
   }
   return before;
 }

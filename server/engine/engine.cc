@@ -28,10 +28,18 @@ absl::Status Guarded(Step step) {
 
 }  // namespace
 
-Engine::Engine(const Options& options) : options_(options), executor_(options.threads) {}
+Engine::Engine(const Options& options, PackedLayers& layers)
+    : options_(options), runner_(layers), encode_runner_(layers), executor_(options.threads) {}
 
 absl::Status Engine::CheckFits(const AttentionCall& call) {
-  const absl::StatusOr<double> bytes = runner_.WorkingBytes(call, executor_.threads());
+  return CheckBytes(runner_.WorkingBytes(call, executor_.threads()));
+}
+
+absl::Status Engine::CheckFits(const EncodeCall& call) {
+  return CheckBytes(encode_runner_.WorkingBytes(call, executor_.threads()));
+}
+
+absl::Status Engine::CheckBytes(const absl::StatusOr<double>& bytes) const {
   if (!bytes.ok()) return bytes.status();
   constexpr double kMib = 1 << 20;
   const double limit = static_cast<double>(options_.max_working_bytes);
@@ -43,14 +51,26 @@ absl::Status Engine::CheckFits(const AttentionCall& call) {
 }
 
 void Engine::Submit(const AttentionCall& call, Prepare prepare, Done done) {
+  SubmitRun(
+      std::move(prepare), [this, &call] { return runner_.Run(call, executor_); }, std::move(done));
+}
+
+void Engine::Submit(const EncodeCall& call, Prepare prepare, Done done) {
+  SubmitRun(
+      std::move(prepare), [this, &call] { return encode_runner_.Run(call, executor_); },
+      std::move(done));
+}
+
+template <typename Run>
+void Engine::SubmitRun(Prepare prepare, Run run, Done done) {
   const SteadyClock::time_point submitted = SteadyClock::now();
   executor_.Enqueue(
-      [this, &call, submitted, prepare = std::move(prepare), done = std::move(done)]() mutable {
+      [this, submitted, prepare = std::move(prepare), run, done = std::move(done)]() mutable {
         const SteadyClock::time_point started = SteadyClock::now();
         absl::Status status =
             executor_.stopped() ? absl::CancelledError() : Guarded([&] { return prepare(); });
         const SteadyClock::time_point prepared = SteadyClock::now();
-        if (status.ok()) status = Guarded([&] { return runner_.Run(call, executor_); });
+        if (status.ok()) status = Guarded(run);
         if (absl::IsCancelled(status)) {  // by Stop alone
           status = absl::UnavailableError("the server is shutting down; call another one");
         }

@@ -9,6 +9,9 @@
 #include "kernels/executor.h"
 #include "server/engine/attention_call.h"
 #include "server/engine/call_runner.h"
+#include "server/engine/encode_call.h"
+#include "server/engine/encode_runner.h"
+#include "server/engine/layers/packed_layers.h"
 
 namespace attention::engine {
 
@@ -36,20 +39,23 @@ class Engine {
   // Called once a call, last, on a compute thread. Must not throw.
   using Done = absl::AnyInvocable<void(absl::Status status, CallTiming timing)>;
 
-  explicit Engine(const Options& options);
+  // `layers`, which must outlive this, packs the weights of calls that name a stored layer.
+  Engine(const Options& options, PackedLayers& layers);
 
   // Whether the intermediate results of `call` are within max_working_bytes; to be asked before
   // Submit. INVALID_ARGUMENT says how to mend the call. Computes nothing and needs no outputs, but
   // compiles the operator of a call that is the first of its widths: about a millisecond.
   absl::Status CheckFits(const AttentionCall& call);
+  absl::Status CheckFits(const EncodeCall& call);
 
   // Runs `prepare`, `call` and then `done`. `call`, and all memory that it points to, must live
   // until then. The status:
   //   INVALID_ARGUMENT    a row of scores sums to 0 under SUM; the message says how to mend it
-  //   RESOURCE_EXHAUSTED  no memory
+  //   RESOURCE_EXHAUSTED  no memory, or none for a stored layer
   //   UNAVAILABLE         Stop cut the call off
   //   INTERNAL            our fault
   void Submit(const AttentionCall& call, Prepare prepare, Done done);
+  void Submit(const EncodeCall& call, Prepare prepare, Done done);
 
   // Calls that run end between two tiles, and those that wait at once. For good.
   void Stop() { executor_.Stop(); }
@@ -58,8 +64,13 @@ class Engine {
   int64_t max_working_bytes() const { return options_.max_working_bytes; }
 
  private:
+  absl::Status CheckBytes(const absl::StatusOr<double>& bytes) const;
+  template <typename Run>
+  void SubmitRun(Prepare prepare, Run run, Done done);
+
   const Options options_;
   CallRunner runner_;
+  EncodeRunner encode_runner_;
   Executor executor_;  // last: its destructor waits for calls that use what stands above
 };
 

@@ -1,5 +1,7 @@
 #include "server/engine/memory_budget.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "absl/strings/numbers.h"
@@ -24,6 +26,11 @@ std::optional<int64_t> CgroupMemoryLimit(const CgroupFiles& files) {
 int64_t MemoryBudget(const CgroupFiles& files) {
   constexpr int64_t kMost = int64_t{1} << 30;
   return std::min(kMost, CgroupMemoryLimit(files).value_or(2 * kMost) / 2);
+}
+
+int64_t LayerMemoryBudget(const CgroupFiles& files) {
+  const int64_t machine = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  return std::min(machine, CgroupMemoryLimit(files).value_or(machine)) / 4;
 }
 
 }  // namespace attention::engine

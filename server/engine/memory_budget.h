@@ -17,6 +17,10 @@ std::optional<int64_t> CgroupMemoryLimit(const CgroupFiles& files = {});
 // is less. The other half is for its request and response and for the process itself.
 int64_t MemoryBudget(const CgroupFiles& files = {});
 
+// The bytes that stored layers may take together: a quarter of the limit, or of the machine's
+// memory where that is less.
+int64_t LayerMemoryBudget(const CgroupFiles& files = {});
+
 }  // namespace attention::engine
 
 #endif  // ATTENTION_SERVER_ENGINE_MEMORY_BUDGET_H_

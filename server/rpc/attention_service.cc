@@ -1,14 +1,13 @@
 #include "server/rpc/attention_service.h"
 
 #include <chrono>
-#include <exception>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/duration.pb.h"
 #include "grpc/health/v1/health.pb.h"
+#include "server/rpc/decode_encode.h"
 #include "server/rpc/encode_response.h"
 #include "server/rpc/field_error.h"
 #include "server/rpc/grpc_status.h"
@@ -29,28 +28,17 @@ absl::Status AsFieldError(const absl::Status& status) {
   return FieldError("source", absl::StrCat("cannot be computed: ", status.message()));
 }
 
-// The answer that `step` gives. What it throws becomes one, with a message so short that it takes
-// no memory.
-template <typename Step>
-grpc::Status Guarded(Step step) noexcept {
-  try {
-    return step();
-  } catch (const std::bad_alloc&) {
-    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "out of memory");
-  } catch (const std::exception&) {
-    return grpc::Status(grpc::StatusCode::INTERNAL, "internal error");
-  }
-}
-
-// One ComputeAttention call. Deletes itself when gRPC is done with it.
-class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
+// One call that the engine computes. Deletes itself when gRPC is done with it. `Decoded` is what
+// DecodeRequest makes of a `Request`.
+template <typename Request, typename Response, typename Decoded>
+class ComputeCall final : public grpc::ServerUnaryReactor {
  public:
-  ComputeAttentionCall(const v1::ComputeAttentionRequest& request,
-                       v1::ComputeAttentionResponse& response, CallsInFlight& calls)
+  ComputeCall(const Request& request, Response& response, CallsInFlight& calls)
       : request_(request), response_(response), calls_(calls), entered_(calls.Enter()) {}
 
-  void Start(engine::Engine& engine, const RequestLimits& limits) {
-    const grpc::Status refused = Guarded([&] { return ToGrpcStatus(Admit(engine, limits)); });
+  void Start(engine::Engine& engine, const RequestLimits& limits, engine::LayerStore& layers) {
+    const grpc::Status refused =
+        Guarded([&] { return ToGrpcStatus(Admit(engine, limits, layers)); });
     // Once admitted, the call may be over already and this object gone.
     if (!refused.ok()) Finish(refused);
   }
@@ -62,12 +50,11 @@ class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
 
  private:
   // Hands the call over to the engine. Where that fails, it does not know the call.
-  absl::Status Admit(engine::Engine& engine, const RequestLimits& limits) {
-    if (!entered_) {
-      return absl::UnavailableError("the server is shutting down; call another one");
-    }
+  absl::Status Admit(engine::Engine& engine, const RequestLimits& limits,
+                     engine::LayerStore& layers) {
+    if (!entered_) return ShuttingDown();
     const SteadyClock::time_point started = SteadyClock::now();
-    absl::StatusOr<DecodedRequest> decoded = DecodeRequest(request_, limits);
+    absl::StatusOr<Decoded> decoded = DecodeRequest(request_, limits, layers);
     if (!decoded.ok()) return decoded.status();
     decoded_ = *std::move(decoded);
     if (absl::Status fits = engine.CheckFits(decoded_.call); !fits.ok()) return AsFieldError(fits);
@@ -96,36 +83,18 @@ class ComputeAttentionCall final : public grpc::ServerUnaryReactor {
     return grpc::Status::OK;
   }
 
-  const v1::ComputeAttentionRequest& request_;
-  v1::ComputeAttentionResponse& response_;
+  const Request& request_;
+  Response& response_;
   CallsInFlight& calls_;
   const bool entered_;
-  DecodedRequest decoded_;
+  Decoded decoded_;
 };
 
 }  // namespace
 
-bool CallsInFlight::Enter() {
-  absl::MutexLock lock(&mutex_);
-  if (draining_) return false;
-  ++count_;
-  return true;
-}
-
-void CallsInFlight::Leave() {
-  absl::MutexLock lock(&mutex_);
-  --count_;
-}
-
-bool CallsInFlight::Drain(absl::Duration limit) {
-  absl::MutexLock lock(&mutex_);
-  draining_ = true;
-  return mutex_.AwaitWithTimeout(absl::Condition(this, &CallsInFlight::None), limit);
-}
-
-AttentionServiceImpl::AttentionServiceImpl(engine::Engine& engine, const RequestLimits& limits,
-                                           CallsInFlight& calls)
-    : engine_(engine), limits_(limits), calls_(calls) {
+AttentionServiceImpl::AttentionServiceImpl(engine::Engine& engine, engine::LayerStore& layers,
+                                           const RequestLimits& limits, CallsInFlight& calls)
+    : engine_(engine), layers_(layers), limits_(limits), calls_(calls) {
   // Reflection describes what is linked in, and gRPC's health service brings no description along.
   grpc::health::v1::HealthCheckRequest::descriptor();
 }
@@ -133,8 +102,19 @@ AttentionServiceImpl::AttentionServiceImpl(engine::Engine& engine, const Request
 grpc::ServerUnaryReactor* AttentionServiceImpl::ComputeAttention(
     grpc::CallbackServerContext* /*context*/, const v1::ComputeAttentionRequest* request,
     v1::ComputeAttentionResponse* response) {
-  auto* const call = new ComputeAttentionCall(*request, *response, calls_);
-  call->Start(engine_, limits_);
+  auto* const call =
+      new ComputeCall<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse, DecodedRequest>(
+          *request, *response, calls_);
+  call->Start(engine_, limits_, layers_);
+  return call;
+}
+
+grpc::ServerUnaryReactor* AttentionServiceImpl::Encode(grpc::CallbackServerContext* /*context*/,
+                                                       const v1::EncodeRequest* request,
+                                                       v1::EncodeResponse* response) {
+  auto* const call = new ComputeCall<v1::EncodeRequest, v1::EncodeResponse, DecodedEncode>(
+      *request, *response, calls_);
+  call->Start(engine_, limits_, layers_);
   return call;
 }
 

@@ -1,6 +1,10 @@
 #include "server/rpc/decode_fields.h"
 
+#include <vector>
+
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/rpc/field_error.h"
 
 namespace attention::rpc {
@@ -68,6 +72,42 @@ absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,
   return FieldError(absl::StrCat(field, ".shape"),
                     absl::StrCat("is ", ShapeText(tensor.shape), ", ", width,
                                  " wide; want a multiple of ", heads_name, " = ", heads));
+}
+
+absl::Status RefuseOtherFields(const v1::AttentionConfig& config, absl::Span<const int> allowed,
+                               absl::string_view why) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  config.GetReflection()->ListFields(config, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    if (absl::c_linear_search(allowed, field->number())) continue;
+    return FieldError(absl::StrCat("config.", field->name()),
+                      absl::StrCat("is set; want it unset, since ", why));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEnvelope(const google::protobuf::Message& request, absl::string_view request_id,
+                           const RequestLimits& limits) {
+  constexpr size_t kMaxRequestIdBytes = 256;
+  const auto bytes = static_cast<int64_t>(request.ByteSizeLong());
+  if (bytes > limits.max_message_bytes) {
+    return FieldError("request",
+                      absl::StrCat("is ", bytes, " bytes; want at most ", limits.max_message_bytes,
+                                   " (--max_message_mib): send fewer sequences or tokens at a "
+                                   "time"));
+  }
+  if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
+  return FieldError("request_id", absl::StrCat("has ", request_id.size(), " bytes; want at most ",
+                                               kMaxRequestIdBytes));
+}
+
+absl::Status CheckResponseBytes(double bytes, const RequestLimits& limits) {
+  if (bytes <= static_cast<double>(limits.max_message_bytes)) return absl::OkStatus();
+  return FieldError("results",
+                    absl::StrFormat("would take %.0f bytes; this server sends at most %d "
+                                    "(--max_message_mib): ask for fewer results, name "
+                                    "query_indices, or send fewer tokens",
+                                    bytes, limits.max_message_bytes));
 }
 
 absl::Status CheckHeadDim(const v1::AttentionConfig& config, int64_t head_dim) {

@@ -11,6 +11,7 @@
 #include "attention/v1/attention.pb.h"
 #include "server/engine/attention_call.h"
 #include "server/rpc/decode_tensor.h"
+#include "server/rpc/request_limits.h"
 
 // The checks that every source shares. `field` is always the path from the request, and what does
 // not fit is a FieldError.
@@ -43,6 +44,17 @@ absl::StatusOr<int64_t> HeadWidth(const TensorView& tensor, int64_t heads,
 
 // That config.head_dim is unset or says what the shapes say.
 absl::Status CheckHeadDim(const v1::AttentionConfig& config, int64_t head_dim);
+
+// That `config` has no field set but those with the numbers `allowed`; the error says `why`.
+absl::Status RefuseOtherFields(const v1::AttentionConfig& config, absl::Span<const int> allowed,
+                               absl::string_view why);
+
+// That the request is no larger than `limits` says, and its request_id not too long.
+absl::Status CheckEnvelope(const google::protobuf::Message& request, absl::string_view request_id,
+                           const RequestLimits& limits);
+
+// That results of so many bytes fit into a response.
+absl::Status CheckResponseBytes(double bytes, const RequestLimits& limits);
 
 }  // namespace attention::rpc
 

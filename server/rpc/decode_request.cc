@@ -4,8 +4,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/rpc/decode_config.h"
+#include "server/rpc/decode_fields.h"
 #include "server/rpc/decode_source.h"
 #include "server/rpc/encode_response.h"
 #include "server/rpc/field_error.h"
@@ -13,7 +13,6 @@
 namespace attention::rpc {
 namespace {
 
-constexpr size_t kMaxRequestIdBytes = 256;
 constexpr int kMaxResults = 64;  // several times as many as there are
 
 // Whether the source is attended to with scores of its own.
@@ -28,7 +27,7 @@ std::string SourceName(const v1::ComputeAttentionRequest& request) {
 }
 
 absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, int64_t max_tokens,
-                          DecodedRequest& decoded) {
+                          engine::LayerStore& layers, DecodedRequest& decoded) {
   const v1::AttentionConfig& config = request.config();
   if (config.head_dim() < 0) {
     return FieldError("config.head_dim",
@@ -36,7 +35,7 @@ absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, int64_t ma
   }
   switch (request.source_case()) {
     case v1::ComputeAttentionRequest::kTokens:
-      return DecodeTokens(request.tokens(), config, max_tokens, decoded);
+      return DecodeTokens(request.tokens(), config, max_tokens, layers, decoded);
     case v1::ComputeAttentionRequest::kProjected:
       return DecodeProjected(request.projected(), config, max_tokens, decoded);
     case v1::ComputeAttentionRequest::kWeighted:
@@ -47,26 +46,6 @@ absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, int64_t ma
       break;
   }
   return FieldError("source", "is not set; want one of tokens, projected, weighted and partials");
-}
-
-// What takes no scores uses what it is given as it is: a setting that would change it is a mistake.
-absl::Status RefuseScoreSettings(const v1::AttentionConfig& config, absl::string_view source) {
-  std::vector<const google::protobuf::FieldDescriptor*> fields;
-  config.GetReflection()->ListFields(config, &fields);
-  for (const google::protobuf::FieldDescriptor* field : fields) {
-    switch (field->number()) {
-      case v1::AttentionConfig::kNumHeadsFieldNumber:
-      case v1::AttentionConfig::kNumKvHeadsFieldNumber:
-      case v1::AttentionConfig::kComputeTypeFieldNumber:
-      case v1::AttentionConfig::kAverageAttentionWeightsFieldNumber:
-        continue;
-      default:
-        return FieldError(absl::StrCat("config.", field->name()),
-                          absl::StrCat("is set; want it unset, since `", source,
-                                       "` uses what it is given as it is"));
-    }
-  }
-  return absl::OkStatus();
 }
 
 // The place in `wanted` of `result`; null where it is none.
@@ -199,41 +178,30 @@ absl::Status DecodeQueryIndices(const v1::ComputeAttentionRequest& request, int6
   return absl::OkStatus();
 }
 
-absl::Status CheckResponseSize(const DecodedRequest& decoded, int64_t max_bytes) {
-  const double bytes = ResponseBytes(decoded);
-  if (bytes <= static_cast<double>(max_bytes)) return absl::OkStatus();
-  return FieldError("results",
-                    absl::StrFormat("would take %.0f bytes; this server sends at most %d "
-                                    "(--max_message_mib): ask for fewer results, name "
-                                    "query_indices, or send fewer tokens",
-                                    bytes, max_bytes));
-}
-
 }  // namespace
 
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& request,
-                                             const RequestLimits& limits) {
-  const int64_t bytes = static_cast<int64_t>(request.ByteSizeLong());
-  if (bytes > limits.max_message_bytes) {
-    return FieldError("request",
-                      absl::StrCat("is ", bytes, " bytes; want at most ", limits.max_message_bytes,
-                                   " (--max_message_mib): send fewer sequences or tokens at a "
-                                   "time"));
-  }
-  if (request.request_id().size() > kMaxRequestIdBytes) {
-    return FieldError("request_id", absl::StrCat("has ", request.request_id().size(),
-                                                 " bytes; want at most ", kMaxRequestIdBytes));
-  }
+                                             const RequestLimits& limits,
+                                             engine::LayerStore& layers) {
+  absl::Status status = CheckEnvelope(request, request.request_id(), limits);
+  if (!status.ok()) return status;
   DecodedRequest decoded;
-  absl::Status status = DecodeSource(request, limits.max_tokens, decoded);
+  status = DecodeSource(request, limits.max_tokens, layers, decoded);
   if (status.ok() && !TakesScores(request)) {
-    status = RefuseScoreSettings(request.config(), SourceName(request));
+    using Config = v1::AttentionConfig;
+    // What takes no scores uses what it is given as it is: a setting that would change it is a
+    // mistake.
+    status = RefuseOtherFields(
+        request.config(),
+        {Config::kNumHeadsFieldNumber, Config::kNumKvHeadsFieldNumber,
+         Config::kComputeTypeFieldNumber, Config::kAverageAttentionWeightsFieldNumber},
+        absl::StrCat("`", SourceName(request), "` uses what it is given as it is"));
   }
   if (status.ok()) status = DecodeConfig(request.config(), decoded);
   if (status.ok()) status = DecodeResults(request, decoded);
   if (status.ok()) status = DecodeTopK(request.top_k(), decoded);
   if (status.ok()) status = DecodeQueryIndices(request, limits.max_tokens, decoded);
-  if (status.ok()) status = CheckResponseSize(decoded, limits.max_message_bytes);
+  if (status.ok()) status = CheckResponseBytes(ResponseBytes(decoded), limits);
   if (!status.ok()) return status;
   return decoded;
 }

@@ -7,15 +7,11 @@
 #include "absl/status/statusor.h"
 #include "attention/v1/attention_service.pb.h"
 #include "server/engine/attention_call.h"
+#include "server/engine/layers/layer_store.h"
 #include "server/rpc/decode_tensor.h"
+#include "server/rpc/request_limits.h"
 
 namespace attention::rpc {
-
-// What this server accepts of one call.
-struct RequestLimits {
-  int64_t max_message_bytes = int64_t{64} << 20;  // of a request, and of a response's results
-  int64_t max_tokens = 131072;                    // batch * q_len, and batch * kv_len
-};
 
 // A request that can be run: every shape fits, every element is there, and the results are no
 // larger than a response may be. `call` reads the request's memory and `storage`; its outputs are
@@ -29,9 +25,11 @@ struct DecodedRequest {
 
 // Decodes and checks all of `request`, which must outlive the result. INVALID_ARGUMENT with a
 // google.rpc.BadRequest names the first field that is wrong, what it is and what is wanted.
-// Allocates nothing that grows with what the request merely claims.
+// Allocates nothing that grows with what the request merely claims. Fails as LayerStore::Get where
+// the request names a layer of `layers`.
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& request,
-                                             const RequestLimits& limits);
+                                             const RequestLimits& limits,
+                                             engine::LayerStore& layers);
 
 }  // namespace attention::rpc
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/rpc/decode_fields.h"
+#include "server/rpc/decode_layer.h"
 #include "server/rpc/decode_lengths.h"
 #include "server/rpc/decode_source.h"
 #include "server/rpc/field_error.h"
@@ -101,6 +102,47 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
                 projections.o.emplace());
 }
 
+// A setting that a stored layer decides: unset, or what the layer says.
+absl::Status WantLayers(int64_t got, int64_t want, absl::string_view name) {
+  if (got == 0 || got == want) return absl::OkStatus();
+  return FieldError(absl::StrCat("config.", name),
+                    absl::StrCat("is ", got, "; want ", want, ", as the layer has it, or 0"));
+}
+
+absl::Status WantWidth(int64_t got, int64_t want, absl::string_view name, absl::string_view field) {
+  if (got == want) return absl::OkStatus();
+  return FieldError(absl::StrCat(field, ".shape"),
+                    absl::StrCat("is ", got, " wide; want ", want, " = ", name, " of the layer"));
+}
+
+// The projections of a stored layer, which says the heads as well.
+absl::Status DecodeStored(const v1::LayerRef& ref, const v1::AttentionConfig& config,
+                          const engine::TokensSource& source, int64_t d_context,
+                          engine::LayerStore& layers, engine::AttentionCall& call) {
+  absl::StatusOr<std::shared_ptr<const engine::StoredLayer>> layer =
+      DecodeLayer(ref, v1::LAYER_KIND_ATTENTION, "tokens.layer", layers);
+  if (!layer.ok()) return layer.status();
+  call.layer = *std::move(layer);
+  const auto& model = std::get<engine::AttentionModel>(call.layer->model());
+  engine::CallShape& shape = call.shape;
+  shape.num_heads = model.num_heads;
+  shape.num_kv_heads = model.num_kv_heads;
+  shape.head_dim = model.head_dim;
+  shape.v_head_dim = model.v_head_dim;
+  shape.extra_keys = model.extra_keys;
+  absl::Status status = WantLayers(config.num_heads(), model.num_heads, "num_heads");
+  if (status.ok()) status = WantLayers(config.num_kv_heads(), model.num_kv_heads, "num_kv_heads");
+  if (status.ok()) status = WantLayers(config.head_dim(), model.head_dim, "head_dim");
+  if (status.ok()) status = WantWidth(source.d_model, model.d_model, "d_model", kTokens);
+  if (status.ok()) status = WantWidth(d_context, model.d_context, "d_context", kContext);
+  if (status.ok() && model.extra_keys > 0 && !config.alibi_slopes().empty()) {
+    status = FieldError("config.alibi_slopes",
+                        "is set; want it unset, since the layer has keys that stand nowhere "
+                        "(bias_k, add_zero_attn)");
+  }
+  return status;
+}
+
 // Without learned weights the tokens themselves are query, key and value.
 absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& context, bool has_context,
                               const v1::AttentionConfig& config, engine::CallShape& shape) {
@@ -119,7 +161,7 @@ absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& contex
 }  // namespace
 
 absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
-                          int64_t max_tokens, DecodedRequest& decoded) {
+                          int64_t max_tokens, engine::LayerStore& layers, DecodedRequest& decoded) {
   const absl::StatusOr<TensorView> tokens = Required(source.has_tokens(), source.tokens(), kTokens);
   if (!tokens.ok()) return tokens.status();
   const int64_t rank = tokens->rank();
@@ -147,14 +189,18 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
                           .q_lens = source.q_lens(),
                           .kv_lens = source.kv_lens()},
                          config.causal_alignment(), max_tokens, "tokens", call);
-  if (status.ok()) status = DecodeHeads(config, 1, std::nullopt, shape);
+  if (status.ok() && !source.has_layer()) status = DecodeHeads(config, 1, std::nullopt, shape);
   if (!status.ok()) return status;
 
   engine::TokensSource to = {.tokens = tokens->numbers,
                              .context = context.numbers,
                              .d_model = tokens->shape.back(),
                              .projections = std::nullopt};
-  if (source.has_projection_weights()) {
+  if (source.has_layer()) {
+    status = DecodeStored(source.layer(), config, to, context.shape.back(), layers, call);
+    if (status.ok())
+      to.projections = std::get<engine::AttentionModel>(call.layer->model()).projections;
+  } else if (source.has_projection_weights()) {
     status = DecodeProjections(source.projection_weights(), config, to.d_model,
                                context.shape.back(), decoded, to.projections.emplace());
   } else {

@@ -4,11 +4,10 @@
 #include <vector>
 
 #include "server/engine/call_sequences.h"
+#include "server/rpc/make_tensor.h"
 
 namespace attention::rpc {
 namespace {
-
-using Shape = std::vector<int64_t>;
 
 // The shape of each result, in the order of attention_service.proto. Of a ragged batch all but the
 // output lie flat, sequence after sequence.
@@ -35,10 +34,11 @@ struct ResultShapes {
   int64_t new_keys() const { return s.kv_len - s.past_len; }
 
   Shape Scores() const {
-    return OneOf({s.num_heads, s.q_len, s.kv_len}, s.num_heads * totals.scores);
+    return OneOf({s.num_heads, s.q_len, s.score_len()}, s.num_heads * totals.scores);
   }
   Shape Weights() const {
-    return call.settings.average_weights ? OneOf({s.q_len, s.kv_len}, totals.scores) : Scores();
+    return call.settings.average_weights ? OneOf({s.q_len, s.score_len()}, totals.scores)
+                                         : Scores();
   }
   Shape Query() const {
     return OneOf({s.num_heads, s.q_len, s.head_dim}, s.num_heads * totals.queries * s.head_dim);
@@ -59,7 +59,7 @@ struct ResultShapes {
                  s.num_kv_heads * totals.keys * s.v_head_dim);
   }
   Shape WeightedValues() const {
-    return OneOf({s.num_heads, s.kv_len, s.q_len, s.v_head_dim},
+    return OneOf({s.num_heads, s.score_len(), s.q_len, s.v_head_dim},
                  s.num_heads * totals.scores * s.v_head_dim);
   }
   Shape LogSumExp() const { return OneOf({s.num_heads, s.q_len}, s.num_heads * totals.queries); }
@@ -68,43 +68,6 @@ struct ResultShapes {
     return {s.batch, s.num_heads, s.q_len, k};
   }
 };
-
-double Bytes(const Shape& shape, int64_t bytes_of_one) {
-  auto bytes = static_cast<double>(bytes_of_one);
-  for (const int64_t length : shape) bytes *= static_cast<double>(length);
-  return bytes;
-}
-
-std::byte* MakeTensor(const Shape& shape, v1::DataType type, int64_t bytes_of_one,
-                      v1::Tensor& tensor) {
-  tensor.set_data_type(type);
-  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
-  std::string& data = *tensor.mutable_data();
-  data.resize(static_cast<size_t>(Bytes(shape, bytes_of_one)));
-  return reinterpret_cast<std::byte*>(data.data());
-}
-
-v1::DataType WireType(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return v1::DATA_TYPE_FLOAT32;
-    case DataType::kBfloat16:
-      return v1::DATA_TYPE_BFLOAT16;
-    case DataType::kFloat16:
-      return v1::DATA_TYPE_FLOAT16;
-    case DataType::kFloat64:
-      return v1::DATA_TYPE_FLOAT64;
-  }
-  return v1::DATA_TYPE_UNSPECIFIED;
-}
-
-std::byte* MakeTensor(const Shape& shape, DataType type, v1::Tensor& tensor) {
-  return MakeTensor(shape, WireType(type), ByteSize(type), tensor);
-}
-
-float* MakeFloats(const Shape& shape, v1::Tensor& tensor) {
-  return reinterpret_cast<float*>(MakeTensor(shape, DataType::kFloat32, tensor));
-}
 
 // A view of the output as the heads of the attention operator. Behind an output projection only the
 // memory counts.

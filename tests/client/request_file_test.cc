@@ -86,7 +86,7 @@ TEST(ParseRequestFile, NamesTheValuesOfAnEnumThatHasNotThisOne) {
 TEST(ParseRequestFile, NamesTheFieldsOfAMessageThatHasNotThisOne) {
   EXPECT_EQ(RequestFailure(R"({"tokens": {"tokns": [[1]]}})"),
             "x.json: request.tokens has no field \"tokns\"; it has tokens, context, "
-            "projection_weights, q_lens, kv_lens");
+            "projection_weights, layer, q_lens, kv_lens");
   EXPECT_EQ(Failure(R"({"request": {}, "word": []})"),
             "x.json: unknown key \"word\"; want title, words, context_words, request");
 }

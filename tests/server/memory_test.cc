@@ -18,12 +18,14 @@ using testing::HasSubstr;
 using Then = AllocationWatch::Then;
 
 TEST(DecodeRequest, AllocatesNothingThatGrowsWithWhatABadRequestClaims) {
+  const auto layers = engine::LayerStore::Open({});
+  ASSERT_TRUE(layers.ok()) << layers.status();
   for (const auto& table :
        {BadTensors(), BadSources(), BadSettings(), BadLengths(), BadOperatorSettings()}) {
     for (const BadRequest& bad : table) {
       SCOPED_TRACE(bad.name);
       ForgetAllocations();
-      const bool accepted = rpc::DecodeRequest(bad.request, {}).ok();
+      const bool accepted = rpc::DecodeRequest(bad.request, {}, **layers).ok();
       const size_t largest = LargestAllocation();
       EXPECT_FALSE(accepted);
       EXPECT_GT(largest, 0) << "even the error takes some";

@@ -209,7 +209,7 @@ absl::Status LayerStore::Upload::Write(absl::Span<const std::byte> bytes) {
   return WriteAll(file(), bytes);
 }
 
-absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Upload::Commit() {
+absl::Status LayerStore::Upload::Finish() {
   absl::StatusOr<MappedFile> mapped = MappedFile::Map(file());
   if (!mapped.ok()) return mapped.status();
   absl::StatusOr<std::shared_ptr<StoredLayer>> layer =
@@ -218,11 +218,16 @@ absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Upload::Commit() 
   const auto file_bytes = static_cast<int64_t>((*layer)->file().bytes().size());
   const absl::Status fits =
       store_->packed_.CheckFits(**layer, staging_.has_value() ? 0 : file_bytes);
-  return fits.ok() ? store_->Publish(*this, *layer) : fits;
+  if (fits.ok()) layer_ = *std::move(layer);
+  return fits;
 }
 
-absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Publish(
-    Upload& upload, const std::shared_ptr<StoredLayer>& layer) {
+absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Upload::Publish() {
+  return store_->Publish(*this);
+}
+
+absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Publish(Upload& upload) {
+  const std::shared_ptr<StoredLayer>& layer = upload.layer_;
   absl::MutexLock reading(&reading_);
   for (;;) {
     if (absl::Status status = RefreshLocked(upload.name_); !status.ok()) return status;

@@ -51,10 +51,14 @@ class LayerStore {
 
     // The next bytes of the safetensors file. RESOURCE_EXHAUSTED where there is no room.
     absl::Status Write(absl::Span<const std::byte> bytes);
-    // Checks the layer and makes it the next version of its name; or returns the newest one, where
-    // that has the same bytes and config. INVALID_ARGUMENT as StoredLayer::Make;
-    // FAILED_PRECONDITION where it is too large; as LastError.
-    absl::StatusOr<std::shared_ptr<const StoredLayer>> Commit();
+    // That was all: reads and checks the layer. INVALID_ARGUMENT as StoredLayer::Make;
+    // FAILED_PRECONDITION where it is too large for this server; as LastError.
+    absl::Status Finish();
+    // Behind a Finish that succeeded: of the file.
+    const std::string& sha256() const { return layer_->sha256(); }
+    // Behind a Finish that succeeded: makes the layer the next version of its name; or returns the
+    // newest one, where that has the same bytes and config. As LastError.
+    absl::StatusOr<std::shared_ptr<const StoredLayer>> Publish();
 
    private:
     friend class LayerStore;
@@ -69,6 +73,7 @@ class LayerStore {
     FileHandle in_memory_;
     std::shared_ptr<std::vector<ReservedBytes>> reserved_;  // in memory
     int64_t room_ = 0;                                      // reserved and not yet written
+    std::shared_ptr<StoredLayer> layer_;                    // behind Finish
   };
 
   // Reads all layers of the folder; those that are damaged are listed with their problem. As
@@ -113,8 +118,7 @@ class LayerStore {
   absl::Status Refresh(const std::string& name);
   absl::Status RefreshLocked(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_);
   Version Load(const std::string& name, const LayerFolder::Found& found) const;
-  absl::StatusOr<std::shared_ptr<const StoredLayer>> Publish(
-      Upload& upload, const std::shared_ptr<StoredLayer>& layer);
+  absl::StatusOr<std::shared_ptr<const StoredLayer>> Publish(Upload& upload);
   static std::shared_ptr<const StoredLayer> NewestIfSame(const NamedVersions& named,
                                                          const StoredLayer& layer);
   absl::StatusOr<std::shared_ptr<const StoredLayer>> Insert(

@@ -61,7 +61,9 @@ std::vector<v1::ComputeAttentionRequest> Seeds() {
 }
 
 TEST(MutatedRequests, AreRefusedOrRun) {
-  engine::Engine engine({.threads = 1});
+  const auto layers = engine::LayerStore::Open({});
+  ASSERT_TRUE(layers.ok()) << layers.status();
+  engine::Engine engine({.threads = 1}, (*layers)->packed());
   std::mt19937 generator(7);
   int refused = 0, ran = 0;
   for (const v1::ComputeAttentionRequest& seed : Seeds()) {
@@ -72,7 +74,8 @@ TEST(MutatedRequests, AreRefusedOrRun) {
       for (int i = 0; i < changes; ++i) damaged[generator() % damaged.size()] = generator() % 256;
       v1::ComputeAttentionRequest request;
       if (!request.ParseFromString(damaged)) continue;
-      auto decoded = DecodeRequest(request, {.max_message_bytes = 1 << 20, .max_tokens = 64});
+      auto decoded =
+          DecodeRequest(request, {.max_message_bytes = 1 << 20, .max_tokens = 64}, **layers);
       if (!decoded.ok()) {
         ASSERT_EQ(decoded.status().code(), absl::StatusCode::kInvalidArgument);
         ASSERT_FALSE(decoded.status().message().empty());

@@ -1,0 +1,38 @@
+#ifndef ATTENTION_SERVER_RPC_CALLS_IN_FLIGHT_H_
+#define ATTENTION_SERVER_RPC_CALLS_IN_FLIGHT_H_
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace attention::rpc {
+
+// Counts the calls in flight, so that a server can stop taking new ones and wait for the rest.
+// Thread-safe.
+class CallsInFlight {
+ public:
+  // False once draining: the call is to be refused, and Leave not called for it.
+  bool Enter();
+  void Leave();
+
+  // From now on Enter returns false. Waits until no call is in flight, at most `limit`; returns
+  // whether none is.
+  bool Drain(absl::Duration limit);
+
+ private:
+  bool None() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return count_ == 0; }
+
+  absl::Mutex mutex_;
+  int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// What a call is told for which Enter returned false.
+absl::Status ShuttingDown();
+
+}  // namespace attention::rpc
+
+#endif  // ATTENTION_SERVER_RPC_CALLS_IN_FLIGHT_H_

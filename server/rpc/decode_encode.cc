@@ -1,0 +1,304 @@
+#include "server/rpc/decode_encode.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/decode_config.h"
+#include "server/rpc/decode_fields.h"
+#include "server/rpc/decode_layer.h"
+#include "server/rpc/field_error.h"
+
+namespace attention::rpc {
+namespace {
+
+using Ids = google::protobuf::RepeatedField<int64_t>;
+
+constexpr int kMaxResults = 64;
+constexpr int kMaxProbes = 256;
+
+// The tokens as they were sent: how many, in which sequences.
+struct Tokens {
+  int64_t count = 0;
+  std::vector<int64_t> lens;
+  std::optional<TensorView> embeddings;
+};
+
+absl::Status CheckIds(const Ids& ids, int64_t count, int64_t limit, absl::string_view limit_name,
+                      absl::string_view field) {
+  if (ids.size() != count) {
+    return FieldError(field,
+                      absl::StrCat("has ", ids.size(), " elements; want ", count, ", one a token"));
+  }
+  for (int i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && ids[i] < limit) continue;
+    return FieldError(
+        absl::StrCat(field, "[", i, "]"),
+        absl::StrCat("is ", ids[i], "; want 0 to ", limit - 1, " = ", limit_name, " - 1"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeEmbeddings(const v1::Tensor& tensor, int64_t d_model, Tokens& to) {
+  const absl::StatusOr<TensorView> given = DecodeNumbers(tensor, "embeddings");
+  if (!given.ok()) return given.status();
+  const bool fits = (given->rank() == 2 || given->rank() == 3) && given->shape.back() == d_model;
+  absl::Status status = WantRank(
+      *given, fits,
+      absl::StrCat("[tokens, ", d_model, "] or [batch, len, ", d_model, "], d_model of the layer"),
+      "embeddings");
+  if (!status.ok()) return status;
+  to.embeddings = *given;
+  to.count = given->shape[0] * (given->rank() == 3 ? given->shape[1] : 1);
+  if (given->rank() == 3) to.lens.assign(given->shape[0], given->shape[1]);
+  return absl::OkStatus();
+}
+
+absl::Status DecodeLens(const Ids& lens, Tokens& to) {
+  if (lens.empty()) {
+    if (to.lens.empty()) to.lens = {to.count};
+    return absl::OkStatus();
+  }
+  if (to.embeddings.has_value() && to.embeddings->rank() == 3) {
+    return FieldError("lens", "is set; want it unset, since embeddings have 3 axes");
+  }
+  int64_t sum = 0;
+  for (int i = 0; i < lens.size(); ++i) {
+    if (lens[i] < 1 || lens[i] > to.count - sum) {
+      return FieldError(absl::StrCat("lens[", i, "]"),
+                        absl::StrCat("is ", lens[i], "; want 1 to ", to.count - sum,
+                                     ", the tokens that are left"));
+    }
+    sum += lens[i];
+  }
+  if (sum != to.count) {
+    return FieldError("lens", absl::StrCat("has sum ", sum, "; want ", to.count, ", the tokens"));
+  }
+  to.lens.assign(lens.begin(), lens.end());
+  return absl::OkStatus();
+}
+
+absl::Status DecodeTokens(const v1::EncodeRequest& request, const engine::EncoderModel& model,
+                          int64_t max_tokens, Tokens& to) {
+  if (request.token_ids().empty() == !request.has_embeddings()) {
+    return FieldError("token_ids", request.has_embeddings()
+                                       ? "is set beside embeddings; want one of them"
+                                       : "is empty; want token_ids or embeddings");
+  }
+  absl::Status status;
+  if (request.has_embeddings()) {
+    status = DecodeEmbeddings(request.embeddings(), model.shape.d_model, to);
+  } else if (model.embedding.tokens.data == nullptr) {
+    status = FieldError("token_ids", "is set; want embeddings, since the layer has no table");
+  } else {
+    to.count = request.token_ids_size();
+    status = CheckIds(request.token_ids(), to.count, model.embedding.tokens.count, "vocabulary",
+                      "token_ids");
+  }
+  if (status.ok() && to.count > max_tokens) {
+    status = FieldError(
+        request.has_embeddings() ? "embeddings" : "token_ids",
+        absl::StrCat("has ", to.count, " tokens; want at most ", max_tokens, " (--max_tokens)"));
+  }
+  if (status.ok() && !request.type_ids().empty()) {
+    status = CheckIds(request.type_ids(), to.count, model.embedding.types.count, "token_types",
+                      "type_ids");
+  }
+  return status.ok() ? DecodeLens(request.lens(), to) : status;
+}
+
+// RoBERTa counts positions without the tokens that are padding, which stand at padding_id.
+int64_t Position(const engine::EncoderModel& model, int64_t id, int64_t& next) {
+  if (model.padding_id.has_value() && id == *model.padding_id) return *model.padding_id;
+  return model.first_position + next++;
+}
+
+// The tokens that are kept, and where they stand.
+absl::Status KeepTokens(const v1::EncodeRequest& request, const engine::EncoderModel& model,
+                        const Tokens& tokens, engine::EncodeCall& call) {
+  const bool ids = request.has_embeddings() == false;
+  const bool truncates = request.truncation() == v1::TRUNCATION_KEEP_FIRST;
+  int64_t first = 0;
+  for (size_t b = 0; b < tokens.lens.size(); first += tokens.lens[b++]) {
+    const int64_t len = tokens.lens[b];
+    if (model.max_len > 0 && len > model.max_len && !truncates) {
+      return FieldError(
+          "lens", absl::StrCat("of sequence ", b, " is ", len, "; want at most ", model.max_len,
+                               " = max_len of the layer, or truncation "
+                               "TRUNCATION_KEEP_FIRST"));
+    }
+    call.lens.push_back(model.max_len > 0 ? std::min(len, model.max_len) : len);
+    int64_t next = 0;
+    for (int64_t i = first; i < first + call.lens.back(); ++i) {
+      const int64_t id = ids ? request.token_ids(static_cast<int>(i)) : -1;
+      call.ids.push_back(ids ? id : i);
+      if (model.embedding.positions.data != nullptr) {
+        call.positions.push_back(Position(model, id, next));
+      }
+      if (!request.type_ids().empty()) {
+        call.types.push_back(request.type_ids(static_cast<int>(i)));
+      }
+    }
+  }
+  if (!ids) {
+    const engine::NumbersView& numbers = tokens.embeddings->numbers;
+    call.vectors = VectorTable{numbers.data, numbers.type, tokens.count, model.shape.d_model};
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeSettings(const v1::AttentionConfig& config, DecodedEncode& decoded) {
+  using Config = v1::AttentionConfig;
+  absl::Status status = RefuseOtherFields(
+      config,
+      {Config::kCausalFieldNumber, Config::kMaskFieldNumber, Config::kLeftWindowFieldNumber,
+       Config::kRightWindowFieldNumber, Config::kAlibiSlopesFieldNumber,
+       Config::kComputeTypeFieldNumber, Config::kScoreStageFieldNumber},
+      "an encoder has its own");
+  if (!status.ok()) return status;
+  // The same settings of an attention call over these sequences.
+  engine::EncodeCall& call = decoded.call;
+  const EncoderShape& shape = call.model().shape;
+  const int64_t longest = *std::max_element(call.lens.begin(), call.lens.end());
+  DecodedRequest like;
+  like.call.shape = {.batch = static_cast<int64_t>(call.lens.size()),
+                     .q_len = longest,
+                     .kv_len = longest,
+                     .num_heads = shape.num_heads,
+                     .num_kv_heads = shape.num_heads,
+                     .head_dim = shape.head_dim(),
+                     .v_head_dim = shape.head_dim()};
+  like.call.source_len = longest;
+  status = DecodeConfig(config, like);
+  call.settings = like.call.settings;
+  call.mask = like.call.mask;
+  call.mask_batch_stride = like.call.mask_batch_stride;
+  call.compute_type = like.call.compute_type;
+  decoded.storage = std::move(like.storage);
+  return status;
+}
+
+absl::Status CheckEnum(bool valid, int value, absl::string_view field) {
+  if (valid) return absl::OkStatus();
+  return FieldError(field, absl::StrCat("is unknown: ", value));
+}
+
+std::string ResultText(v1::EncodeResult result) {
+  return v1::EncodeResult_IsValid(result) ? v1::EncodeResult_Name(result)
+                                          : absl::StrCat("unknown: ", static_cast<int>(result));
+}
+
+absl::Status DecodeResults(const v1::EncodeRequest& request, engine::EncodeCall& call) {
+  if (request.results_size() > kMaxResults) {
+    return FieldError("results", absl::StrCat("has ", request.results_size(),
+                                              " elements; want at most ", kMaxResults));
+  }
+  for (int i = 0; i < request.results_size(); ++i) {
+    const v1::EncodeResult result = request.results(i);
+    if (result == v1::ENCODE_RESULT_HIDDEN_STATES) {
+      call.want_hidden_states = true;
+    } else if (result == v1::ENCODE_RESULT_POOLED) {
+      call.want_pooled = true;
+    } else {
+      return FieldError(absl::StrCat("results[", i, "]"),
+                        absl::StrCat("is ", ResultText(result),
+                                     "; want ENCODE_RESULT_HIDDEN_STATES or ENCODE_RESULT_POOLED"));
+    }
+  }
+  if (request.results().empty()) call.want_hidden_states = call.want_pooled = true;
+  call.pooling.normalize = request.normalize();
+  if (request.pooling() == v1::POOLING_FIRST_TOKEN) call.pooling.pooling = Pooling::kFirstToken;
+  return absl::OkStatus();
+}
+
+absl::Status DecodeProbe(const v1::Probe& probe, const engine::EncoderModel& model,
+                         const std::string& field, engine::EncodeProbe& to) {
+  const auto layers = static_cast<int64_t>(model.layers.size());
+  const int64_t heads = model.shape.num_heads;
+  if (probe.layer() < 0 || probe.layer() >= layers) {
+    return FieldError(field + ".layer", absl::StrCat("is ", probe.layer(), "; want 0 to ",
+                                                     layers - 1, " = num_layers - 1"));
+  }
+  if (probe.first_head() < 0 || probe.first_head() >= heads) {
+    return FieldError(field + ".first_head", absl::StrCat("is ", probe.first_head(), "; want 0 to ",
+                                                          heads - 1, " = num_heads - 1"));
+  }
+  const int64_t most = heads - probe.first_head();
+  if (probe.num_heads() < 0 || probe.num_heads() > most) {
+    return FieldError(field + ".num_heads", absl::StrCat("is ", probe.num_heads(), "; want 1 to ",
+                                                         most, ", or 0 for all"));
+  }
+  to.layer = probe.layer();
+  to.first_head = probe.first_head();
+  to.num_heads = probe.num_heads() == 0 ? most : probe.num_heads();
+  constexpr char kWant[] = "ENCODE_RESULT_HIDDEN_STATES, _ATTENTION_SCORES or _ATTENTION_WEIGHTS";
+  if (probe.results().empty() || probe.results_size() > kMaxResults) {
+    return FieldError(field + ".results",
+                      absl::StrCat("has ", probe.results_size(), " elements; want 1 to ",
+                                   kMaxResults, " of ", kWant));
+  }
+  for (int i = 0; i < probe.results_size(); ++i) {
+    switch (probe.results(i)) {
+      case v1::ENCODE_RESULT_HIDDEN_STATES:
+        to.want_hidden_states = true;
+        break;
+      case v1::ENCODE_RESULT_ATTENTION_SCORES:
+        to.want_attention_scores = true;
+        break;
+      case v1::ENCODE_RESULT_ATTENTION_WEIGHTS:
+        to.want_attention_weights = true;
+        break;
+      default:
+        return FieldError(absl::StrCat(field, ".results[", i, "]"),
+                          absl::StrCat("is ", ResultText(probe.results(i)), "; want ", kWant));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeProbes(const v1::EncodeRequest& request, engine::EncodeCall& call) {
+  if (request.probes_size() > kMaxProbes) {
+    return FieldError("probes", absl::StrCat("has ", request.probes_size(),
+                                             " elements; want at most ", kMaxProbes));
+  }
+  for (int i = 0; i < request.probes_size(); ++i) {
+    absl::Status status = DecodeProbe(request.probes(i), call.model(),
+                                      absl::StrCat("probes[", i, "]"), call.probes.emplace_back());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<DecodedEncode> DecodeRequest(const v1::EncodeRequest& request,
+                                            const RequestLimits& limits,
+                                            engine::LayerStore& layers) {
+  absl::Status status = CheckEnvelope(request, request.request_id(), limits);
+  if (!status.ok()) return status;
+  if (!request.has_layer()) return FieldError("layer", "is not set; want a stored encoder");
+  absl::StatusOr<std::shared_ptr<const engine::StoredLayer>> layer =
+      DecodeLayer(request.layer(), v1::LAYER_KIND_ENCODER, "layer", layers);
+  if (!layer.ok()) return layer.status();
+  DecodedEncode decoded;
+  decoded.call.layer = *std::move(layer);
+  const engine::EncoderModel& model = decoded.call.model();
+  Tokens tokens;
+  status =
+      CheckEnum(v1::Truncation_IsValid(request.truncation()), request.truncation(), "truncation");
+  if (status.ok()) {
+    status = CheckEnum(v1::Pooling_IsValid(request.pooling()), request.pooling(), "pooling");
+  }
+  if (status.ok()) status = DecodeTokens(request, model, limits.max_tokens, tokens);
+  if (status.ok()) status = KeepTokens(request, model, tokens, decoded.call);
+  if (status.ok()) status = DecodeSettings(request.config(), decoded);
+  if (status.ok()) status = DecodeResults(request, decoded.call);
+  if (status.ok()) status = DecodeProbes(request, decoded.call);
+  if (status.ok()) status = CheckResponseBytes(ResponseBytes(decoded), limits);
+  if (!status.ok()) return status;
+  return decoded;
+}
+
+}  // namespace attention::rpc

@@ -1,0 +1,198 @@
+#include "server/rpc/layer_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/decode_create_layer.h"
+#include "server/rpc/decode_layer.h"
+#include "server/rpc/describe_layer.h"
+#include "server/rpc/field_error.h"
+#include "server/rpc/grpc_status.h"
+
+namespace attention::rpc {
+namespace {
+
+using Reader = grpc::ServerReader<v1::UploadLayerRequest>;
+
+absl::Status CheckHeader(const v1::UploadLayerHeader& header) {
+  v1::LayerRef ref;
+  ref.set_name(header.name());
+  if (absl::Status status = CheckLayerRef(ref, "header"); !status.ok()) return status;
+  if (header.config_json().empty()) {
+    return FieldError("header.config_json", "is empty; want the layer's config.json");
+  }
+  if (header.file_bytes() < 0) {
+    return FieldError("header.file_bytes",
+                      absl::StrCat("is ", header.file_bytes(), "; want at least 0"));
+  }
+  return absl::OkStatus();
+}
+
+// The chunks of the file; returns how many bytes they had.
+absl::StatusOr<int64_t> ReadChunks(Reader& reader, engine::LayerStore::Upload& upload) {
+  int64_t bytes = 0;
+  v1::UploadLayerRequest part;
+  while (reader.Read(&part)) {
+    if (!part.has_chunk()) return FieldError("part", "is no chunk; want chunks behind the header");
+    const std::string& chunk = part.chunk();
+    absl::Status status =
+        upload.Write({reinterpret_cast<const std::byte*>(chunk.data()), chunk.size()});
+    if (!status.ok()) return status;
+    bytes += static_cast<int64_t>(chunk.size());
+  }
+  return bytes;
+}
+
+absl::Status CheckFile(const v1::UploadLayerHeader& header, int64_t bytes,
+                       const std::string& sha256) {
+  if (header.file_bytes() != 0 && header.file_bytes() != bytes) {
+    return FieldError("header.file_bytes",
+                      absl::StrCat("is ", header.file_bytes(), ", but the chunks have ", bytes));
+  }
+  if (!header.sha256().empty() && header.sha256() != sha256) {
+    return FieldError("header.sha256",
+                      absl::StrCat("is another than that of the chunks, ", sha256));
+  }
+  return absl::OkStatus();
+}
+
+// A bad file or config is the caller's field.
+absl::Status AsField(const absl::Status& status, absl::string_view field) {
+  const bool has_field = status.GetPayload("type.googleapis.com/google.rpc.BadRequest").has_value();
+  if (!absl::IsInvalidArgument(status) || has_field) return status;
+  return FieldError(field, absl::StrCat("cannot be used: ", status.message()));
+}
+
+absl::Status Publish(engine::LayerStore::Upload& upload, engine::LayerStore& layers,
+                     v1::Layer& response) {
+  const auto layer = upload.Publish();
+  if (!layer.ok()) return layer.status();
+  const auto listed = layers.Find((*layer)->name(), (*layer)->version());
+  if (!listed.ok()) return listed.status();
+  Describe(*listed, layers, response);
+  return absl::OkStatus();
+}
+
+absl::Status Upload(const grpc::ServerContext& context, Reader& reader, engine::LayerStore& layers,
+                    v1::Layer& response) {
+  v1::UploadLayerRequest first;
+  if (!reader.Read(&first) || !first.has_header()) {
+    return FieldError("part", "is no header; want a header before the chunks");
+  }
+  const v1::UploadLayerHeader& header = first.header();
+  if (absl::Status status = CheckHeader(header); !status.ok()) return status;
+  absl::StatusOr<engine::LayerStore::Upload> upload =
+      layers.Begin(header.name(), header.config_json());
+  if (!upload.ok()) return AsField(upload.status(), "header.config_json");
+  const absl::StatusOr<int64_t> bytes = ReadChunks(reader, *upload);
+  if (!bytes.ok()) return bytes.status();
+  // A stream that breaks off looks like one that ends.
+  if (context.IsCancelled()) return absl::CancelledError("the upload was cancelled");
+  if (absl::Status s = upload->Finish(); !s.ok()) return AsField(s, "chunk");
+  if (absl::Status s = CheckFile(header, *bytes, upload->sha256()); !s.ok()) return s;
+  return Publish(*upload, layers, response);
+}
+
+absl::Status Create(const v1::CreateLayerRequest& request, engine::LayerStore& layers,
+                    v1::Layer& response) {
+  const absl::StatusOr<engine::RandomLayerSpec> spec = DecodeCreateLayer(request);
+  if (!spec.ok()) return spec.status();
+  absl::StatusOr<engine::LayerStore::Upload> upload =
+      layers.Begin(request.name(), engine::RandomLayerConfig(*spec));
+  if (!upload.ok()) return AsField(upload.status(), "layer");
+  absl::Status status = engine::WriteRandomLayer(
+      *spec, [&](absl::Span<const std::byte> bytes) { return upload->Write(bytes); });
+  if (status.ok()) status = upload->Finish();
+  if (!status.ok()) return AsField(status, "layer");
+  return Publish(*upload, layers, response);
+}
+
+absl::Status List(const v1::ListLayersRequest& request, engine::LayerStore& layers,
+                  v1::ListLayersResponse& response) {
+  if (request.page_size() < 0) {
+    return FieldError("page_size", absl::StrCat("is ", request.page_size(), "; want at least 0"));
+  }
+  const absl::StatusOr<PageToken> after = ParsePageToken(request.page_token());
+  if (!after.ok()) return after.status();
+  absl::StatusOr<std::vector<engine::LayerStore::Listed>> all = layers.List();
+  if (!all.ok()) return all.status();
+  const int page = request.page_size() == 0 ? 100 : std::min(request.page_size(), 1000);
+  for (const engine::LayerStore::Listed& listed : *all) {
+    if (!after->IsBefore(listed)) continue;
+    if (response.layers_size() == page) {
+      response.set_next_page_token(PageTokenOf(response.layers(page - 1)));
+      break;
+    }
+    Describe(listed, layers, *response.add_layers());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// Runs `step` unless the server is draining.
+template <typename Step>
+grpc::Status LayerServiceImpl::Answer(Step step) {
+  return Guarded([&] {
+    if (!calls_.Enter()) return ToGrpcStatus(ShuttingDown());
+    const std::unique_ptr<CallsInFlight, void (*)(CallsInFlight*)> leave(
+        &calls_, [](CallsInFlight* calls) { calls->Leave(); });
+    return ToGrpcStatus(step());
+  });
+}
+
+// Runs `step` unless too many others write already.
+template <typename Step>
+absl::Status LayerServiceImpl::AsWriter(Step step) {
+  const std::unique_ptr<std::atomic<int>, void (*)(std::atomic<int>*)> leave(
+      &writers_, [](std::atomic<int>* writers) { --*writers; });
+  if (++writers_ > kMostWriters) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(kMostWriters, " layers are on their way already; try again later"));
+  }
+  return step();
+}
+
+grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context, Reader* reader,
+                                           v1::Layer* response) {
+  return Answer(
+      [&] { return AsWriter([&] { return Upload(*context, *reader, layers_, *response); }); });
+}
+
+grpc::Status LayerServiceImpl::CreateLayer(grpc::ServerContext* /*context*/,
+                                           const v1::CreateLayerRequest* request,
+                                           v1::Layer* response) {
+  return Answer([&] { return AsWriter([&] { return Create(*request, layers_, *response); }); });
+}
+
+grpc::Status LayerServiceImpl::GetLayer(grpc::ServerContext* /*context*/,
+                                        const v1::GetLayerRequest* request, v1::Layer* response) {
+  return Answer([&]() -> absl::Status {
+    const v1::LayerRef& ref = request->layer();
+    if (absl::Status status = CheckLayerRef(ref, "layer"); !status.ok()) return status;
+    const auto found = layers_.Find(ref.name(), ref.version());
+    if (!found.ok()) return found.status();
+    Describe(*found, layers_, *response);
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status LayerServiceImpl::ListLayers(grpc::ServerContext* /*context*/,
+                                          const v1::ListLayersRequest* request,
+                                          v1::ListLayersResponse* response) {
+  return Answer([&] { return List(*request, layers_, *response); });
+}
+
+grpc::Status LayerServiceImpl::DeleteLayer(grpc::ServerContext* /*context*/,
+                                           const v1::DeleteLayerRequest* request,
+                                           google::protobuf::Empty* /*response*/) {
+  return Answer([&]() -> absl::Status {
+    const v1::LayerRef& ref = request->layer();
+    if (absl::Status status = CheckLayerRef(ref, "layer"); !status.ok()) return status;
+    return layers_.Delete(ref.name(), ref.version());
+  });
+}
+
+}  // namespace attention::rpc
