@@ -31,8 +31,10 @@ class AttentionProducts {
   // Rows that a product computes, whether they are all there or not.
   static constexpr std::array<int64_t, 2> kRowTiles = {16, 64};
   // Keys that a product takes. The larger ones run at oneDNN's ceiling, the smaller ones spare
-  // short rests, and the diagonal of causal attention, the padding.
-  static constexpr std::array<int64_t, 9> kKeyTiles = {32, 64, 128, 192, 256, 320, 384, 448, 512};
+  // short rests, and the diagonal of causal attention, the padding. The largest covers whole rows
+  // of 1024 keys, so that their sums are written once.
+  static constexpr std::array<int64_t, 10> kKeyTiles = {32,  64,  128, 192, 256,
+                                                        320, 384, 448, 512, 1024};
 
   // INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<AttentionProducts> Create(const PackedHead::Widths& widths);
