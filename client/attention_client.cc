@@ -2,6 +2,7 @@
 
 #include <climits>
 #include <cstddef>
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -41,6 +42,8 @@ grpc::ChannelArguments TensorChannelArguments() {
 // 12 MiB). One reference that is never returned keeps the threads, and no destructor waits.
 void KeepGrpcThreads() { [[maybe_unused]] static const bool kept = (grpc_init(), true); }
 
+constexpr size_t kChunkBytes = size_t{1} << 20;  // of an upload
+
 absl::Status CheckTimeout(absl::Duration timeout) {
   if (timeout > absl::ZeroDuration()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -64,10 +67,13 @@ AttentionClient::AttentionClient(ClientOptions options, std::shared_ptr<grpc::Ch
     : options_(std::move(options)),
       channel_(std::move(channel)),
       attention_(v1::AttentionService::NewStub(channel_)),
+      layers_(v1::LayerService::NewStub(channel_)),
       health_(grpc::health::v1::Health::NewStub(channel_)) {}
 
-absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
-    const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> AttentionClient::Call(
+    Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+    const Request& request, std::optional<absl::Duration> timeout) const {
   const size_t bytes = request.ByteSizeLong();
   // protobuf does not serialise more, and gRPC would report that as an INTERNAL error.
   if (bytes > INT_MAX) {
@@ -77,10 +83,93 @@ absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
   }
   grpc::ClientContext context;
   SetDeadline(timeout, context);
-  v1::ComputeAttentionResponse response;
-  const grpc::Status status = attention_->ComputeAttention(&context, request, &response);
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) return ExplainFailure(status);
   return response;
+}
+
+absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
+    const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
+  return Call(*attention_, &v1::AttentionService::Stub::ComputeAttention, request, timeout);
+}
+
+absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
+    const v1::EncodeRequest& request, std::optional<absl::Duration> timeout) const {
+  return Call(*attention_, &v1::AttentionService::Stub::Encode, request, timeout);
+}
+
+absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
+    const v1::UploadLayerHeader& header, NextChunk next,
+    std::optional<absl::Duration> timeout) const {
+  grpc::ClientContext context;
+  SetDeadline(timeout, context);
+  v1::Layer layer;
+  const std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer =
+      layers_->UploadLayer(&context, &layer);
+  v1::UploadLayerRequest part;
+  *part.mutable_header() = header;
+  while (writer->Write(part)) {  // until the server has heard enough
+    const absl::StatusOr<absl::string_view> chunk = next();
+    if (!chunk.ok()) {
+      context.TryCancel();
+      writer->Finish();
+      return chunk.status();
+    }
+    if (chunk->empty()) break;
+    part.set_chunk(chunk->data(), chunk->size());
+  }
+  writer->WritesDone();
+  const grpc::Status status = writer->Finish();
+  if (!status.ok()) return ExplainFailure(status);
+  return layer;
+}
+
+absl::StatusOr<v1::Layer> AttentionClient::UploadLayerFile(
+    const v1::UploadLayerHeader& header, const std::string& path,
+    std::optional<absl::Duration> timeout) const {
+  std::ifstream file(path, std::ios::binary);
+  std::string chunk(kChunkBytes, '\0');
+  const auto next = [&]() -> absl::StatusOr<absl::string_view> {
+    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    if (file.bad()) return absl::DataLossError(absl::StrCat("cannot read ", path));
+    return absl::string_view(chunk.data(), static_cast<size_t>(file.gcount()));
+  };
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
+  return UploadLayer(header, next, timeout);
+}
+
+absl::StatusOr<v1::Layer> AttentionClient::CreateLayer(
+    const v1::CreateLayerRequest& request, std::optional<absl::Duration> timeout) const {
+  return Call(*layers_, &v1::LayerService::Stub::CreateLayer, request, timeout);
+}
+
+absl::StatusOr<v1::Layer> AttentionClient::GetLayer(const std::string& name,
+                                                    int64_t version) const {
+  v1::GetLayerRequest request;
+  request.mutable_layer()->set_name(name);
+  request.mutable_layer()->set_version(version);
+  return Call(*layers_, &v1::LayerService::Stub::GetLayer, request, std::nullopt);
+}
+
+absl::StatusOr<std::vector<v1::Layer>> AttentionClient::ListLayers() const {
+  std::vector<v1::Layer> layers;
+  v1::ListLayersRequest request;
+  do {
+    const absl::StatusOr<v1::ListLayersResponse> page =
+        Call(*layers_, &v1::LayerService::Stub::ListLayers, request, std::nullopt);
+    if (!page.ok()) return page.status();
+    layers.insert(layers.end(), page->layers().begin(), page->layers().end());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return layers;
+}
+
+absl::Status AttentionClient::DeleteLayer(const std::string& name, int64_t version) const {
+  v1::DeleteLayerRequest request;
+  request.mutable_layer()->set_name(name);
+  request.mutable_layer()->set_version(version);
+  return Call(*layers_, &v1::LayerService::Stub::DeleteLayer, request, std::nullopt).status();
 }
 
 absl::Status AttentionClient::CheckHealth(const std::string& service,

@@ -4,11 +4,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "attention/v1/layer_service.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
@@ -53,6 +57,29 @@ class AttentionClient {
       const v1::ComputeAttentionRequest& request,
       std::optional<absl::Duration> timeout = std::nullopt) const;
 
+  // A stored encoder, from token ids or embeddings to hidden states and pooled vectors.
+  absl::StatusOr<v1::EncodeResponse> Encode(
+      const v1::EncodeRequest& request, std::optional<absl::Duration> timeout = std::nullopt) const;
+
+  // The next bytes of a file, or none at its end. Valid until it is called again.
+  using NextChunk = absl::FunctionRef<absl::StatusOr<absl::string_view>()>;
+
+  // Uploads a layer, in pieces of up to 1 MiB; where `next` fails, the upload is cancelled and
+  // fails as it does. `timeout` bounds the whole upload.
+  absl::StatusOr<v1::Layer> UploadLayer(const v1::UploadLayerHeader& header, NextChunk next,
+                                        std::optional<absl::Duration> timeout = std::nullopt) const;
+  // Uploads the safetensors file at `path`.
+  absl::StatusOr<v1::Layer> UploadLayerFile(
+      const v1::UploadLayerHeader& header, const std::string& path,
+      std::optional<absl::Duration> timeout = std::nullopt) const;
+
+  // As LayerService says.
+  absl::StatusOr<v1::Layer> CreateLayer(const v1::CreateLayerRequest& request,
+                                        std::optional<absl::Duration> timeout = std::nullopt) const;
+  absl::StatusOr<v1::Layer> GetLayer(const std::string& name, int64_t version = 0) const;
+  absl::StatusOr<std::vector<v1::Layer>> ListLayers() const;  // all pages
+  absl::Status DeleteLayer(const std::string& name, int64_t version = 0) const;
+
   // OK when `service` is SERVING; "" asks for the server as a whole. UNAVAILABLE when it is in
   // another state, NOT_FOUND when the server has no such service.
   absl::Status CheckHealth(const std::string& service = "",
@@ -63,6 +90,11 @@ class AttentionClient {
  private:
   AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel);
 
+  // Calls `method` of `stub` with `request`.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(
+      Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+      const Request& request, std::optional<absl::Duration> timeout) const;
   void SetDeadline(std::optional<absl::Duration> timeout, grpc::ClientContext& context) const;
   // As FromGrpcStatus, with advice where this end knows better than the server what to do.
   absl::Status ExplainFailure(const grpc::Status& status) const;
@@ -70,6 +102,7 @@ class AttentionClient {
   ClientOptions options_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::AttentionService::Stub> attention_;
+  std::unique_ptr<v1::LayerService::Stub> layers_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 
