@@ -138,6 +138,18 @@ absl::StatusOr<std::string> FormatTensor(const ResultView& view, const TokenName
   return text;
 }
 
+// Those that were asked for.
+absl::Status AppendTensors(const std::vector<ResultView>& views, const TokenNames& names,
+                           std::string& text) {
+  for (const ResultView& view : views) {
+    if (view.tensor.shape().empty()) continue;
+    absl::StatusOr<std::string> tables = FormatTensor(view, names);
+    if (!tables.ok()) return tables.status();
+    absl::StrAppend(&text, *tables, "\n");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> FormatTopKeys(const v1::TopKeys& top_keys, const TokenNames& names) {
   absl::StatusOr<std::vector<int32_t>> indices = Int32Values(top_keys.indices());
   if (!indices.ok()) return Unreadable("top_keys.indices", indices.status());
@@ -182,15 +194,37 @@ std::string FormatTiming(const v1::Timing& timing) {
 
 }  // namespace
 
+absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
+                                          const std::vector<std::string>& words) {
+  TokenNames names;
+  for (const std::string& word : words) names.queries.push_back(EscapeControls(word));
+  names.keys = names.queries;
+  std::string text;
+  absl::Status status =
+      AppendTensors({{"hidden_states", "qd", "each token's vector behind the last layer",
+                      response.hidden_states()},
+                     {"pooled", "bd", "one vector a sequence", response.pooled()}},
+                    names, text);
+  for (int i = 0; i < response.probes_size() && status.ok(); ++i) {
+    const v1::ProbeResponse& probe = response.probes(i);
+    absl::StrAppend(&text, "probe ", i, "\n\n");
+    status = AppendTensors(
+        {{"hidden_states", "qd", "each token's vector behind that layer", probe.hidden_states()},
+         {"attention_scores", "bhqk", "scale * query * key^T", probe.attention_scores()},
+         {"attention_weights", "bhqk", "the scores, masked and normalised",
+          probe.attention_weights()}},
+        names, text);
+  }
+  if (!status.ok()) return status;
+  if (response.has_timing()) absl::StrAppend(&text, FormatTiming(response.timing()));
+  return text;
+}
+
 absl::StatusOr<std::string> FormatResults(const v1::ComputeAttentionResponse& response,
                                           const TokenNames& names) {
   std::string text;
-  for (const ResultView& view : ViewsOf(response)) {
-    if (view.tensor.shape().empty()) continue;  // not asked for
-    absl::StatusOr<std::string> tables = FormatTensor(view, names);
-    if (!tables.ok()) return tables.status();
-    absl::StrAppend(&text, *tables, "\n");
-  }
+  absl::Status status = AppendTensors(ViewsOf(response), names, text);
+  if (!status.ok()) return status;
   if (response.has_top_keys()) {
     absl::StatusOr<std::string> top_keys = FormatTopKeys(response.top_keys(), names);
     if (!top_keys.ok()) return top_keys.status();

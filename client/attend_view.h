@@ -2,6 +2,7 @@
 #define ATTENTION_CLIENT_ATTEND_VIEW_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "attention/v1/attention_service.pb.h"
@@ -15,6 +16,11 @@ namespace attention::client {
 // INTERNAL: a tensor of the response is not what its shape says.
 absl::StatusOr<std::string> FormatResults(const v1::ComputeAttentionResponse& response,
                                           const TokenNames& names);
+
+// The same of an encoder's response: hidden states, pooled vectors and what probes found. `words`
+// name the tokens of all sequences, one after the other, or are empty.
+absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
+                                          const std::vector<std::string>& words);
 
 }  // namespace attention::client
 

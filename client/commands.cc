@@ -4,48 +4,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "client/attend_view.h"
-#include "client/call_status.h"
+#include "client/command_output.h"
 #include "client/display_text.h"
 #include "client/explain_view.h"
 #include "client/request_file.h"
 #include "client/token_names.h"
-#include "google/protobuf/util/json_util.h"
 
 namespace attention::client {
 namespace {
-
-ExitCode ReportUsage(const absl::Status& status, std::ostream& err) {
-  err << "attention_client: " << EscapeControlsKeepLines(status.message()) << "\n";
-  return kExitUsage;
-}
-
-// The code, the message, and the fields that the message has not told of.
-ExitCode ReportFailure(const absl::Status& status, std::ostream& err) {
-  err << "attention_client: " << absl::StatusCodeToString(status.code()) << ": "
-      << EscapeControlsKeepLines(status.message()) << "\n";
-  for (const auto& violation : FieldViolations(status)) {
-    if (absl::StrContains(status.message(), violation.description())) continue;
-    err << "  " << EscapeControls(violation.field()) << ": "
-        << EscapeControls(violation.description()) << "\n";
-  }
-  return absl::IsUnavailable(status) ? kExitNoServer : kExitFailed;
-}
-
-ExitCode PrintJson(const v1::ComputeAttentionResponse& response, std::ostream& out,
-                   std::ostream& err) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(response, &json, options);
-  if (!status.ok()) {
-    return ReportFailure(absl::InternalError(std::string(status.message())), err);
-  }
-  out << json;
-  return kExitOk;
-}
 
 void PrintTitle(const RequestFile& file, std::ostream& out) {
   if (!file.title.empty()) out << EscapeControls(file.title) << "\n\n";
@@ -58,13 +25,50 @@ ExitCode Print(const absl::StatusOr<std::string>& text, std::ostream& out, std::
   return kExitOk;
 }
 
+// The file that the command is about, with the words of the command line.
+absl::StatusOr<RequestFile> ReadFile(const CommandOptions& options) {
+  absl::StatusOr<RequestFile> file = ReadRequestFile(options.file);
+  if (file.ok() && !options.words.empty()) file->words = options.words;
+  return file;
+}
+
+ExitCode ExplainEncoder(RequestFile file, const AttentionClient& client,
+                        const CommandOptions& options, std::ostream& out, std::ostream& err) {
+  const v1::LayerRef& ref = file.encode->layer();
+  const absl::StatusOr<v1::Layer> layer = client.GetLayer(ref.name(), ref.version());
+  if (!layer.ok()) return ReportFailure(layer.status(), err);
+  AskForExplanation(layer->encoder().num_layers(), *file.encode);
+  absl::StatusOr<v1::EncodeResponse> response = client.Encode(*file.encode);
+  if (!response.ok()) return ReportFailure(response.status(), err);
+  PrintTitle(file, out);
+  return Print(FormatExplanation(file, *response, options.shading), out, err);
+}
+
 }  // namespace
+
+ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostream& err) {
+  absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
+  if (!client.ok()) return ReportUsage(client.status(), err);
+  absl::StatusOr<RequestFile> file = ReadFile(options);
+  if (!file.ok()) return ReportUsage(file.status(), err);
+  if (!file->encode.has_value()) {
+    return ReportUsage(absl::InvalidArgumentError("the file has no \"encode\"; use attend"), err);
+  }
+  absl::StatusOr<v1::EncodeResponse> response = client->Encode(*file->encode);
+  if (!response.ok()) return ReportFailure(response.status(), err);
+  if (options.json) return PrintJson(*response, out, err);
+  PrintTitle(*file, out);
+  return Print(FormatResults(*response, file->words), out, err);
+}
 
 ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
-  absl::StatusOr<RequestFile> file = ReadRequestFile(options.file);
+  absl::StatusOr<RequestFile> file = ReadFile(options);
   if (!file.ok()) return ReportUsage(file.status(), err);
+  if (file->encode.has_value()) {
+    return ReportUsage(absl::InvalidArgumentError("the file has \"encode\"; use encode"), err);
+  }
   absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(file->request);
   if (!response.ok()) return ReportFailure(response.status(), err);
   if (options.json) return PrintJson(*response, out, err);
@@ -75,8 +79,11 @@ ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostrea
 ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
-  absl::StatusOr<RequestFile> file = ReadRequestFile(options.file);
+  absl::StatusOr<RequestFile> file = ReadFile(options);
   if (!file.ok()) return ReportUsage(file.status(), err);
+  if (file->encode.has_value()) {
+    return ExplainEncoder(*std::move(file), *client, options, out, err);
+  }
   AskForExplanation(file->request);
   absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(file->request);
   if (!response.ok()) return ReportFailure(response.status(), err);

@@ -3,6 +3,7 @@
 
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "client/attention_client.h"
 #include "client/heat_map.h"
@@ -20,7 +21,10 @@ enum ExitCode : int {
 // One command, as its flags said.
 struct CommandOptions {
   ClientOptions client;
-  std::string file;                        // attend, explain: a path, or "-" for standard input
+  std::string file;                        // attend, encode, explain: a path, or "-" for standard
+                                           // input
+  std::vector<std::string> words;          // names of the tokens, in place of the file's; or none
+  std::vector<std::string> arguments;      // layers: what to do, and with what
   bool json = false;                       // attend: the response as protobuf JSON
   Shading shading = Shading::kCharacters;  // explain
   std::string service;                     // health: "" for the server as a whole
@@ -31,6 +35,18 @@ struct CommandOptions {
 
 // Prints every result as tables, or the response as protobuf JSON with the schema's field names.
 ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostream& err);
+
+// Prints the results of a stored encoder likewise. --words name the tokens.
+ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostream& err);
+
+// One of
+//   list                                all stored layers as a table
+//   get NAME[@VERSION]                  one layer as protobuf JSON
+//   upload NAME FOLDER                  model.safetensors and config.json in that folder
+//   upload NAME MODEL CONFIG            these two files
+//   create FILE.json                    a CreateLayerRequest in protobuf JSON, or "-"
+//   delete NAME[@VERSION]               one version, or all
+ExitCode RunLayers(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
 // Prints the heat maps and what each token attends to most.
 ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err);

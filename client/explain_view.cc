@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "client/attended_keys.h"
+#include "client/display_text.h"
 #include "client/tensor.h"
 #include "client/token_names.h"
 
@@ -46,12 +47,17 @@ absl::StatusOr<AttentionWeights> ReadWeights(const v1::Tensor& tensor) {
   return weights;
 }
 
+std::string MapTitle(absl::string_view which) {
+  return absl::StrCat("attention weights in percent", which,
+                      ": how much each word on the left attends to each word above\n");
+}
+
 std::string MapName(int64_t map, const AttentionWeights& weights) {
   const int64_t num_heads = weights.shape[1];
-  std::string name = "attention weights in percent";
-  if (weights.shape[0] > 1) absl::StrAppend(&name, ", sequence ", map / num_heads);
-  if (num_heads > 1) absl::StrAppend(&name, ", head ", map % num_heads);
-  return absl::StrCat(name, ": how much each word on the left attends to each word above\n");
+  std::string which;
+  if (weights.shape[0] > 1) absl::StrAppend(&which, ", sequence ", map / num_heads);
+  if (num_heads > 1) absl::StrAppend(&which, ", head ", map % num_heads);
+  return MapTitle(which);
 }
 
 std::string FormatMap(const Grid& grid, const TokenNames& names, int64_t top_k, Shading shading) {
@@ -66,7 +72,78 @@ std::string FormatMap(const Grid& grid, const TokenNames& names, int64_t top_k, 
   return absl::StrCat(text, "\n");
 }
 
+// The maps of one probe; counts them in `maps`.
+absl::StatusOr<std::string> FormatProbe(const v1::Probe& probe, const v1::ProbeResponse& response,
+                                        absl::Span<const int64_t> lens,
+                                        const std::vector<std::string>& words, Shading shading,
+                                        int64_t& maps) {
+  absl::StatusOr<std::vector<float>> weights = FloatValues(response.attention_weights());
+  if (!weights.ok()) {
+    return absl::InternalError(
+        absl::StrCat("the attention weights cannot be read: ", weights.status().message()));
+  }
+  int64_t squares = 0;
+  for (const int64_t len : lens) squares += len * len;
+  const auto count = static_cast<int64_t>(weights->size());
+  if (squares == 0 || count % squares != 0) {
+    return absl::InternalError("the attention weights are not [num_heads, len, len]");
+  }
+  const int64_t heads = count / squares;
+  std::string text;
+  size_t used = 0, first_word = 0;
+  for (size_t b = 0; b < lens.size(); first_word += static_cast<size_t>(lens[b++])) {
+    TokenNames names;
+    for (size_t i = first_word; i < words.size() && names.keys.size() < size_t(lens[b]); ++i) {
+      names.keys.push_back(EscapeControls(words[i]));
+    }
+    names.queries = names.keys;
+    Grid grid;
+    for (int64_t i = 0; i < lens[b]; ++i) grid.row_names.push_back(names.Query(i));
+    for (int64_t j = 0; j < lens[b]; ++j) grid.column_names.push_back(names.Key(j));
+    for (int64_t h = 0; h < heads; ++h) {
+      const auto numbers = static_cast<size_t>(lens[b] * lens[b]);
+      grid.values = absl::MakeConstSpan(*weights).subspan(used, numbers);
+      used += numbers;
+      if (maps++ >= kMaxMaps) continue;
+      std::string which = absl::StrCat(", layer ", probe.layer());
+      if (lens.size() > 1) absl::StrAppend(&which, ", sequence ", b);
+      absl::StrAppend(&which, ", head ", probe.first_head() + h);
+      absl::StrAppend(&text, MapTitle(which), FormatMap(grid, names, kDefaultTopKeys, shading));
+    }
+  }
+  return text;
+}
+
 }  // namespace
+
+void AskForExplanation(int num_layers, v1::EncodeRequest& request) {
+  request.clear_results();
+  request.add_results(v1::ENCODE_RESULT_POOLED);  // the smallest
+  if (request.probes().empty()) {
+    for (int i = 0; i < num_layers; ++i) request.add_probes()->set_layer(i);
+  }
+  for (v1::Probe& probe : *request.mutable_probes()) {
+    probe.clear_results();
+    probe.add_results(v1::ENCODE_RESULT_ATTENTION_WEIGHTS);
+  }
+}
+
+absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
+                                              const v1::EncodeResponse& response, Shading shading) {
+  if (response.probes_size() != file.encode->probes_size()) {
+    return absl::InternalError("the response has not one answer a probe");
+  }
+  std::string text;
+  int64_t maps = 0;
+  for (int i = 0; i < response.probes_size(); ++i) {
+    const absl::StatusOr<std::string> part = FormatProbe(
+        file.encode->probes(i), response.probes(i), response.lens(), file.words, shading, maps);
+    if (!part.ok()) return part.status();
+    absl::StrAppend(&text, *part);
+  }
+  if (maps > kMaxMaps) absl::StrAppend(&text, "(", kMaxMaps, " of ", maps, " heat maps)\n");
+  return text;
+}
 
 void AskForExplanation(v1::ComputeAttentionRequest& request) {
   request.clear_results();

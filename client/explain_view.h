@@ -24,6 +24,14 @@ absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
                                               const v1::ComputeAttentionResponse& response,
                                               Shading shading);
 
+// The same for a stored encoder: asks for the attention weights of all heads of all `num_layers`
+// layers, unless the request has probes of its own.
+void AskForExplanation(int num_layers, v1::EncodeRequest& request);
+
+// For each layer, sequence and head that was asked for a heat map as above.
+absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
+                                              const v1::EncodeResponse& response, Shading shading);
+
 }  // namespace attention::client
 
 #endif  // ATTENTION_CLIENT_EXPLAIN_VIEW_H_

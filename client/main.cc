@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
@@ -24,7 +25,8 @@
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
 ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
           "how long to wait for the answer, as in 90s or 5m; 0: 60s, and 2s for health");
-ABSL_FLAG(bool, json, false, "attend: print the response as protobuf JSON");
+ABSL_FLAG(bool, json, false, "attend, encode, layers: print the response as protobuf JSON");
+ABSL_FLAG(std::string, words, "", "attend, encode, explain: names of the tokens, by spaces");
 ABSL_FLAG(std::string, color, "auto", "explain: auto, always or never");
 ABSL_FLAG(std::string, service, "", "health: a full service name; empty: the server as a whole");
 ABSL_FLAG(bool, help, false, "print how to use the program");
@@ -41,6 +43,10 @@ constexpr char kUsage[] = R"(Calls an attention server.
   attention_client attend FILE.json    compute; print scores, weights, outputs ... as tables
   attention_client explain FILE.json   compute; draw the attention weights as a heat map and name
                                        what each word attends to most
+  attention_client encode FILE.json    run a stored encoder; print hidden states and pooled vectors
+  attention_client layers list         stored layers; also get NAME[@VERSION], upload NAME FOLDER (with
+                                       model.safetensors and config.json), upload NAME MODEL CONFIG,
+                                       create FILE.json (random weights), delete NAME[@VERSION]
   attention_client health              is the server there and serving?
 
 FILE.json, or - for standard input, is one JSON object:
@@ -58,11 +64,14 @@ FILE.json, or - for standard input, is one JSON object:
 
 The request is protobuf JSON, in which nested arrays of numbers (or of true and false) may stand for
 tensors, and enum values may leave out their prefix. client/samples/ has one file a tutorial.
+For a stored encoder "encode", an attention.v1.EncodeRequest, stands in place of "request"; explain
+then draws every layer and head.
 
   --target=HOST:PORT         the server; default localhost:50051
   --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, and 2s
                              for health
-  --json                     attend: print the response as protobuf JSON
+  --json                     attend, encode, layers: print the response as protobuf JSON
+  --words="the cat sat"      names of the tokens, in place of the file's
   --color=auto|always|never  explain: 24-bit colours; auto: on a terminal, unless NO_COLOR is set
   --service=NAME             health: of one service, as in attention.v1.AttentionService; default:
                              of the server as a whole
@@ -100,12 +109,13 @@ absl::StatusOr<Shading> ChooseShading(const std::string& color) {
 }
 
 ExitCode RunCommand(const std::vector<std::string>& words) {
-  if (words.empty()) return UsageError("want a command: attend, explain or health");
+  if (words.empty()) return UsageError("want a command: attend, explain, encode, layers or health");
   const std::string& command = words[0];
   CommandOptions options;
   options.client.target = absl::GetFlag(FLAGS_target);
   options.json = absl::GetFlag(FLAGS_json);
   options.service = absl::GetFlag(FLAGS_service);
+  options.words = absl::StrSplit(absl::GetFlag(FLAGS_words), ' ', absl::SkipEmpty());
   if (command == "health") options.client.timeout = kHealthTimeout;
   if (const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
       timeout != absl::ZeroDuration()) {
@@ -119,14 +129,19 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
     if (words.size() > 1) return UsageError("health takes no FILE");
     return attention::client::RunHealth(options, std::cout, std::cerr);
   }
-  if (command != "attend" && command != "explain") {
-    return UsageError(
-        absl::StrCat("there is no command \"", command, "\"; want attend, explain or health"));
+  if (command == "layers") {
+    options.arguments.assign(words.begin() + 1, words.end());
+    return attention::client::RunLayers(options, std::cout, std::cerr);
+  }
+  if (command != "attend" && command != "explain" && command != "encode") {
+    return UsageError(absl::StrCat("there is no command \"", command,
+                                   "\"; want attend, explain, encode, layers or health"));
   }
   if (words.size() != 2) return UsageError(absl::StrCat(command, " takes one FILE"));
   options.file = words[1];
-  return command == "attend" ? attention::client::RunAttend(options, std::cout, std::cerr)
-                             : attention::client::RunExplain(options, std::cout, std::cerr);
+  if (command == "attend") return attention::client::RunAttend(options, std::cout, std::cerr);
+  if (command == "encode") return attention::client::RunEncode(options, std::cout, std::cerr);
+  return attention::client::RunExplain(options, std::cout, std::cerr);
 }
 
 // --name or --name=value, taken apart.

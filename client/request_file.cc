@@ -23,6 +23,8 @@ using Json = nlohmann::json;
 
 absl::Status Error(const std::string& what) { return absl::InvalidArgumentError(what); }
 
+std::string NameOf(const std::string& path) { return path == "-" ? "standard input" : path; }
+
 absl::Status TooLarge(const std::string& name) {
   return Error(absl::StrCat(name, ": larger than ", kMaxRequestFileBytes >> 20,
                             " MiB; call the server through the C++ library instead"));
@@ -67,8 +69,9 @@ absl::Status ReadMember(const std::string& key, Json& value, RequestFile& file) 
   if (key == "words") return ReadNames(value, key, file.words);
   if (key == "context_words") return ReadNames(value, key, file.context_words);
   if (key == "request") return FromFriendlyJson(std::move(value), key, file.request);
-  return Error(
-      absl::StrCat("unknown key \"", key, "\"; want title, words, context_words, request"));
+  if (key == "encode") return FromFriendlyJson(std::move(value), key, file.encode.emplace());
+  return Error(absl::StrCat("unknown key \"", key,
+                            "\"; want title, words, context_words, and request or encode"));
 }
 
 // No names, or one for each of `tokens` tokens. A request without a length is for the server.
@@ -82,10 +85,17 @@ absl::Status CheckCount(const std::string& key, const std::vector<std::string>& 
 
 absl::StatusOr<RequestFile> FromJson(Json json) {
   if (!json.is_object()) return Error("the file is no JSON object; want {\"request\": {...}}");
-  if (!json.contains("request")) return Error("the key \"request\" is missing");
+  if (json.contains("request") == json.contains("encode")) {
+    return Error(json.contains("request") ? "\"request\" and \"encode\" are both there; want one"
+                                          : "the key \"request\" is missing");
+  }
   RequestFile file;
   for (auto& [key, value] : json.items()) {
     if (absl::Status status = ReadMember(key, value, file); !status.ok()) return status;
+  }
+  if (file.encode.has_value()) {
+    absl::Status status = CheckCount("words", file.words, "tokens", TokenCount(*file.encode));
+    return status.ok() ? absl::StatusOr<RequestFile>(std::move(file)) : status;
   }
   absl::Status status = CheckCount("words", file.words, "query tokens", QueryLength(file.request));
   if (!status.ok()) return status;
@@ -96,7 +106,7 @@ absl::StatusOr<RequestFile> FromJson(Json json) {
 
 }  // namespace
 
-absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path) {
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   const auto close = [](std::FILE* file) {
     if (file != stdin) std::fclose(file);
   };
@@ -107,15 +117,19 @@ absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path) {
     const std::string what = absl::StrCat(path, ": ", std::strerror(errno));
     return errno == ENOENT ? absl::NotFoundError(what) : Error(what);
   }
-  const std::string name = standard_input ? "standard input" : path;
+  const std::string name = NameOf(path);
   std::error_code no_size;
   if (const uintmax_t bytes = std::filesystem::file_size(path, no_size);
       !standard_input && !no_size && bytes > kMaxRequestFileBytes) {
     return TooLarge(name);
   }
-  absl::StatusOr<std::string> text = ReadToLimit(*file, name);
+  return ReadToLimit(*file, name);
+}
+
+absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
-  return ParseRequestFile(*text, name);
+  return ParseRequestFile(*text, NameOf(path));
 }
 
 absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name) {

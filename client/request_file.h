@@ -2,6 +2,7 @@
 #define ATTENTION_CLIENT_REQUEST_FILE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,23 +30,30 @@ inline constexpr int64_t kMaxRequestFileBytes = int64_t{256} << 20;
 //     }
 //   }
 //
-// Names are those of one sequence; in a batch each sequence has the same.
+// or, for a stored encoder, "encode": {...}, an EncodeRequest, in place of "request".
+//
+// Names are those of one sequence, and in a batch each sequence has the same; with "encode" they
+// are those of all tokens of all sequences.
 struct RequestFile {
   std::string title;
   std::vector<std::string> words;          // one a query token (before query_indices), or none
   std::vector<std::string> context_words;  // one a key token, or none
-  v1::ComputeAttentionRequest request;
+  v1::ComputeAttentionRequest request;     // one of these two
+  std::optional<v1::EncodeRequest> encode;
 };
+
+// All of the file at `path`, or of standard input when `path` is "-". NOT_FOUND, INVALID_ARGUMENT:
+// no such file; one that cannot be read or is larger than kMaxRequestFileBytes.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 // Reads the file at `path`, or standard input to its end when `path` is "-".
 //
-// NOT_FOUND, INVALID_ARGUMENT: no such file; one that cannot be read, is larger than
-// kMaxRequestFileBytes, or that ParseRequestFile refuses.
+// As ReadTextFile and ParseRequestFile.
 absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path);
 
 // The same from a text; messages call it `name`.
 //
-// INVALID_ARGUMENT: no JSON ("NAME:LINE:COLUMN: ..."), keys other than the four, a request that
+// INVALID_ARGUMENT: no JSON ("NAME:LINE:COLUMN: ..."), keys other than these, a request that
 // does not fit the schema ("NAME: request.tokens.tokens[2] has length 3; want 4, ..."), or as many
 // names as there are not tokens. Shapes that do not fit each other are left to the server.
 absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name);

@@ -52,6 +52,13 @@ std::optional<int64_t> KeyLength(const v1::ComputeAttentionRequest& request) {
   return std::nullopt;
 }
 
+std::optional<int64_t> TokenCount(const v1::EncodeRequest& request) {
+  if (!request.has_embeddings()) return request.token_ids_size();
+  const std::optional<int64_t> len = AxisFromEnd(request.embeddings(), 2);
+  if (request.embeddings().shape_size() != 3) return len;
+  return *len * request.embeddings().shape(0);
+}
+
 std::string TokenNames::Query(int64_t index) const { return NameAt(queries, index, "q"); }
 
 std::string TokenNames::Key(int64_t index) const { return NameAt(keys, index, "k"); }

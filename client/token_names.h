@@ -17,6 +17,9 @@ struct RequestFile;
 std::optional<int64_t> QueryLength(const v1::ComputeAttentionRequest& request);
 std::optional<int64_t> KeyLength(const v1::ComputeAttentionRequest& request);
 
+// How many tokens all sequences of the request have. Unset as above.
+std::optional<int64_t> TokenCount(const v1::EncodeRequest& request);
+
 // What to write beside the rows and columns of the results.
 struct TokenNames {
   std::vector<std::string> queries;  // of the rows that come back; may be empty

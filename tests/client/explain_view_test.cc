@@ -89,8 +89,9 @@ TEST(FormatExplanation, DrawsWeightsThatAreAveragedOverTheHeads) {
 TEST(FormatExplanation, RefusesARaggedBatch) {
   const RequestFile file =
       Parse(R"({"request": {"tokens": {"tokens": [[1], [2]], "q_lens": [1, 1]}}})");
-  EXPECT_EQ(FormatExplanation(file, {}, Shading::kCharacters).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      FormatExplanation(file, v1::ComputeAttentionResponse(), Shading::kCharacters).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST(FormatExplanation, RefusesAResponseWithoutTheWeights) {

@@ -88,7 +88,18 @@ TEST(ParseRequestFile, NamesTheFieldsOfAMessageThatHasNotThisOne) {
             "x.json: request.tokens has no field \"tokns\"; it has tokens, context, "
             "projection_weights, layer, q_lens, kv_lens");
   EXPECT_EQ(Failure(R"({"request": {}, "word": []})"),
-            "x.json: unknown key \"word\"; want title, words, context_words, request");
+            "x.json: unknown key \"word\"; want title, words, context_words, "
+            "and request or encode");
+}
+
+TEST(ParseRequestFile, ReadsACallOfAStoredEncoder) {
+  const auto file = ParseRequestFile(
+      R"({"words": ["the", "cat"], "encode": {"layer": {"name": "x"}, "token_ids": [3, 4]}})", "x");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->encode->token_ids_size(), 2);
+  EXPECT_THAT(Failure(R"({"words": ["the"], "encode": {"token_ids": [3, 4]}})"),
+              HasSubstr("words names 1 tokens; want 2"));
+  EXPECT_THAT(Failure(R"({"request": {}, "encode": {}})"), HasSubstr("are both there; want one"));
 }
 
 TEST(ParseRequestFile, SaysWhereAHoleIs) {
@@ -163,6 +174,10 @@ TEST(Samples, AllParseAndNameTheirTokens) {
     absl::StatusOr<RequestFile> file = ReadRequestFile(entry.path().string());
     ASSERT_TRUE(file.ok()) << file.status();
     EXPECT_FALSE(file->title.empty()) << entry.path();
+    if (file->encode.has_value()) {
+      EXPECT_EQ(static_cast<int64_t>(file->words.size()), TokenCount(*file->encode));
+      continue;
+    }
     const TokenNames names = NamesFor(*file);
     EXPECT_FALSE(names.queries.empty()) << entry.path();
     EXPECT_EQ(static_cast<int64_t>(names.keys.size()), KeyLength(file->request)) << entry.path();

@@ -74,6 +74,10 @@ digits_of() {
       echo 'journey 0.1385 0.2379 0.2333 0.1240 0.1082 0.1581'
       echo 'journey 0.4419 0.6515 0.5683'
       ;;
+    005_the_cat_sat)
+      echo 'The 0.6782 1.2028 -0.4802'
+      echo 'cat 1.3819 -0.1374 0.0047'
+      ;;
     *) return 1 ;;
   esac
 }
@@ -87,12 +91,16 @@ top_of() {
     002_user_on_items) echo 'hiker -> tent 44.7 %, boots 30.8 %, kettle 17.8 %' ;;
     003_query_key_value) echo 'input 2 -> input 2 98.2 %, input 3 1.8 %' ;;
     003_weighted_values) echo 'input 3 -> input 2 90.0 %, input 3 10.0 %' ;;
+    005_the_cat_sat) echo 'The -> sat 33.9 %, it 21.2 %, was 11.3 %' ;;
     004_your_journey) echo 'journey -> journey 23.8 %, starts 23.3 %, step 15.8 %' ;;
     *) return 1 ;;
   esac
 }
 
 start_server "$build/attention_server" "$folder"
+for layer in "$root"/client/samples/layers/*.json; do
+  expect "$layer" "$(basename "$layer" .json)@1" "$build/attention_client" layers create "$layer" --target="$server_target"
+done
 samples=("$root"/client/samples/*.json)
 for sample in "${samples[@]}"; do
   name=$(basename "$sample" .json)
@@ -102,8 +110,10 @@ for sample in "${samples[@]}"; do
     failures=$((failures + 1))
     continue
   fi
-  expect "$name attend" "$digits" "$build/attention_client" attend "$sample" "${to[@]}"
-  expect "$name attend --json" '"data(Type)?": ?"' "$build/attention_client" attend "$sample" --json "${to[@]}"
+  command=attend
+  if grep --quiet '"encode"' "$sample"; then command=encode; fi
+  expect "$name $command" "$digits" "$build/attention_client" "$command" "$sample" "${to[@]}"
+  expect "$name $command --json" '"data(Type)?": ?"' "$build/attention_client" "$command" "$sample" --json "${to[@]}"
   expect "$name explain" "$top" "$build/attention_client" explain "$sample" --color=never "${to[@]}"
   expect "$name explain, in colour" $'\033\\[48;2;[0-9]+;' "$build/attention_client" explain "$sample" --color=always "${to[@]}"
 done
