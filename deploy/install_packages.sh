@@ -7,6 +7,7 @@
 #   test      to compile the tests
 #   runtime   to run the compiled programs
 #   lint      to check the sources' form
+#   fuzz      to build the fuzz targets
 #   docker    to build and run the image, and its base where no registry can be reached
 #
 # With nothing missing it needs neither the network nor root. Otherwise it needs root, or sudo.
@@ -27,6 +28,7 @@ packages_of() {
       echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6
       ;;
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
+    fuzz) echo clang-14 libclang-rt-14-dev libomp-14-dev ;;
     docker) echo docker.io debootstrap ;;
     *) return 1 ;;
   esac
@@ -60,13 +62,13 @@ main() {
   local role packages=() missing=()
   for role in "$@"; do
     packages_of "$role" >/dev/null || {
-      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint and docker" >&2
+      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz and docker" >&2
       exit 2
     }
     read -ra packages <<<"${packages[*]} $(packages_of "$role")"
   done
   ((${#packages[@]} > 0)) || {
-    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, docker)" >&2
+    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, docker)" >&2
     exit 2
   }
 
