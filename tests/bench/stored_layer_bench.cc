@@ -1,0 +1,224 @@
+// What a stored layer costs the server's CPU through the RPC, against the same call in process:
+//
+//   stored_layer_bench [--tokens=512] [--width=768] [--threads=1]
+//
+// Prints one JSON object: the median milliseconds of CPU time that one call takes, of the server's
+// process and in process, and the median of the ratios of rounds in which both took turns. The
+// server runs in a process of its own, on loopback; the client's CPU time does not count.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <latch>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/attention_client.h"
+#include "client/tensor.h"
+#include "server/engine/engine.h"
+#include "server/engine/layers/random_layer.h"
+#include "server/rpc/decode_request.h"
+#include "server/rpc/encode_response.h"
+#include "server/server.h"
+
+namespace attention {
+namespace {
+
+constexpr int kRounds = 21;
+constexpr int kCalls = 10;  // of a round and side
+
+struct Options {
+  int64_t tokens = 512, width = 768;
+  int threads = 1;
+};
+
+// A server in a process of its own, which ends with this object.
+class ServerProcess {
+ public:
+  explicit ServerProcess(int threads) {
+    int address[2], life[2];
+    if (pipe(address) != 0 || pipe(life) != 0) std::abort();
+    pid_ = fork();  // before this process has any threads
+    if (pid_ == 0) {
+      close(life[1]);
+      Serve(threads, address[1], life[0]);
+    }
+    close(life[0]);
+    close(address[1]);
+    life_ = life[1];
+    char text[256] = {};
+    if (read(address[0], text, sizeof(text) - 1) <= 0) std::abort();
+    address_ = text;
+  }
+  ~ServerProcess() {
+    close(life_);
+    waitpid(pid_, nullptr, 0);
+  }
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  const std::string& address() const { return address_; }
+  clockid_t CpuClock() const {
+    clockid_t clock = 0;
+    if (clock_getcpuclockid(pid_, &clock) != 0) std::abort();
+    return clock;
+  }
+
+ private:
+  [[noreturn]] static void Serve(int threads, int address, int life) {
+    const auto server = Server::Start({.port = 0, .threads = threads});
+    if (!server.ok()) std::abort();
+    const std::string& text = (*server)->address();
+    if (write(address, text.data(), text.size()) < 0) std::abort();
+    char end = 0;
+    while (read(life, &end, 1) > 0) {
+    }
+    std::_Exit(0);
+  }
+
+  pid_t pid_ = -1;
+  int life_ = -1;
+  std::string address_;
+};
+
+double Seconds(clockid_t clock) {
+  timespec time = {};
+  if (clock_gettime(clock, &time) != 0) std::abort();
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// CPU seconds that `clock` counts during one call.
+double Cpu(clockid_t clock, const std::function<void()>& call) {
+  const double begin = Seconds(clock);
+  for (int i = 0; i < kCalls; ++i) call();
+  return (Seconds(clock) - begin) / kCalls;
+}
+
+template <typename T>
+T Must(absl::StatusOr<T> result) {
+  if (result.ok()) return *std::move(result);
+  std::fprintf(stderr, "stored_layer_bench: %s\n", result.status().ToString().c_str());
+  std::exit(1);
+}
+
+v1::CreateLayerRequest LayerFor(const Options& options) {
+  v1::CreateLayerRequest request;
+  request.set_name("layer");
+  request.mutable_attention()->set_d_model(options.width);
+  request.mutable_attention()->set_num_heads(static_cast<int32_t>(options.width / 64));
+  return request;
+}
+
+v1::ComputeAttentionRequest CallFor(const Options& options) {
+  v1::ComputeAttentionRequest request;
+  std::vector<float> numbers(options.tokens * options.width);
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = std::sin(static_cast<float>(i));
+  *request.mutable_tokens()->mutable_tokens() =
+      client::MakeTensor({options.tokens, options.width}, numbers);
+  request.mutable_tokens()->mutable_layer()->set_name("layer");
+  request.add_results(v1::RESULT_OUTPUT);
+  return request;
+}
+
+// The call on this process's own engine, its request decoded and its room made once.
+class InProcess {
+ public:
+  InProcess(const Options& options, const v1::ComputeAttentionRequest& request)
+      : layers_(Must(engine::LayerStore::Open({}))),
+        engine_({.threads = options.threads}, layers_->packed()) {
+    engine::RandomAttention attention;
+    attention.d_model = attention.d_context = attention.d_out = options.width;
+    attention.num_heads = attention.num_kv_heads = options.width / 64;
+    attention.head_dim = attention.v_head_dim = 64;
+    engine::RandomLayerSpec spec;
+    spec.layer = attention;
+    auto upload = Must(layers_->Begin("layer", engine::RandomLayerConfig(spec)));
+    const absl::Status written = engine::WriteRandomLayer(
+        spec, [&](absl::Span<const std::byte> bytes) { return upload.Write(bytes); });
+    if (!written.ok() || !upload.Finish().ok()) std::abort();
+    Must(upload.Publish());
+    decoded_ = Must(rpc::DecodeRequest(request, {}, *layers_));
+    rpc::MakeRoom(decoded_, response_);
+  }
+
+  void Run() {
+    std::latch done(1);
+    engine_.Submit(
+        decoded_.call, [] { return absl::OkStatus(); },
+        [&](const absl::Status& status, const engine::CallTiming&) {
+          if (!status.ok()) std::abort();
+          done.count_down();
+        });
+    done.wait();
+  }
+  const v1::ComputeAttentionResponse& response() const { return response_; }
+
+ private:
+  std::unique_ptr<engine::LayerStore> layers_;
+  engine::Engine engine_;
+  rpc::DecodedRequest decoded_;
+  v1::ComputeAttentionResponse response_;
+};
+
+double Median(std::vector<double> numbers) {
+  std::nth_element(numbers.begin(), numbers.begin() + numbers.size() / 2, numbers.end());
+  return numbers[numbers.size() / 2];
+}
+
+Options Parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    const size_t equals = argument.find('=');
+    const std::string_view name = argument.substr(0, equals);
+    const int64_t value = equals == argument.npos ? 0 : std::atoll(argv[i] + equals + 1);
+    if (name == "--tokens" && value > 0) {
+      options.tokens = value;
+    } else if (name == "--width" && value > 0 && value % 64 == 0) {
+      options.width = value;
+    } else if (name == "--threads" && value > 0) {
+      options.threads = static_cast<int>(value);
+    } else {
+      std::fprintf(stderr, "stored_layer_bench [--tokens=N] [--width=64 * N] [--threads=N]\n");
+      std::exit(2);
+    }
+  }
+  return options;
+}
+
+int Main(int argc, char** argv) {
+  const Options options = Parse(argc, argv);
+  const ServerProcess server(options.threads);
+  const auto client = Must(client::AttentionClient::Create({.target = server.address()}));
+  Must(client.CreateLayer(LayerFor(options)));
+  const v1::ComputeAttentionRequest request = CallFor(options);
+  InProcess here(options, request);
+  here.Run();
+  if (Must(client.ComputeAttention(request)).output().data() != here.response().output().data()) {
+    std::fprintf(stderr, "stored_layer_bench: the two sides give other bytes\n");
+    return 1;
+  }
+  std::vector<double> served, own, ratios;
+  for (int round = 0; round < kRounds; ++round) {
+    served.push_back(Cpu(server.CpuClock(), [&] { Must(client.ComputeAttention(request)); }));
+    own.push_back(Cpu(CLOCK_PROCESS_CPUTIME_ID, [&] { here.Run(); }));
+    ratios.push_back(served.back() / own.back());
+  }
+  std::printf(
+      "{\"tokens\": %ld, \"width\": %ld, \"threads\": %d, \"server_cpu_ms\": %.3f, "
+      "\"in_process_cpu_ms\": %.3f, \"ratio\": %.3f}\n",
+      static_cast<long>(options.tokens), static_cast<long>(options.width), options.threads,
+      1e3 * Median(served), 1e3 * Median(own), Median(ratios));
+  return 0;
+}
+
+}  // namespace
+}  // namespace attention
+
+int main(int argc, char** argv) { return attention::Main(argc, argv); }
