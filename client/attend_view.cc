@@ -197,7 +197,10 @@ std::string FormatTiming(const v1::Timing& timing) {
 absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
                                           const std::vector<std::string>& words) {
   TokenNames names;
-  for (const std::string& word : words) names.queries.push_back(EscapeControls(word));
+  // Of several sequences a table would name all tokens by the first one's.
+  if (response.lens_size() == 1) {
+    for (const std::string& word : words) names.queries.push_back(EscapeControls(word));
+  }
   names.keys = names.queries;
   std::string text;
   absl::Status status =

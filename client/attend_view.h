@@ -18,7 +18,7 @@ absl::StatusOr<std::string> FormatResults(const v1::ComputeAttentionResponse& re
                                           const TokenNames& names);
 
 // The same of an encoder's response: hidden states, pooled vectors and what probes found. `words`
-// name the tokens of all sequences, one after the other, or are empty.
+// name the tokens of one sequence, or are empty; of several sequences tokens have numbers.
 absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
                                           const std::vector<std::string>& words);
 

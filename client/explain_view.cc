@@ -75,6 +75,7 @@ std::string FormatMap(const Grid& grid, const TokenNames& names, int64_t top_k, 
 // The maps of one probe; counts them in `maps`.
 absl::StatusOr<std::string> FormatProbe(const v1::Probe& probe, const v1::ProbeResponse& response,
                                         absl::Span<const int64_t> lens,
+                                        absl::Span<const int64_t> sent_lens,
                                         const std::vector<std::string>& words, Shading shading,
                                         int64_t& maps) {
   absl::StatusOr<std::vector<float>> weights = FloatValues(response.attention_weights());
@@ -91,11 +92,12 @@ absl::StatusOr<std::string> FormatProbe(const v1::Probe& probe, const v1::ProbeR
   const int64_t heads = count / squares;
   std::string text;
   size_t used = 0, first_word = 0;
-  for (size_t b = 0; b < lens.size(); first_word += static_cast<size_t>(lens[b++])) {
+  for (size_t b = 0; b < lens.size(); ++b) {
     TokenNames names;
     for (size_t i = first_word; i < words.size() && names.keys.size() < size_t(lens[b]); ++i) {
       names.keys.push_back(EscapeControls(words[i]));
     }
+    first_word += static_cast<size_t>(b < sent_lens.size() ? sent_lens[b] : lens[b]);
     names.queries = names.keys;
     Grid grid;
     for (int64_t i = 0; i < lens[b]; ++i) grid.row_names.push_back(names.Query(i));
@@ -136,8 +138,9 @@ absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
   std::string text;
   int64_t maps = 0;
   for (int i = 0; i < response.probes_size(); ++i) {
-    const absl::StatusOr<std::string> part = FormatProbe(
-        file.encode->probes(i), response.probes(i), response.lens(), file.words, shading, maps);
+    const absl::StatusOr<std::string> part =
+        FormatProbe(file.encode->probes(i), response.probes(i), response.lens(),
+                    file.encode->lens(), file.words, shading, maps);
     if (!part.ok()) return part.status();
     absl::StrAppend(&text, *part);
   }

@@ -24,7 +24,7 @@
 
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
 ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
-          "how long to wait for the answer, as in 90s or 5m; 0: 60s, and 2s for health");
+          "how long to wait for the answer, as in 90s or 5m; 0: 60s, 2s for health, 1h for layers");
 ABSL_FLAG(bool, json, false, "attend, encode, layers: print the response as protobuf JSON");
 ABSL_FLAG(std::string, words, "", "attend, encode, explain: names of the tokens, by spaces");
 ABSL_FLAG(std::string, color, "auto", "explain: auto, always or never");
@@ -68,8 +68,8 @@ For a stored encoder "encode", an attention.v1.EncodeRequest, stands in place of
 then draws every layer and head.
 
   --target=HOST:PORT         the server; default localhost:50051
-  --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, and 2s
-                             for health
+  --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, 2s for
+                             health, 1h for layers
   --json                     attend, encode, layers: print the response as protobuf JSON
   --words="the cat sat"      names of the tokens, in place of the file's
   --color=auto|always|never  explain: 24-bit colours; auto: on a terminal, unless NO_COLOR is set
@@ -83,6 +83,8 @@ is wrong; 3 no server there, or not serving.
 
 // Long enough for a server that is busy computing, short enough for a container's HEALTHCHECK.
 constexpr absl::Duration kHealthTimeout = absl::Seconds(2);
+// Models of many gigabytes go over slow lines.
+constexpr absl::Duration kLayersTimeout = absl::Hours(1);
 
 ExitCode UsageError(absl::string_view what) {
   std::cerr << "attention_client: " << what << "\nattention_client --help tells more\n";
@@ -117,6 +119,7 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
   options.service = absl::GetFlag(FLAGS_service);
   options.words = absl::StrSplit(absl::GetFlag(FLAGS_words), ' ', absl::SkipEmpty());
   if (command == "health") options.client.timeout = kHealthTimeout;
+  if (command == "layers") options.client.timeout = kLayersTimeout;
   if (const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
       timeout != absl::ZeroDuration()) {
     options.client.timeout = timeout;

@@ -51,7 +51,7 @@ absl::Status Embed(const Embedding& embedding, const EmbeddingInput& input, floa
 
 void SinusoidalPositions(int64_t count, int64_t width, float* to) {
   for (int64_t j = 0; j < width; ++j) {
-    const double pair = static_cast<double>(j / 2 * 2);
+    const auto pair = static_cast<double>(j - j % 2);
     const double wavelength = std::pow(10000.0, pair / static_cast<double>(width));
     for (int64_t p = 0; p < count; ++p) {
       const double angle = static_cast<double>(p) / wavelength;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kMostWidth = 1 << 20;
 constexpr int64_t kMostTokens = 1 << 24;
-constexpr double kMostFileBytes = 1e9 * 16;
+constexpr int64_t kMostHeads = 1 << 16;  // as in a config.json
 
 // Reads numbers one after the other and keeps the first that is wrong.
 class Sizes {
@@ -44,8 +44,8 @@ class Sizes {
 absl::Status Decode(const v1::CreateAttention& from, engine::RandomAttention& to) {
   Sizes sizes("attention");
   to.d_model = sizes.Read("d_model", from.d_model(), 0, kMostWidth);
-  to.num_heads = sizes.Read("num_heads", from.num_heads(), 1, kMostWidth);
-  to.num_kv_heads = sizes.Read("num_kv_heads", from.num_kv_heads(), to.num_heads, kMostWidth);
+  to.num_heads = sizes.Read("num_heads", from.num_heads(), 1, kMostHeads);
+  to.num_kv_heads = sizes.Read("num_kv_heads", from.num_kv_heads(), to.num_heads, kMostHeads);
   if (to.num_heads % to.num_kv_heads != 0) {
     sizes.Fail("num_kv_heads", absl::StrCat("is ", to.num_kv_heads,
                                             "; want a divisor of num_heads = ", to.num_heads));
@@ -71,7 +71,7 @@ absl::Status Decode(const v1::CreateEncoder& from, engine::RandomEncoder& to) {
   using v1::CreateEncoder;
   Sizes sizes("encoder");
   to.d_model = sizes.Read("d_model", from.d_model(), 0, kMostWidth);
-  to.num_heads = sizes.Read("num_heads", from.num_heads(), 1, kMostWidth);
+  to.num_heads = sizes.Read("num_heads", from.num_heads(), 1, kMostHeads);
   if (to.d_model % to.num_heads != 0) {
     sizes.Fail("num_heads",
                absl::StrCat("is ", to.num_heads, "; want a divisor of d_model = ", to.d_model));
@@ -104,6 +104,10 @@ absl::Status Decode(const v1::CreateEncoder& from, engine::RandomEncoder& to) {
   if (needs_len || from.max_len() != 0) {
     to.max_len = sizes.Read("max_len", from.max_len(), needs_len ? 512 : 0, kMostTokens);
   }
+  if (to.positions == PositionKind::kRotary && to.d_model / to.num_heads % 2 != 0) {
+    sizes.Fail("positions", absl::StrCat("is POSITIONS_ROTARY; want heads of an even width, not ",
+                                         to.d_model / to.num_heads));
+  }
   return sizes.status();
 }
 
@@ -126,10 +130,9 @@ engine::Initialization ToInitialization(v1::Initialization from) {
 
 }  // namespace
 
-absl::StatusOr<engine::RandomLayerSpec> DecodeCreateLayer(const v1::CreateLayerRequest& request) {
-  v1::LayerRef ref;
-  ref.set_name(request.name());
-  absl::Status status = CheckLayerRef(ref, "request");
+absl::StatusOr<engine::RandomLayerSpec> DecodeCreateLayer(const v1::CreateLayerRequest& request,
+                                                          int64_t most_bytes) {
+  absl::Status status = CheckLayerName(request.name(), "name");
   engine::RandomLayerSpec spec;
   if (status.ok() && request.has_attention()) {
     status = Decode(request.attention(), spec.layer.emplace<engine::RandomAttention>());
@@ -149,9 +152,11 @@ absl::StatusOr<engine::RandomLayerSpec> DecodeCreateLayer(const v1::CreateLayerR
   spec.initialization = ToInitialization(request.initialization());
   if (request.scale() > 0) spec.scale = request.scale();
   spec.seed = request.seed();
-  if (const double bytes = engine::RandomLayerBytes(spec); bytes > kMostFileBytes) {
-    return FieldError("layer", absl::StrFormat("would have %.0f bytes; want at most %.0f", bytes,
-                                               kMostFileBytes));
+  if (const double bytes = engine::RandomLayerBytes(spec);
+      bytes > static_cast<double>(most_bytes)) {
+    return FieldError("layer", absl::StrFormat("would have %.0f bytes; want at most %d, the memory "
+                                               "for layers (--layer_memory_mib)",
+                                               bytes, most_bytes));
   }
   return spec;
 }

@@ -7,9 +7,10 @@
 
 namespace attention::rpc {
 
-// Decodes and checks all of `request`. FieldError names the first field that is wrong; sizes are
-// bounded so that the file has at most 16 GiB.
-absl::StatusOr<engine::RandomLayerSpec> DecodeCreateLayer(const v1::CreateLayerRequest& request);
+// Decodes and checks all of `request`. FieldError names the first field that is wrong. A file of
+// more than `most_bytes` is refused.
+absl::StatusOr<engine::RandomLayerSpec> DecodeCreateLayer(const v1::CreateLayerRequest& request,
+                                                          int64_t most_bytes);
 
 }  // namespace attention::rpc
 

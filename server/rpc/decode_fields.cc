@@ -105,8 +105,8 @@ absl::Status CheckResponseBytes(double bytes, const RequestLimits& limits) {
   if (bytes <= static_cast<double>(limits.max_message_bytes)) return absl::OkStatus();
   return FieldError("results",
                     absl::StrFormat("would take %.0f bytes; this server sends at most %d "
-                                    "(--max_message_mib): ask for fewer results, name "
-                                    "query_indices, or send fewer tokens",
+                                    "(--max_message_mib): ask for fewer of them or "
+                                    "send fewer tokens",
                                     bytes, limits.max_message_bytes));
 }
 

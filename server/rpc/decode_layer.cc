@@ -14,15 +14,15 @@ v1::LayerKind KindOf(const engine::StoredLayer& layer) {
                                                                        : v1::LAYER_KIND_ENCODER;
 }
 
+absl::Status CheckLayerName(const std::string& name, absl::string_view field) {
+  if (engine::IsLayerName(name)) return absl::OkStatus();
+  return FieldError(field, absl::StrCat("is \"", absl::CEscape(name.substr(0, 100)), "\"; want ",
+                                        engine::kLayerNameRule));
+}
+
 absl::Status CheckLayerRef(const v1::LayerRef& ref, absl::string_view field) {
-  if (!engine::IsLayerName(ref.name())) {
-    return FieldError(
-        absl::StrCat(field, ".name"),
-        absl::StrCat("is \"", absl::CEscape(ref.name().substr(0, 100)),
-                     "\"; want 1 to 63 letters, digits, '.', '_' and '-', the first a letter or "
-                     "a digit"));
-  }
-  if (ref.version() >= 0) return absl::OkStatus();
+  absl::Status status = CheckLayerName(ref.name(), absl::StrCat(field, ".name"));
+  if (!status.ok() || ref.version() >= 0) return status;
   return FieldError(absl::StrCat(field, ".version"),
                     absl::StrCat("is ", ref.version(), "; want at least 1, or 0"));
 }

@@ -2,6 +2,7 @@
 #define ATTENTION_SERVER_RPC_DECODE_LAYER_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -19,6 +20,9 @@ absl::StatusOr<std::shared_ptr<const engine::StoredLayer>> DecodeLayer(const v1:
                                                                        v1::LayerKind want,
                                                                        absl::string_view field,
                                                                        engine::LayerStore& layers);
+
+// That `name`, the field `field`, can name a layer: FieldError.
+absl::Status CheckLayerName(const std::string& name, absl::string_view field);
 
 // That `ref` can name a layer: FieldError.
 absl::Status CheckLayerRef(const v1::LayerRef& ref, absl::string_view field);

@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -46,8 +47,10 @@ void DescribeModel(const engine::EncoderModel& model, v1::Layer& to) {
 
 }  // namespace
 
-void Describe(const engine::LayerStore::Listed& listed, engine::LayerStore& layers, v1::Layer& to) {
-  to.set_name(listed.name);
+void Describe(const engine::LayerStore::Listed& listed, bool with_config,
+              engine::LayerStore& layers, v1::Layer& to) {
+  // A damaged one may be called anything.
+  to.set_name(engine::IsLayerName(listed.name) ? listed.name : absl::CEscape(listed.name));
   to.set_version(listed.version);
   SetTime(listed.created, *to.mutable_create_time());
   if (listed.layer == nullptr) {
@@ -57,7 +60,7 @@ void Describe(const engine::LayerStore::Listed& listed, engine::LayerStore& laye
   const engine::StoredLayer& layer = *listed.layer;
   to.set_kind(KindOf(layer));
   to.set_format(std::string(engine::FormatName(layer.config().format)));
-  to.set_config_json(layer.config_json());
+  if (with_config) to.set_config_json(layer.config_json());
   to.set_file_bytes(static_cast<int64_t>(layer.file().bytes().size()));
   to.set_parameter_count(layer.parameters());
   to.set_sha256(layer.sha256());

@@ -10,8 +10,9 @@
 
 namespace attention::rpc {
 
-// Sets all fields of `to`.
-void Describe(const engine::LayerStore::Listed& listed, engine::LayerStore& layers, v1::Layer& to);
+// Sets all fields of `to`, config_json only `with_config`.
+void Describe(const engine::LayerStore::Listed& listed, bool with_config,
+              engine::LayerStore& layers, v1::Layer& to);
 
 // The last layer of a page, behind which the next one begins. Lists go by name and then the newest
 // version first; so a token stays good while layers come and go.

@@ -25,6 +25,12 @@ struct ResultShapes {
   engine::Before totals;
   int64_t k;
 
+  // The product, or 2^62 where that is more: no response has room for it.
+  static int64_t Product(int64_t a, int64_t b, int64_t c = 1) {
+    constexpr int64_t kMost = int64_t{1} << 62;
+    const double product = static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
+    return product < static_cast<double>(kMost) ? a * b * c : kMost;
+  }
   // `per_sequence` in a batch of equal sequences, else `count` numbers.
   Shape OneOf(Shape per_sequence, int64_t count) const {
     if (call.ragged) return {count};
@@ -34,37 +40,41 @@ struct ResultShapes {
   int64_t new_keys() const { return s.kv_len - s.past_len; }
 
   Shape Scores() const {
-    return OneOf({s.num_heads, s.q_len, s.score_len()}, s.num_heads * totals.scores);
+    return OneOf({s.num_heads, s.q_len, s.score_len()}, Product(s.num_heads, totals.scores));
   }
   Shape Weights() const {
     return call.settings.average_weights ? OneOf({s.q_len, s.score_len()}, totals.scores)
                                          : Scores();
   }
   Shape Query() const {
-    return OneOf({s.num_heads, s.q_len, s.head_dim}, s.num_heads * totals.queries * s.head_dim);
+    return OneOf({s.num_heads, s.q_len, s.head_dim},
+                 Product(s.num_heads, totals.queries, s.head_dim));
   }
   Shape Key() const {
     return OneOf({s.num_kv_heads, new_keys(), s.head_dim},
-                 s.num_kv_heads * totals.current_keys * s.head_dim);
+                 Product(s.num_kv_heads, totals.current_keys, s.head_dim));
   }
   Shape Value() const {
     return OneOf({s.num_kv_heads, new_keys(), s.v_head_dim},
-                 s.num_kv_heads * totals.current_keys * s.v_head_dim);
+                 Product(s.num_kv_heads, totals.current_keys, s.v_head_dim));
   }
   Shape PresentKey() const {
-    return OneOf({s.num_kv_heads, s.kv_len, s.head_dim}, s.num_kv_heads * totals.keys * s.head_dim);
+    return OneOf({s.num_kv_heads, s.kv_len, s.head_dim},
+                 Product(s.num_kv_heads, totals.keys, s.head_dim));
   }
   Shape PresentValue() const {
     return OneOf({s.num_kv_heads, s.kv_len, s.v_head_dim},
-                 s.num_kv_heads * totals.keys * s.v_head_dim);
+                 Product(s.num_kv_heads, totals.keys, s.v_head_dim));
   }
   Shape WeightedValues() const {
     return OneOf({s.num_heads, s.score_len(), s.q_len, s.v_head_dim},
-                 s.num_heads * totals.scores * s.v_head_dim);
+                 Product(s.num_heads, totals.scores, s.v_head_dim));
   }
-  Shape LogSumExp() const { return OneOf({s.num_heads, s.q_len}, s.num_heads * totals.queries); }
+  Shape LogSumExp() const {
+    return OneOf({s.num_heads, s.q_len}, Product(s.num_heads, totals.queries));
+  }
   Shape TopKeys() const {
-    if (call.ragged) return {s.num_heads * totals.queries, k};
+    if (call.ragged) return {Product(s.num_heads, totals.queries), k};
     return {s.batch, s.num_heads, s.q_len, k};
   }
 };

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/rpc/decode_create_layer.h"
 #include "server/rpc/decode_layer.h"
@@ -17,9 +18,8 @@ namespace {
 using Reader = grpc::ServerReader<v1::UploadLayerRequest>;
 
 absl::Status CheckHeader(const v1::UploadLayerHeader& header) {
-  v1::LayerRef ref;
-  ref.set_name(header.name());
-  if (absl::Status status = CheckLayerRef(ref, "header"); !status.ok()) return status;
+  absl::Status status = CheckLayerName(header.name(), "header.name");
+  if (!status.ok()) return status;
   if (header.config_json().empty()) {
     return FieldError("header.config_json", "is empty; want the layer's config.json");
   }
@@ -30,13 +30,23 @@ absl::Status CheckHeader(const v1::UploadLayerHeader& header) {
   return absl::OkStatus();
 }
 
-// The chunks of the file; returns how many bytes they had.
-absl::StatusOr<int64_t> ReadChunks(Reader& reader, engine::LayerStore::Upload& upload) {
+// Whether the caller is still there: a stream that breaks off looks like one that ends.
+absl::Status CheckWanted(const grpc::ServerContext& context) {
+  return context.IsCancelled() ? absl::CancelledError("the call was cancelled") : absl::OkStatus();
+}
+
+// The chunks of the file, of `most` bytes unless that is 0; returns how many bytes they had.
+absl::StatusOr<int64_t> ReadChunks(Reader& reader, int64_t most,
+                                   engine::LayerStore::Upload& upload) {
   int64_t bytes = 0;
   v1::UploadLayerRequest part;
   while (reader.Read(&part)) {
     if (!part.has_chunk()) return FieldError("part", "is no chunk; want chunks behind the header");
     const std::string& chunk = part.chunk();
+    if (most > 0 && static_cast<int64_t>(chunk.size()) > most - bytes) {
+      return FieldError("header.file_bytes",
+                        absl::StrCat("is ", most, ", but the chunks have more"));
+    }
     absl::Status status =
         upload.Write({reinterpret_cast<const std::byte*>(chunk.data()), chunk.size()});
     if (!status.ok()) return status;
@@ -51,7 +61,7 @@ absl::Status CheckFile(const v1::UploadLayerHeader& header, int64_t bytes,
     return FieldError("header.file_bytes",
                       absl::StrCat("is ", header.file_bytes(), ", but the chunks have ", bytes));
   }
-  if (!header.sha256().empty() && header.sha256() != sha256) {
+  if (!header.sha256().empty() && absl::AsciiStrToLower(header.sha256()) != sha256) {
     return FieldError("header.sha256",
                       absl::StrCat("is another than that of the chunks, ", sha256));
   }
@@ -65,48 +75,52 @@ absl::Status AsField(const absl::Status& status, absl::string_view field) {
   return FieldError(field, absl::StrCat("cannot be used: ", status.message()));
 }
 
-absl::Status Publish(engine::LayerStore::Upload& upload, engine::LayerStore& layers,
-                     v1::Layer& response) {
+absl::Status Publish(const grpc::ServerContext& context, engine::LayerStore::Upload& upload,
+                     engine::LayerStore& layers, v1::Layer& response) {
+  if (absl::Status status = CheckWanted(context); !status.ok()) return status;
   const auto layer = upload.Publish();
   if (!layer.ok()) return layer.status();
   const auto listed = layers.Find((*layer)->name(), (*layer)->version());
   if (!listed.ok()) return listed.status();
-  Describe(*listed, layers, response);
+  Describe(*listed, /*with_config=*/true, layers, response);
   return absl::OkStatus();
 }
 
-absl::Status Upload(const grpc::ServerContext& context, Reader& reader, engine::LayerStore& layers,
-                    v1::Layer& response) {
+absl::StatusOr<v1::UploadLayerHeader> ReadHeader(Reader& reader) {
   v1::UploadLayerRequest first;
-  if (!reader.Read(&first) || !first.has_header()) {
-    return FieldError("part", "is no header; want a header before the chunks");
-  }
-  const v1::UploadLayerHeader& header = first.header();
+  if (reader.Read(&first) && first.has_header()) return first.header();
+  return FieldError("part", "is no header; want a header before the chunks");
+}
+
+absl::Status Upload(const grpc::ServerContext& context, const v1::UploadLayerHeader& header,
+                    Reader& reader, engine::LayerStore& layers, v1::Layer& response) {
   if (absl::Status status = CheckHeader(header); !status.ok()) return status;
   absl::StatusOr<engine::LayerStore::Upload> upload =
       layers.Begin(header.name(), header.config_json());
   if (!upload.ok()) return AsField(upload.status(), "header.config_json");
-  const absl::StatusOr<int64_t> bytes = ReadChunks(reader, *upload);
+  const absl::StatusOr<int64_t> bytes = ReadChunks(reader, header.file_bytes(), *upload);
   if (!bytes.ok()) return bytes.status();
-  // A stream that breaks off looks like one that ends.
-  if (context.IsCancelled()) return absl::CancelledError("the upload was cancelled");
+  if (absl::Status status = CheckWanted(context); !status.ok()) return status;
   if (absl::Status s = upload->Finish(); !s.ok()) return AsField(s, "chunk");
   if (absl::Status s = CheckFile(header, *bytes, upload->sha256()); !s.ok()) return s;
-  return Publish(*upload, layers, response);
+  return Publish(context, *upload, layers, response);
 }
 
-absl::Status Create(const v1::CreateLayerRequest& request, engine::LayerStore& layers,
-                    v1::Layer& response) {
-  const absl::StatusOr<engine::RandomLayerSpec> spec = DecodeCreateLayer(request);
+absl::Status Create(const grpc::ServerContext& context, const v1::CreateLayerRequest& request,
+                    engine::LayerStore& layers, v1::Layer& response) {
+  const absl::StatusOr<engine::RandomLayerSpec> spec =
+      DecodeCreateLayer(request, layers.packed().most_bytes());
   if (!spec.ok()) return spec.status();
   absl::StatusOr<engine::LayerStore::Upload> upload =
       layers.Begin(request.name(), engine::RandomLayerConfig(*spec));
   if (!upload.ok()) return AsField(upload.status(), "layer");
-  absl::Status status = engine::WriteRandomLayer(
-      *spec, [&](absl::Span<const std::byte> bytes) { return upload->Write(bytes); });
+  absl::Status status = engine::WriteRandomLayer(*spec, [&](absl::Span<const std::byte> bytes) {
+    absl::Status wanted = CheckWanted(context);
+    return wanted.ok() ? upload->Write(bytes) : wanted;
+  });
   if (status.ok()) status = upload->Finish();
   if (!status.ok()) return AsField(status, "layer");
-  return Publish(*upload, layers, response);
+  return Publish(context, *upload, layers, response);
 }
 
 absl::Status List(const v1::ListLayersRequest& request, engine::LayerStore& layers,
@@ -125,7 +139,7 @@ absl::Status List(const v1::ListLayersRequest& request, engine::LayerStore& laye
       response.set_next_page_token(PageTokenOf(response.layers(page - 1)));
       break;
     }
-    Describe(listed, layers, *response.add_layers());
+    Describe(listed, /*with_config=*/false, layers, *response.add_layers());
   }
   return absl::OkStatus();
 }
@@ -157,14 +171,18 @@ absl::Status LayerServiceImpl::AsWriter(Step step) {
 
 grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context, Reader* reader,
                                            v1::Layer* response) {
-  return Answer(
-      [&] { return AsWriter([&] { return Upload(*context, *reader, layers_, *response); }); });
+  return Answer([&]() -> absl::Status {
+    const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(*reader);
+    if (!header.ok()) return header.status();
+    return AsWriter([&] { return Upload(*context, *header, *reader, layers_, *response); });
+  });
 }
 
-grpc::Status LayerServiceImpl::CreateLayer(grpc::ServerContext* /*context*/,
+grpc::Status LayerServiceImpl::CreateLayer(grpc::ServerContext* context,
                                            const v1::CreateLayerRequest* request,
                                            v1::Layer* response) {
-  return Answer([&] { return AsWriter([&] { return Create(*request, layers_, *response); }); });
+  return Answer(
+      [&] { return AsWriter([&] { return Create(*context, *request, layers_, *response); }); });
 }
 
 grpc::Status LayerServiceImpl::GetLayer(grpc::ServerContext* /*context*/,
@@ -174,7 +192,7 @@ grpc::Status LayerServiceImpl::GetLayer(grpc::ServerContext* /*context*/,
     if (absl::Status status = CheckLayerRef(ref, "layer"); !status.ok()) return status;
     const auto found = layers_.Find(ref.name(), ref.version());
     if (!found.ok()) return found.status();
-    Describe(*found, layers_, *response);
+    Describe(*found, /*with_config=*/true, layers_, *response);
     return absl::OkStatus();
   });
 }

@@ -50,7 +50,8 @@ for ((i = 0; i < rounds; ++i)); do
   "$build/attention_client" layers upload model "$folder/layer" --target="$server_target" \
     >"$folder/answer" 2>/dev/null &
   upload=$!
-  sleep "$(printf '0.%03d' $((RANDOM % longest_ms)))"
+  moment_ms=$((RANDOM % longest_ms))
+  sleep "$(printf '%d.%03d' $((moment_ms / 1000)) $((moment_ms % 1000)))"
   kill_server
   if wait "$upload"; then answered=$((answered + 1)); else killed=$((killed + 1)); fi
 done
@@ -64,7 +65,10 @@ grep --quiet 'cannot be used' <<<"$list" && fail "a version is damaged: $list"
 for ((version = 1; version <= versions; ++version)); do
   found=$(sha256sum "$layers/model/$version/model.safetensors" | cut --delimiter=' ' --fields=1)
   [[ $found == "$sum" ]] || fail "version $version is not what was uploaded"
+  grep --quiet '^{"format": "attention", "num_heads": 1} *$' "$layers/model/$version/config.json" ||
+    fail "the config of version $version is not what was uploaded"
 done
-left=$(find "$layers" -mindepth 1 -maxdepth 1 ! -name model)
+((killed > 0 && answered > 0)) || fail "$killed kills before the answer and $answered after it; want both"
+left=$(find "$layers" -mindepth 1 -maxdepth 2 ! -path "$layers/model" ! -path "$layers/model/[1-9]*")
 [[ -z $left ]] || fail "left behind: $left"
 echo "passed: $rounds kills, $killed of them before the answer, $versions versions, all complete"

@@ -214,7 +214,8 @@ TEST_F(Encoding, SaysWhichFieldIsWrong) {
   EXPECT_THAT(refusal([](R& r) { r.set_token_ids(1, 20); }),
               HasSubstr("token_ids[1] is 20; want 0 to 19 = vocabulary - 1"));
   EXPECT_THAT(refusal([](R& r) { r.set_token_ids(2, -1); }), HasSubstr("token_ids[2] is -1"));
-  EXPECT_THAT(refusal([](R& r) { r.add_type_ids(0); }), HasSubstr("type_ids has 1 elements"));
+  EXPECT_THAT(refusal([](R& r) { r.add_type_ids(0); }),
+              HasSubstr("type_ids is set; want it unset"));
   EXPECT_THAT(refusal([](R& r) { r.set_lens(0, 2); }), HasSubstr("lens has sum 2; want 3"));
   EXPECT_THAT(refusal([](R& r) { r.set_lens(0, 4); }), HasSubstr("lens[0] is 4; want 1 to 3"));
   EXPECT_THAT(refusal([](R& r) { r.add_lens(0); }), HasSubstr("lens[1] is 0"));

@@ -7,7 +7,9 @@
 #include <iterator>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/attention_client.h"
 #include "tests/server/running_server.h"
 
@@ -55,6 +57,48 @@ class ServerWithLayers : public RunningServer {
     auto response = client_->Encode(request);
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? *std::move(response) : v1::EncodeResponse();
+  }
+};
+
+inline constexpr char kTimesConfig[] = R"({"format": "attention", "num_heads": 1})";
+
+// A layer 1 wide whose output is `factor` times its token.
+inline std::string TimesFile(float factor) {
+  const std::string header = R"({"q_proj":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},)"
+                             R"("k_proj":{"dtype":"F32","shape":[1,1],"data_offsets":[4,8]},)"
+                             R"("v_proj":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}})";
+  const uint64_t length = header.size();
+  const float values[] = {1, 1, factor};
+  return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + header +
+         std::string(reinterpret_cast<const char*>(values), sizeof(values));
+}
+
+class LayersToUpload : public ServerWithLayers {
+ protected:
+  absl::StatusOr<v1::Layer> UploadTimes(const std::string& name, float factor) const {
+    return UploadBytes(*client_, name, kTimesConfig, TimesFile(factor));
+  }
+
+  // What the layer gives for a token of 1.
+  absl::StatusOr<float> Call(const std::string& name, int64_t version = 0) const {
+    v1::ComputeAttentionRequest request;
+    *request.mutable_tokens()->mutable_tokens() = client::MakeTensor({1, 1}, {1});
+    request.mutable_tokens()->mutable_layer()->set_name(name);
+    request.mutable_tokens()->mutable_layer()->set_version(version);
+    request.add_results(v1::RESULT_OUTPUT);
+    const auto response = client_->ComputeAttention(request);
+    if (!response.ok()) return response.status();
+    return Floats(response->output(), {1, 1})[0];
+  }
+
+  std::vector<std::string> Listed() const {
+    std::vector<std::string> names;
+    const auto layers = client_->ListLayers();
+    EXPECT_TRUE(layers.ok()) << layers.status();
+    for (const v1::Layer& layer : *layers) {
+      names.push_back(absl::StrCat(layer.name(), "/", layer.version()));
+    }
+    return names;
   }
 };
 

@@ -76,6 +76,7 @@ class TorchLayers : public ServerWithLayers, public testing::WithParamInterface<
                                    FileText(folder / "model.safetensors"));
     ASSERT_TRUE(layer.ok()) << layer.status();
     calls_ = json::parse(FileText(folder / "case.json"));
+    ASSERT_FALSE(calls_.empty());
   }
 
   void ExpectTorchsResults(v1::ComputeType type) const {

@@ -58,7 +58,8 @@ Matrix Embed(const Learned& w, const std::vector<int>& words) {
 void AddPositions(Matrix& x) {
   for (size_t p = 0; p < x.size(); ++p) {
     for (int j = 0; j < kModel; ++j) {
-      const double angle = static_cast<double>(p) / std::pow(10000.0, (j / 2 * 2.0) / kModel);
+      const double angle =
+          static_cast<double>(p) / std::pow(10000.0, static_cast<double>(j - j % 2) / kModel);
       x[p][j] += j % 2 == 0 ? std::sin(angle) : std::cos(angle);
     }
   }

@@ -143,8 +143,12 @@ class Members {
 
  private:
   void Refuse(const char* name, absl::string_view want) {
-    const std::string got = object_[name].dump(-1, ' ', true, Json::error_handler_t::replace);
-    Fail(absl::StrCat(name, " is ", Quoted(got), "; want ", want));
+    const Json& value = object_[name];
+    // Only what is flat is written out: writing goes as deep as the value does.
+    const std::string got = value.is_structured()
+                                ? absl::StrCat("an ", value.type_name())
+                                : Quoted(value.dump(-1, ' ', true, Json::error_handler_t::replace));
+    Fail(absl::StrCat(name, " is ", got, "; want ", want));
   }
 
   const Json& object_;
@@ -172,6 +176,7 @@ void ReadHuggingFace(Members& members, LayerConfig& config) {
   config.layer_norm_eps = 1e-12f;
   config.positions = PositionKind::kLearned;
   members.Require("num_attention_heads");
+  members.Require("num_hidden_layers");
   members.Integer("num_attention_heads", 1, kMostHeads, config.num_heads);
   members.Integer("hidden_size", 1, kMostTokens, config.d_model);
   members.Integer("intermediate_size", 1, kMostTokens, config.ffn_dim);

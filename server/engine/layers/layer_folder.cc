@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,7 +16,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "server/engine/layers/quoted.h"
 
 namespace attention::engine {
 namespace {
@@ -38,7 +40,7 @@ LayerFolder::FileStamp StampOfFile(const fs::path& path) {
           .modified_ns = info.st_mtim.tv_sec * int64_t{1000000000} + info.st_mtim.tv_nsec};
 }
 
-LayerFolder::Found FoundAt(int64_t version, fs::path config, fs::path model) {
+LayerFolder::Found FoundAt(int64_t version, const fs::path& config, const fs::path& model) {
   return {version, config, model, StampOfFile(config), StampOfFile(model)};
 }
 
@@ -91,35 +93,67 @@ int RenameIntoGap(const fs::path& from, const fs::path& to) {
   return rename(from.c_str(), to.c_str());
 }
 
-// Removes what lay in a version that was deleted, but not its folder.
-void EmptyTombstone(const fs::path& tombstone) {
-  std::error_code ignored;
-  fs::remove(tombstone / kModel, ignored);
-  fs::remove(tombstone / kConfig, ignored);
+// How long what nobody wants any more is left alone: servers on other machines may still read a
+// version that was deleted, and an upload may be just about to lock its file.
+constexpr absl::Duration kGrace = absl::Hours(1);
+
+// Whether the file or folder has been what it is, and where it is, for that long.
+bool IsOld(const fs::path& path) {
+  struct stat info = {};
+  return stat(path.c_str(), &info) == 0 &&
+         absl::Now() - absl::TimeFromTimespec(info.st_ctim) > kGrace;
 }
 
-// The lock of an upload: held as long as its process lives.
-FileHandle Locked(const fs::path& folder, int how) {
-  FileHandle handle(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle.valid() || flock(handle.get(), how) != 0) return {};
-  struct stat info = {};
-  // Whoever tidied up may have been faster.
-  if (fstat(handle.get(), &info) != 0 || info.st_nlink == 0) return {};
-  return handle;
+// Locks a file for as long as this process has it open, over the network too; false where another
+// has.
+bool Lock(const FileHandle& file) {
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return fcntl(file.get(), F_OFD_SETLK, &lock) == 0;
+}
+
+// Removes what lay in versions of the layer that were deleted long ago, and all their folders but
+// the last one's, which says which numbers are taken.
+void TidyDeleted(const fs::path& folder) {
+  int64_t last = 0;
+  const auto for_each_deleted = [&](auto visit) {
+    ForEachIn(folder, [&](absl::string_view file) {
+      const std::string name(file);
+      const int64_t version = absl::ConsumePrefix(&file, kDeleted) ? VersionOf(file) : 0;
+      if (version > 0) visit(version, folder / name);
+    }).IgnoreError();
+  };
+  for_each_deleted([&](int64_t version, const fs::path&) { last = std::max(last, version); });
+  for_each_deleted([&](int64_t version, const fs::path& deleted) {
+    std::error_code ignored;
+    if (!IsOld(deleted)) return;
+    fs::remove(deleted / kModel, ignored);
+    fs::remove(deleted / kConfig, ignored);
+    if (version != last && version != 1) fs::remove(deleted, ignored);
+  });
 }
 
 }  // namespace
 
 bool IsLayerName(absl::string_view name) {
+  // A file NAME.safetensors is a layer called NAME.
+  if (absl::EndsWith(name, kModelSuffix) || absl::EndsWith(name, ".json")) return false;
   return !name.empty() && name.size() <= 63 && absl::ascii_isalnum(name[0]) &&
          std::all_of(name.begin(), name.end(), [](unsigned char c) {
            return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
          });
 }
 
+absl::Status CheckLayerName(absl::string_view name) {
+  if (IsLayerName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the layer's name is ", Quoted(name), "; want ", kLayerNameRule));
+}
+
 LayerFolder::Staging::~Staging() {
   std::error_code ignored;
-  if (folder_.valid()) fs::remove_all(path_, ignored);
+  if (!path_.empty()) fs::remove_all(path_, ignored);
 }
 
 absl::StatusOr<LayerFolder> LayerFolder::Open(fs::path path) {
@@ -135,9 +169,7 @@ absl::StatusOr<LayerFolder> LayerFolder::Open(fs::path path) {
   }
   folder.RemoveAbandoned();
   for (const std::string& name : *names) {
-    ForEachIn(folder.path_ / name, [&](const std::string& file) {
-      if (absl::StartsWith(file, kDeleted)) EmptyTombstone(folder.path_ / name / file);
-    }).IgnoreError();
+    TidyDeleted(folder.path_ / name);
   }
   return folder;
 }
@@ -145,9 +177,11 @@ absl::StatusOr<LayerFolder> LayerFolder::Open(fs::path path) {
 void LayerFolder::RemoveAbandoned() const {
   ForEachIn(path_, [&](const std::string& name) {
     if (!absl::StartsWith(name, kUpload)) return;
-    const FileHandle lock = Locked(path_ / name, LOCK_EX | LOCK_NB);
+    const fs::path model = path_ / name / kModel;
+    const FileHandle file(open(model.c_str(), O_RDWR | O_CLOEXEC));
     std::error_code ignored;
-    if (lock.valid()) fs::remove_all(path_ / name, ignored);
+    // Without a file yet it may have just begun.
+    if (file.valid() ? Lock(file) : IsOld(path_ / name)) fs::remove_all(path_ / name, ignored);
   }).IgnoreError();
 }
 
@@ -157,7 +191,8 @@ absl::StatusOr<std::vector<std::string>> LayerFolder::Names() const {
     absl::string_view name = file;
     std::error_code ignored;
     if (absl::StartsWith(name, ".")) return;
-    if (absl::ConsumeSuffix(&name, kModelSuffix) || fs::is_directory(path_ / file, ignored)) {
+    const bool is_folder = fs::is_directory(path_ / file, ignored);
+    if (is_folder || absl::ConsumeSuffix(&name, kModelSuffix)) {
       names.emplace_back(name);
     }
   });
@@ -176,19 +211,24 @@ LayerFolder::Stamp LayerFolder::StampOf(const std::string& name) const {
 absl::StatusOr<LayerFolder::Versions> LayerFolder::Scan(const std::string& name) const {
   const fs::path folder = path_ / name;
   Versions versions;
+  bool first_deleted = false;
   absl::Status status = ForEachIn(folder, [&](const std::string& file) {
     absl::string_view digits = file;
     const bool deleted = absl::ConsumePrefix(&digits, kDeleted);
     const int64_t version = VersionOf(digits);
     if (version == 0) return;
     versions.next = std::max(versions.next, version + 1);
-    if (deleted) return;
+    if (deleted) {
+      first_deleted |= version == 1;
+      return;
+    }
     versions.found.push_back(FoundAt(version, folder / file / kConfig, folder / file / kModel));
   });
   if (!status.ok()) return status;
   const auto by_version = [](const Found& a, const Found& b) { return a.version < b.version; };
   std::sort(versions.found.begin(), versions.found.end(), by_version);
-  const bool first_is_free = versions.found.empty() || versions.found[0].version > 1;
+  const bool first_is_free =
+      !first_deleted && (versions.found.empty() || versions.found[0].version > 1);
   for (Found by_hand : {FoundAt(1, folder / kConfig, folder / kModel),
                         FoundAt(1, path_ / (name + ".json"), path_ / (name + kModelSuffix))}) {
     if (!IsThere(by_hand.model_stamp) || !first_is_free) continue;
@@ -202,19 +242,25 @@ absl::StatusOr<LayerFolder::Versions> LayerFolder::Scan(const std::string& name)
 absl::StatusOr<LayerFolder::Staging> LayerFolder::Stage() const {
   RemoveAbandoned();
   Staging staging;
-  while (!staging.folder_.valid()) {
-    std::string path = (path_ / absl::StrCat(kUpload, "XXXXXX")).string();
-    if (mkdtemp(path.data()) == nullptr) {
-      return LastError(absl::StrCat("cannot begin an upload in ", path_.string()));
-    }
-    staging.folder_ = Locked(path, LOCK_EX);
-    staging.path_ = path;
+  std::string path = (path_ / absl::StrCat(kUpload, "XXXXXX")).string();
+  if (mkdtemp(path.data()) == nullptr) {
+    return LastError(absl::StrCat("cannot begin an upload in ", path_.string()));
   }
-  chmod(staging.path_.c_str(), 0755);  // others who share the folder may read
-  staging.model_ = FileHandle(
-      open((staging.path_ / kModel).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  staging.path_ = path;
+  chmod(path.c_str(), 0755);  // others who share the folder may read
+  // Locked before it has the name by which others look for its lock.
+  const fs::path unlocked = staging.path_ / "unlocked";
+  staging.model_ = FileHandle(open(unlocked.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!staging.model_.valid()) return LastError("cannot make the layer's file");
+  if (!Lock(staging.model_)) return LastError("cannot lock the layer's file");
+  if (rename(unlocked.c_str(), (staging.path_ / kModel).c_str()) != 0) {
+    return LastError("cannot name the layer's file");
+  }
   return staging;
+}
+
+absl::Status LayerFolder::Staging::Sync() const {
+  return fsync(model_.get()) == 0 ? absl::OkStatus() : LastError("cannot sync the layer's file");
 }
 
 absl::Status LayerFolder::Publish(Staging& staging, const std::string& config_json,
@@ -226,21 +272,25 @@ absl::Status LayerFolder::Publish(Staging& staging, const std::string& config_js
     absl::Status status = WriteAll(
         config, {reinterpret_cast<const std::byte*>(config_json.data()), config_json.size()});
     if (status.ok()) status = Sync(staging.path_ / kConfig);
-    if (status.ok()) status = Sync(staging.path_ / kModel);
     if (status.ok()) status = Sync(staging.path_);
     if (status.ok()) status = MakeFolder(path_ / name);
     if (!status.ok()) return status;
   }
   const fs::path to = path_ / name / absl::StrCat(version);
+  if (fs::exists(path_ / name / absl::StrCat(kDeleted, version))) {
+    return absl::AlreadyExistsError(absl::StrCat(to.string(), " was there already"));
+  }
   if (RenameIntoGap(staging.path_, to) != 0) {
     if (errno == EEXIST || errno == ENOTEMPTY) {
       return absl::AlreadyExistsError(absl::StrCat(to.string(), " is there already"));
     }
     return LastError(absl::StrCat("cannot make ", to.string()));
   }
-  staging.folder_ = FileHandle();
-  absl::Status status = Sync(path_ / name);
-  return status.ok() ? Sync(path_) : status;
+  staging.path_.clear();
+  // It is there for everyone now, so a folder that cannot be synced is no failure.
+  Sync(path_ / name).IgnoreError();
+  Sync(path_).IgnoreError();
+  return absl::OkStatus();
 }
 
 absl::Status LayerFolder::Remove(const std::string& name, const Found& found) const {
@@ -251,7 +301,7 @@ absl::Status LayerFolder::Remove(const std::string& name, const Found& found) co
     if (RenameIntoGap(folder, tombstone) != 0) {
       return LastError(absl::StrCat("cannot delete ", folder.string()));
     }
-    EmptyTombstone(tombstone);
+    // Its files stay for a while.
   } else {
     absl::Status status = MakeFolder(path_ / name);
     if (status.ok()) status = MakeFolder(tombstone);
@@ -260,6 +310,7 @@ absl::Status LayerFolder::Remove(const std::string& name, const Found& found) co
       return LastError(absl::StrCat("cannot delete ", found.model.string()));
     }
     fs::remove(found.config, ignored);
+    Sync(path_).IgnoreError();
   }
   return Sync(path_ / name);
 }

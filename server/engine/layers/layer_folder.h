@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -16,9 +17,14 @@
 
 namespace attention::engine {
 
-// Whether `name` can name a layer: 1 to 63 letters, digits, '.', '_' and '-', the first a letter or
-// a digit. So it is a file name as well, and one that stays within its folder.
+// Whether `name` can name a layer, as kLayerNameRule says in words. So it is a file name as well,
+// and one that stays within its folder.
 bool IsLayerName(absl::string_view name);
+inline constexpr char kLayerNameRule[] =
+    "1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit";
+
+// INVALID_ARGUMENT where IsLayerName says no.
+absl::Status CheckLayerName(absl::string_view name);
 
 // The folder in which layers are kept, shared by any number of processes and machines:
 //
@@ -27,12 +33,17 @@ bool IsLayerName(absl::string_view name);
 //                                                     was uploaded
 //   NAME.json and NAME.safetensors                    the same
 //   NAME/.deleted-VERSION/                            the version was there once; none has its
-//                                                     number again
-//   .upload-XXXXXX/                                   an upload under way, locked (flock) by its
-//                                                     process; left behind where that was killed
+//                                                     number again. Its files go after an hour,
+//                                                     with the next upload or start, since servers
+//                                                     on other machines may still read them
+//   .upload-XXXXXX/                                   an upload under way, whose file its process
+//   has
+//                                                     locked (fcntl); left behind where that was
+//                                                     killed
 //
 // A version appears by one rename, complete and on disk, or not at all. Files that are there are
-// never written to. Stateless, so thread-safe.
+// never written to. Over a network file system others see a change when that shows it, commonly
+// within seconds. Stateless, so thread-safe.
 class LayerFolder {
  public:
   // What is known of a file without reading it; all 0 where there is none.
@@ -60,20 +71,22 @@ class LayerFolder {
   // An upload that nobody sees yet. Movable; leaves nothing behind unless it was published.
   class Staging {
    public:
-    Staging(Staging&&) = default;
+    Staging(Staging&& other) noexcept
+        : path_(std::exchange(other.path_, {})), model_(std::move(other.model_)) {}
     Staging& operator=(Staging&&) = delete;
     ~Staging();
 
     // model.safetensors, empty, to be written.
     const FileHandle& model() const { return model_; }
+    // Waits until it is on disk. As LastError.
+    absl::Status Sync() const;
 
    private:
     friend class LayerFolder;
     Staging() = default;
 
-    std::filesystem::path path_;
-    FileHandle folder_;  // locked
-    FileHandle model_;
+    std::filesystem::path path_;  // empty: published
+    FileHandle model_;            // locked
   };
 
   // Makes the folder if there is none, and removes what killed uploads have left. As LastError.
@@ -86,7 +99,8 @@ class LayerFolder {
   absl::StatusOr<Versions> Scan(const std::string& name) const;
 
   absl::StatusOr<Staging> Stage() const;
-  // Writes config.json, waits until all is on disk, and makes it NAME/version. ALREADY_EXISTS where
+  // Writes config.json, waits until that is on disk as the synced model is, and makes it
+  // NAME/version. ALREADY_EXISTS where
   // somebody else was first: choose another number. As LastError.
   absl::Status Publish(Staging& staging, const std::string& config_json, const std::string& name,
                        int64_t version) const;

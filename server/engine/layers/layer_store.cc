@@ -1,11 +1,11 @@
 #include "server/engine/layers/layer_store.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/engine/layers/quoted.h"
 
 namespace attention::engine {
 namespace {
@@ -14,19 +14,15 @@ namespace {
 // changed within the last tick may change again without another stamp.
 constexpr absl::Duration kTick = absl::Seconds(2);
 
-// In which steps room is made for a file in memory.
-constexpr int64_t kReserveBytes = int64_t{1} << 20;
-
 bool IsSettled(const LayerFolder::Stamp& stamp, absl::Time now) {
   const int64_t limit = absl::ToUnixNanos(now - kTick);
   return std::all_of(stamp.begin(), stamp.end(),
                      [&](const LayerFolder::FileStamp& file) { return file.modified_ns < limit; });
 }
 
-absl::Status NameError(absl::string_view name) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the layer's name is ", Quoted(name),
-      "; want 1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit"));
+// Whether what kept a layer from being read may be over by the next time.
+bool MayPass(const absl::Status& problem) {
+  return !problem.ok() && !absl::IsInvalidArgument(problem) && !absl::IsFailedPrecondition(problem);
 }
 
 absl::Status NotFound(absl::string_view name, int64_t version) {
@@ -73,7 +69,7 @@ absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Get(const std::st
 }
 
 absl::StatusOr<LayerStore::Listed> LayerStore::Find(const std::string& name, int64_t version) {
-  if (!IsLayerName(name)) return NameError(name);
+  if (absl::Status status = CheckLayerName(name); !status.ok()) return status;
   if (absl::Status status = Refresh(name); !status.ok()) return status;
   absl::MutexLock lock(&mutex_);
   const auto named = layers_.find(name);
@@ -90,7 +86,8 @@ absl::StatusOr<std::vector<LayerStore::Listed>> LayerStore::List() {
     const absl::StatusOr<std::vector<std::string>> names = folder_->Names();
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
-      absl::Status status = IsLayerName(name) ? Refresh(name) : NameError(name);
+      absl::Status status = CheckLayerName(name);
+      if (status.ok()) status = Refresh(name);
       if (status.ok()) continue;
       all.push_back({.name = name, .created = {}, .layer = nullptr, .problem = std::move(status)});
     }
@@ -143,9 +140,12 @@ absl::Status LayerStore::RefreshLocked(const std::string& name) {
     if (known != layers_.end()) versions = known->second.versions;
   }
   std::map<int64_t, Version> fresh;
+  bool retry = false;  // look again next time
   for (const LayerFolder::Found& found : scan->found) {
     const auto same = versions.find(found.version);
-    const bool unchanged = same != versions.end() && same->second.found == found;
+    const bool unchanged =
+        same != versions.end() && same->second.found == found && !MayPass(same->second.problem);
+    retry |= !unchanged;
     fresh[found.version] = unchanged ? same->second : Load(name, found);
   }
   for (const auto& [number, version] : versions) {
@@ -158,130 +158,35 @@ absl::Status LayerStore::RefreshLocked(const std::string& name) {
   named.versions = std::move(fresh);
   named.next = scan->next;
   named.stamp = stamp;
-  named.is_settled = IsSettled(stamp, now);
+  named.is_settled = IsSettled(stamp, now) && !retry;
   return absl::OkStatus();
 }
 
-LayerStore::Version LayerStore::Load(const std::string& name,
-                                     const LayerFolder::Found& found) const {
+LayerStore::Version LayerStore::Load(const std::string& name, const LayerFolder::Found& found) {
   Version version;
   version.found = found;
   version.created = absl::FromUnixNanos(found.model_stamp.modified_ns);
-  absl::StatusOr<std::shared_ptr<StoredLayer>> layer = ReadFolder(name, found);
-  version.problem = layer.ok() ? packed_.CheckFits(**layer, 0) : layer.status();
-  if (version.problem.ok()) version.layer = *std::move(layer);
+  try {
+    absl::StatusOr<std::shared_ptr<StoredLayer>> layer = ReadFolder(name, found);
+    version.problem = layer.ok() ? packed_.CheckFits(**layer, 0) : layer.status();
+    if (version.problem.ok()) version.problem = Reserve((*layer)->HeapBytes(), version.reserved);
+    if (version.problem.ok()) version.layer = *std::move(layer);
+  } catch (const std::bad_alloc&) {
+    version.problem = absl::ResourceExhaustedError("out of memory");
+  }
   return version;
 }
 
-LayerStore::Upload::Upload(LayerStore* store, std::string name, std::string config_json)
-    : store_(store),
-      name_(std::move(name)),
-      config_json_(std::move(config_json)),
-      reserved_(std::make_shared<std::vector<ReservedBytes>>()) {}
-
-absl::StatusOr<LayerStore::Upload> LayerStore::Begin(std::string name, std::string config_json) {
-  if (!IsLayerName(name)) return NameError(name);
-  const absl::StatusOr<LayerConfig> config = LayerConfig::Parse(config_json);
-  if (!config.ok()) return config.status();
-  Upload upload(this, std::move(name), std::move(config_json));
-  if (folder_.has_value()) {
-    absl::StatusOr<LayerFolder::Staging> staging = folder_->Stage();
-    if (!staging.ok()) return staging.status();
-    upload.staging_.emplace(*std::move(staging));
-  } else {
-    absl::StatusOr<FileHandle> file = FileHandle::InMemory();
-    if (!file.ok()) return file.status();
-    upload.in_memory_ = *std::move(file);
-  }
-  return upload;
-}
-
-absl::Status LayerStore::Upload::Write(absl::Span<const std::byte> bytes) {
-  const auto size = static_cast<int64_t>(bytes.size());
-  if (!staging_.has_value() && size > room_) {
-    const int64_t more = std::max(kReserveBytes, size);
-    absl::StatusOr<ReservedBytes> reserved = store_->packed_.Reserve(more);
-    if (!reserved.ok()) return reserved.status();
-    reserved_->push_back(*std::move(reserved));
-    room_ += more;
-  }
-  room_ -= size;
-  return WriteAll(file(), bytes);
-}
-
-absl::Status LayerStore::Upload::Finish() {
-  absl::StatusOr<MappedFile> mapped = MappedFile::Map(file());
-  if (!mapped.ok()) return mapped.status();
-  absl::StatusOr<std::shared_ptr<StoredLayer>> layer =
-      StoredLayer::Make({name_, 1}, config_json_, *std::move(mapped));
-  if (!layer.ok()) return layer.status();
-  const auto file_bytes = static_cast<int64_t>((*layer)->file().bytes().size());
-  const absl::Status fits =
-      store_->packed_.CheckFits(**layer, staging_.has_value() ? 0 : file_bytes);
-  if (fits.ok()) layer_ = *std::move(layer);
-  return fits;
-}
-
-absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Upload::Publish() {
-  return store_->Publish(*this);
-}
-
-absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Publish(Upload& upload) {
-  const std::shared_ptr<StoredLayer>& layer = upload.layer_;
-  absl::MutexLock reading(&reading_);
-  for (;;) {
-    if (absl::Status status = RefreshLocked(upload.name_); !status.ok()) return status;
-    {
-      absl::MutexLock lock(&mutex_);
-      NamedVersions& named = layers_[upload.name_];
-      if (auto same = NewestIfSame(named, *layer); same != nullptr) return same;
-      layer->SetVersion(named.next);
-      if (!folder_.has_value()) {
-        named.versions[named.next++] = {.found = std::nullopt,
-                                        .created = absl::Now(),
-                                        .layer = layer,
-                                        .problem = absl::OkStatus(),
-                                        .reserved = std::move(upload.reserved_)};
-        return layer;
-      }
-    }
-    absl::Status status =
-        folder_->Publish(*upload.staging_, upload.config_json_, upload.name_, layer->version());
-    if (absl::IsAlreadyExists(status)) continue;  // another server was faster
-    if (!status.ok()) return status;
-    return Insert(upload.name_, layer);
-  }
-}
-
-std::shared_ptr<const StoredLayer> LayerStore::NewestIfSame(const NamedVersions& named,
-                                                            const StoredLayer& layer) {
-  if (named.versions.empty()) return nullptr;
-  const auto& newest = std::prev(named.versions.end())->second.layer;
-  const bool same = newest != nullptr && newest->sha256() == layer.sha256() &&
-                    newest->config_json() == layer.config_json();
-  return same ? newest : nullptr;
-}
-
-// Takes the layer that was published into the catalogue, so that it is not read once more.
-absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Insert(
-    const std::string& name, const std::shared_ptr<const StoredLayer>& layer) {
-  const absl::StatusOr<LayerFolder::Versions> scan = folder_->Scan(name);
-  if (!scan.ok()) return scan.status();
-  absl::MutexLock lock(&mutex_);
-  for (const LayerFolder::Found& found : scan->found) {
-    if (found.version != layer->version()) continue;
-    layers_[name].versions[found.version] = {
-        .found = found,
-        .created = absl::FromUnixNanos(found.model_stamp.modified_ns),
-        .layer = layer,
-        .problem = absl::OkStatus(),
-        .reserved = nullptr};
-  }
-  return layer;
+absl::Status LayerStore::Reserve(int64_t bytes, Reserved& reserved) {
+  absl::StatusOr<ReservedBytes> more = packed_.Reserve(bytes);
+  if (!more.ok()) return more.status();
+  if (reserved == nullptr) reserved = std::make_shared<std::vector<ReservedBytes>>();
+  reserved->push_back(*std::move(more));
+  return absl::OkStatus();
 }
 
 absl::Status LayerStore::Delete(const std::string& name, int64_t version) {
-  if (!IsLayerName(name)) return NameError(name);
+  if (absl::Status status = CheckLayerName(name); !status.ok()) return status;
   absl::MutexLock reading(&reading_);
   if (absl::Status status = RefreshLocked(name); !status.ok()) return status;
   std::map<int64_t, Version> doomed;

@@ -42,6 +42,9 @@ class LayerStore {
     absl::Status problem;
   };
 
+  // What of the memory for layers something has set aside.
+  using Reserved = std::shared_ptr<std::vector<ReservedBytes>>;
+
   // A layer on its way in; until Commit nobody sees it, and nothing is left of it if it is
   // destroyed before. For one thread at a time.
   class Upload {
@@ -71,9 +74,9 @@ class LayerStore {
     std::string config_json_;
     std::optional<LayerFolder::Staging> staging_;  // else:
     FileHandle in_memory_;
-    std::shared_ptr<std::vector<ReservedBytes>> reserved_;  // in memory
-    int64_t room_ = 0;                                      // reserved and not yet written
-    std::shared_ptr<StoredLayer> layer_;                    // behind Finish
+    Reserved reserved_;                   // of the file in memory
+    int64_t room_ = 0;                    // reserved and not yet written
+    std::shared_ptr<StoredLayer> layer_;  // behind Finish
   };
 
   // Reads all layers of the folder; those that are damaged are listed with their problem. As
@@ -103,7 +106,7 @@ class LayerStore {
     absl::Time created;
     std::shared_ptr<const StoredLayer> layer;
     absl::Status problem;
-    std::shared_ptr<const std::vector<ReservedBytes>> reserved;  // of a file in memory
+    Reserved reserved;  // what it takes beside its packed weights
   };
   struct NamedVersions {
     std::map<int64_t, Version> versions;
@@ -117,12 +120,13 @@ class LayerStore {
   // Looks whether the folder has other versions of `name` than we know, and reads these.
   absl::Status Refresh(const std::string& name);
   absl::Status RefreshLocked(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_);
-  Version Load(const std::string& name, const LayerFolder::Found& found) const;
+  Version Load(const std::string& name, const LayerFolder::Found& found);
+  absl::Status Reserve(int64_t bytes, Reserved& reserved);
+  absl::Status CheckRoomInMemory(const StoredLayer& layer) const;
   absl::StatusOr<std::shared_ptr<const StoredLayer>> Publish(Upload& upload);
   static std::shared_ptr<const StoredLayer> NewestIfSame(const NamedVersions& named,
                                                          const StoredLayer& layer);
-  absl::StatusOr<std::shared_ptr<const StoredLayer>> Insert(
-      const std::string& name, const std::shared_ptr<const StoredLayer>& layer)
+  std::shared_ptr<const StoredLayer> Insert(const Upload& upload)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_);
   static Listed ToListed(const std::string& name, int64_t number, const Version& version);
 

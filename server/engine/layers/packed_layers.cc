@@ -56,7 +56,9 @@ struct PackedLayers::Entry {
 };
 
 PackedLayers::PackedLayers(int64_t most_bytes)
-    : most_bytes_(most_bytes), bytes_(std::make_shared<ReservedBytes::Counter>(0)) {}
+    : most_bytes_(most_bytes),
+      bytes_(std::make_shared<ReservedBytes::Counter>(0)),
+      reserved_bytes_(std::make_shared<ReservedBytes::Counter>(0)) {}
 
 absl::StatusOr<std::shared_ptr<const PackedLayer>> PackedLayers::Get(
     const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type, Executor& executor) {
@@ -69,10 +71,18 @@ absl::StatusOr<std::shared_ptr<const PackedLayer>> PackedLayers::Get(
   if (!entry.packed) {
     entry.result.layer = layer;
     absl::Status status = PackAll(*layer, compute_type, entry.result, executor);
-    if (!status.ok()) return status;
+    if (!status.ok()) {
+      Drop(*found);
+      return status;
+    }
     entry.packed = true;
   }
   return std::shared_ptr<const PackedLayer>(*found, &entry.result);
+}
+
+void PackedLayers::Drop(const std::shared_ptr<Entry>& entry) {
+  const std::lock_guard lock(mutex_);
+  entries_.remove(entry);
 }
 
 absl::Status PackedLayers::CheckFits(const StoredLayer& layer, int64_t other_bytes) const {
@@ -85,14 +95,19 @@ absl::Status PackedLayers::CheckFits(const StoredLayer& layer, int64_t other_byt
 
 absl::StatusOr<ReservedBytes> PackedLayers::Reserve(int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  if (MakeRoom(bytes)) return ReservedBytes(bytes_, bytes);
+  if (MakeRoom(bytes)) return ReservedBytes(bytes_, bytes, reserved_bytes_);
   return absl::ResourceExhaustedError(absl::StrCat("the memory for layers, ", most_bytes_ / kMib,
                                                    " MiB (--layer_memory_mib), is full"));
 }
 
 void PackedLayers::Forget(const StoredLayer& layer) {
   const std::lock_guard lock(mutex_);
-  entries_.remove_if([&](const auto& entry) { return entry->layer.get() == &layer; });
+  layer.Retire();
+  entries_.remove_if([&](const auto& entry) {
+    if (entry->layer.get() != &layer) return false;
+    retired_.push_back(entry);
+    return true;
+  });
 }
 
 int64_t PackedLayers::BytesOf(const StoredLayer& layer) const {
@@ -112,17 +127,34 @@ absl::StatusOr<std::shared_ptr<PackedLayers::Entry>> PackedLayers::FindOrReserve
     entries_.splice(entries_.begin(), entries_, it);
     return entries_.front();
   }
+  retired_.remove_if([](const auto& entry) { return entry.expired(); });
+  for (const auto& retired : retired_) {
+    const std::shared_ptr<Entry> entry = retired.lock();
+    if (entry != nullptr && entry->layer == layer && entry->compute_type == compute_type) {
+      return entry;
+    }
+  }
   if (!MakeRoom(layer->PackedBytes(compute_type))) {
     return absl::ResourceExhaustedError(
         absl::StrCat("layers that are in use leave no room for layer ", layer->name(), " within ",
                      most_bytes_ / kMib, " MiB (--layer_memory_mib); try again later"));
   }
-  entries_.push_front(std::make_shared<Entry>(
-      layer, compute_type, ReservedBytes(bytes_, layer->PackedBytes(compute_type))));
-  return entries_.front();
+  auto entry = std::make_shared<Entry>(layer, compute_type,
+                                       ReservedBytes(bytes_, layer->PackedBytes(compute_type)));
+  if (layer->retired()) {
+    retired_.push_back(entry);
+  } else {
+    entries_.push_front(entry);
+  }
+  return entry;
 }
 
 bool PackedLayers::MakeRoom(int64_t bytes) {
+  int64_t unused = 0;
+  for (const auto& entry : entries_) {
+    if (entry.use_count() == 1) unused += entry->layer->PackedBytes(entry->compute_type);
+  }
+  if (*bytes_ - unused + bytes > most_bytes_) return false;
   for (auto it = entries_.end(); it != entries_.begin() && *bytes_ + bytes > most_bytes_;) {
     --it;
     if (it->use_count() == 1) it = entries_.erase(it);

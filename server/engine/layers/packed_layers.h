@@ -23,22 +23,27 @@ class ReservedBytes {
   using Counter = std::atomic<int64_t>;
 
   ReservedBytes() = default;
-  ReservedBytes(std::shared_ptr<Counter> counter, int64_t bytes)
-      : counter_(std::move(counter)), bytes_(bytes) {
+  // Counts in `counter` and, if there is one, in `other`.
+  ReservedBytes(std::shared_ptr<Counter> counter, int64_t bytes,
+                std::shared_ptr<Counter> other = nullptr)
+      : counter_(std::move(counter)), other_(std::move(other)), bytes_(bytes) {
     *counter_ += bytes_;
+    if (other_ != nullptr) *other_ += bytes_;
   }
   ReservedBytes(ReservedBytes&& other) noexcept { *this = std::move(other); }
   ReservedBytes& operator=(ReservedBytes&& other) noexcept {
     std::swap(counter_, other.counter_);
+    std::swap(other_, other.other_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
   ~ReservedBytes() {
     if (counter_ != nullptr) *counter_ -= bytes_;
+    if (other_ != nullptr) *other_ -= bytes_;
   }
 
  private:
-  std::shared_ptr<Counter> counter_;
+  std::shared_ptr<Counter> counter_, other_;
   int64_t bytes_ = 0;
 };
 
@@ -71,11 +76,13 @@ class PackedLayers {
   // helps. RESOURCE_EXHAUSTED.
   absl::StatusOr<ReservedBytes> Reserve(int64_t bytes);
 
-  // Lets the layer go, because it was deleted or has changed. Calls that use it go on.
+  // Lets the layer go, because it was deleted or has changed: retires it. Calls that use it go on.
   void Forget(const StoredLayer& layer);
 
-  // What is packed or reserved.
+  int64_t most_bytes() const { return most_bytes_; }
+  // What is packed or reserved, and what is reserved alone.
   int64_t bytes() const { return bytes_->load(); }
+  int64_t reserved() const { return reserved_bytes_->load(); }
   // What this layer takes of it.
   int64_t BytesOf(const StoredLayer& layer) const;
 
@@ -85,15 +92,17 @@ class PackedLayers {
 
   absl::StatusOr<std::shared_ptr<Entry>> FindOrReserve(
       const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type);
-  // Removes unused entries until there is room for `bytes`; whether there is.
+  void Drop(const std::shared_ptr<Entry>& entry);
+  // Where that helps, removes unused entries until there is room for `bytes`; whether there is.
   bool MakeRoom(int64_t bytes);
 
   const int64_t most_bytes_;
   // Of all that is packed or about to be; goes down when the last call lets go of a layer.
-  const std::shared_ptr<ReservedBytes::Counter> bytes_;
+  const std::shared_ptr<ReservedBytes::Counter> bytes_, reserved_bytes_;
   // Not an absl::Mutex, as in OpCache.
   mutable std::mutex mutex_;
-  Entries entries_;  // guarded by mutex_; most recently used first
+  Entries entries_;                          // guarded by mutex_; most recently used first
+  std::list<std::weak_ptr<Entry>> retired_;  // guarded by mutex_; what calls still use of others
 };
 
 }  // namespace attention::engine

@@ -71,7 +71,10 @@ AttentionModel ReadTorch(const LayerConfig& config, TensorReader& tensors, Float
   const int64_t d = model.d_model = out.width;
   DivideInto(model.num_heads, d, "out_proj.weight", tensors, model.head_dim);
   model.v_head_dim = model.head_dim;
-  p.o = {.weight = Transposed(out), .bias = tensors.VectorIfAny("out_proj.bias", d)};
+  // Made with bias=False neither is there, else both are.
+  const bool has_bias = tensors.Has("in_proj_bias") || tensors.Has("out_proj.bias");
+  p.o = {.weight = Transposed(out),
+         .bias = has_bias ? tensors.Vector("out_proj.bias", d) : nullptr};
   if (out.count != d) {
     tensors.Fail(
         absl::StrCat("\"out_proj.weight\" has shape [", out.count, ", ", d, "]; want a square"));
@@ -88,7 +91,8 @@ AttentionModel ReadTorch(const LayerConfig& config, TensorReader& tensors, Float
     p.v.weight = Transposed(tensors.Table("v_proj_weight", d, p.k.weight.in));
   }
   model.d_context = p.k.weight.in;
-  if (const float* const bias = tensors.VectorIfAny("in_proj_bias", 3 * d); bias != nullptr) {
+  if (const float* const bias = has_bias ? tensors.Vector("in_proj_bias", 3 * d) : nullptr;
+      bias != nullptr) {
     p.q.bias = bias;
     p.k.bias = bias + d;
     p.v.bias = bias + 2 * d;

@@ -27,7 +27,10 @@ EncoderLayer ReadTorchLayer(const EncoderShape& shape, float epsilon, const std:
   const int64_t d = shape.d_model;
   const std::string attention = absl::StrCat(name, "self_attn.");
   const VectorTable packed = tensors.Table(absl::StrCat(attention, "in_proj_weight"), 3 * d, d);
-  const float* const bias = tensors.VectorIfAny(absl::StrCat(attention, "in_proj_bias"), 3 * d);
+  // Made with bias=False none of them is there, else all are.
+  const bool has_bias = tensors.Has(absl::StrCat(name, "linear1.bias"));
+  const float* const bias =
+      has_bias ? tensors.Vector(absl::StrCat(attention, "in_proj_bias"), 3 * d) : nullptr;
   const auto part = [&](int64_t i) {
     return Linear{.weight = Transposed(RowsOf(packed, i * d, d)),
                   .bias = bias == nullptr ? nullptr : bias + i * d};
@@ -36,11 +39,11 @@ EncoderLayer ReadTorchLayer(const EncoderShape& shape, float epsilon, const std:
   layer.q = part(0);
   layer.k = part(1);
   layer.v = part(2);
-  layer.o = tensors.LinearOf(absl::StrCat(attention, "out_proj"), d, d);
-  layer.up = tensors.LinearOf(absl::StrCat(name, "linear1"), d, shape.ffn_dim);
-  layer.down = tensors.LinearOf(absl::StrCat(name, "linear2"), shape.ffn_dim, d);
-  layer.attention_norm = tensors.NormOf(absl::StrCat(name, "norm1"), d, epsilon);
-  layer.ffn_norm = tensors.NormOf(absl::StrCat(name, "norm2"), d, epsilon);
+  layer.o = tensors.LinearOf(absl::StrCat(attention, "out_proj"), d, d, has_bias);
+  layer.up = tensors.LinearOf(absl::StrCat(name, "linear1"), d, shape.ffn_dim, has_bias);
+  layer.down = tensors.LinearOf(absl::StrCat(name, "linear2"), shape.ffn_dim, d, has_bias);
+  layer.attention_norm = tensors.NormOf(absl::StrCat(name, "norm1"), d, epsilon, has_bias);
+  layer.ffn_norm = tensors.NormOf(absl::StrCat(name, "norm2"), d, epsilon, has_bias);
   return layer;
 }
 
@@ -95,15 +98,15 @@ EncoderLayer ReadBertLayer(const EncoderShape& shape, float epsilon, const std::
   const int64_t d = shape.d_model;
   const std::string self = absl::StrCat(name, "attention.self.");
   EncoderLayer layer;
-  layer.q = tensors.LinearOf(absl::StrCat(self, "query"), d, d);
-  layer.k = tensors.LinearOf(absl::StrCat(self, "key"), d, d);
-  layer.v = tensors.LinearOf(absl::StrCat(self, "value"), d, d);
-  layer.o = tensors.LinearOf(absl::StrCat(name, "attention.output.dense"), d, d);
+  layer.q = tensors.LinearOf(absl::StrCat(self, "query"), d, d, true);
+  layer.k = tensors.LinearOf(absl::StrCat(self, "key"), d, d, true);
+  layer.v = tensors.LinearOf(absl::StrCat(self, "value"), d, d, true);
+  layer.o = tensors.LinearOf(absl::StrCat(name, "attention.output.dense"), d, d, true);
   layer.attention_norm =
-      tensors.NormOf(absl::StrCat(name, "attention.output.LayerNorm"), d, epsilon);
-  layer.up = tensors.LinearOf(absl::StrCat(name, "intermediate.dense"), d, shape.ffn_dim);
-  layer.down = tensors.LinearOf(absl::StrCat(name, "output.dense"), shape.ffn_dim, d);
-  layer.ffn_norm = tensors.NormOf(absl::StrCat(name, "output.LayerNorm"), d, epsilon);
+      tensors.NormOf(absl::StrCat(name, "attention.output.LayerNorm"), d, epsilon, true);
+  layer.up = tensors.LinearOf(absl::StrCat(name, "intermediate.dense"), d, shape.ffn_dim, true);
+  layer.down = tensors.LinearOf(absl::StrCat(name, "output.dense"), shape.ffn_dim, d, true);
+  layer.ffn_norm = tensors.NormOf(absl::StrCat(name, "output.LayerNorm"), d, epsilon, true);
   return layer;
 }
 
@@ -127,7 +130,8 @@ EncoderModel ReadTorchEncoder(const LayerConfig& config, TensorReader& tensors,
     model.layers.push_back(ReadTorchLayer(model.shape, config.layer_norm_eps, name, tensors));
   }
   if (!one && tensors.Has("norm.weight")) {
-    model.final_norm = tensors.NormOf("norm", model.shape.d_model, config.layer_norm_eps);
+    model.final_norm = tensors.NormOf("norm", model.shape.d_model, config.layer_norm_eps,
+                                      tensors.Has("norm.bias"));
   }
   ReadTorchEmbedding(config, tensors, vectors, model);
   return model;
@@ -143,7 +147,7 @@ EncoderModel ReadBert(const LayerConfig& config, TensorReader& tensors) {
   const int64_t d = embedding.tokens.width;
   embedding.positions = tensors.Table(named("embeddings.position_embeddings.weight"), -1, d);
   embedding.types = tensors.Table(named("embeddings.token_type_embeddings.weight"), -1, d);
-  embedding.norm = tensors.NormOf(named("embeddings.LayerNorm"), d, config.layer_norm_eps);
+  embedding.norm = tensors.NormOf(named("embeddings.LayerNorm"), d, config.layer_norm_eps, true);
   if (config.format == LayerFormat::kRoberta) {
     model.padding_id = config.padding_id;
     model.first_position = config.padding_id + 1;
@@ -163,8 +167,7 @@ EncoderModel ReadBert(const LayerConfig& config, TensorReader& tensors) {
                  .norm_first = false,
                  .activation = config.activation};
   CheckHeads(model.shape, tensors);
-  const int64_t count =
-      config.num_layers.value_or(CountLayers(tensors, layers, "attention.self.query.weight"));
+  const int64_t count = config.num_layers.value_or(1);
   for (int64_t i = 0; i < count && tensors.status().ok(); ++i) {
     model.layers.push_back(
         ReadBertLayer(model.shape, config.layer_norm_eps, absl::StrCat(layers, i, "."), tensors));

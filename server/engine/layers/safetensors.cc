@@ -116,8 +116,12 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (place_ == Place::kHeader) return StartMember(key);
     member_ = key;
     if (place_ == Place::kMetadata) {
-      return metadata.count(key) == 0 ||
-             Fail(absl::StrCat("its metadata has ", Quoted(key), " twice"));
+      if (metadata.count(key) != 0) {
+        return Fail(absl::StrCat("its metadata has ", Quoted(key), " twice"));
+      }
+      return metadata.size() < Safetensors::kMostMetadata ||
+             Fail(absl::StrCat("its metadata has more than ", Safetensors::kMostMetadata,
+                               " members"));
     }
     bool* const seen = key == "dtype"          ? &entry_->has_dtype
                        : key == "shape"        ? &entry_->has_shape

@@ -33,6 +33,7 @@ struct Safetensors {
   static constexpr int64_t kMostHeaderBytes = int64_t{64} << 20;
   static constexpr int64_t kMostTensors = 100000;
   static constexpr size_t kMostAxes = 8;
+  static constexpr size_t kMostMetadata = 1000;
 
   std::map<std::string, StoredTensor> tensors;
   std::map<std::string, std::string> metadata;  // the header's "__metadata__"

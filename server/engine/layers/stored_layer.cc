@@ -33,6 +33,14 @@ absl::Status StoredLayer::Read() {
   return absl::OkStatus();
 }
 
+int64_t StoredLayer::HeapBytes() const {
+  auto bytes = static_cast<int64_t>(config_json_.size());
+  for (const std::vector<float>& vector : vectors_) {
+    bytes += static_cast<int64_t>(vector.size() * sizeof(float));
+  }
+  return bytes;
+}
+
 int64_t StoredLayer::PackedBytes(ComputeType compute_type) const {
   const DataType operand = OnednnMatmul::OperandsFor(compute_type).operand;
   LayerModel model = model_;

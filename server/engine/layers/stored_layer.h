@@ -1,6 +1,7 @@
 #ifndef ATTENTION_SERVER_ENGINE_LAYERS_STORED_LAYER_H_
 #define ATTENTION_SERVER_ENGINE_LAYERS_STORED_LAYER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,8 +16,8 @@
 
 namespace attention::engine {
 
-// One version of a layer: its file, mapped and checked, and what it computes. Immutable, so safe to
-// read from many threads; lives as long as a call uses it.
+// One version of a layer: its file, mapped and checked, and what it computes. Immutable but for
+// Retire, so safe to read from many threads; lives as long as a call uses it.
 class StoredLayer {
  public:
   struct Name {
@@ -44,6 +45,13 @@ class StoredLayer {
   const std::string& sha256() const { return sha256_; }
   // Numbers in all tensors of the file.
   int64_t parameters() const { return parameters_; }
+  // The layer was deleted, or another took its place: what is packed of it is kept for the calls
+  // that have it and not beyond.
+  void Retire() const { retired_ = true; }
+  bool retired() const { return retired_; }
+
+  // Memory that it takes beside the file and what is packed of it.
+  int64_t HeapBytes() const;
   // What the weights take when they are packed for products of this type.
   int64_t PackedBytes(ComputeType compute_type) const;
 
@@ -59,6 +67,7 @@ class StoredLayer {
   int64_t parameters_ = 0;
   FloatVectors vectors_;
   LayerModel model_;
+  mutable std::atomic<bool> retired_ = false;
 };
 
 }  // namespace attention::engine

@@ -65,15 +65,16 @@ const float* TensorReader::VectorIfAny(absl::string_view name, int64_t size) {
   return Has(name) ? Vector(name, size) : nullptr;
 }
 
-Linear TensorReader::LinearOf(absl::string_view name, int64_t in, int64_t out) {
+Linear TensorReader::LinearOf(absl::string_view name, int64_t in, int64_t out, bool bias) {
   return {.weight = Transposed(Table(absl::StrCat(name, ".weight"), out, in)),
-          .bias = VectorIfAny(absl::StrCat(name, ".bias"), out)};
+          .bias = bias ? Vector(absl::StrCat(name, ".bias"), out) : nullptr};
 }
 
-LayerNorm TensorReader::NormOf(absl::string_view name, int64_t width, float epsilon) {
+LayerNorm TensorReader::NormOf(absl::string_view name, int64_t width, float epsilon, bool bias) {
   const bool old = Has(absl::StrCat(name, ".gamma"));
   return {.gamma = Vector(absl::StrCat(name, old ? ".gamma" : ".weight"), width),
-          .beta = Vector(absl::StrCat(name, old ? ".beta" : ".bias"), width),
+          .beta = bias ? Vector(absl::StrCat(name, old ? ".beta" : ".bias"), width)
+                       : vectors_.emplace_back(width).data(),
           .epsilon = epsilon};
 }
 

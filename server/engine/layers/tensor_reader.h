@@ -35,10 +35,11 @@ class TensorReader {
   const float* Vector(absl::string_view name, int64_t size);
   // The same, or null where there is none.
   const float* VectorIfAny(absl::string_view name, int64_t size);
-  // NAME.weight [out, in] and, unless there is none, NAME.bias [out].
-  Linear LinearOf(absl::string_view name, int64_t in, int64_t out);
-  // NAME.weight and NAME.bias [width]; or NAME.gamma and NAME.beta, as in old files.
-  LayerNorm NormOf(absl::string_view name, int64_t width, float epsilon);
+  // NAME.weight [out, in] and, with `bias`, NAME.bias [out].
+  Linear LinearOf(absl::string_view name, int64_t in, int64_t out, bool bias);
+  // NAME.weight and NAME.bias [width]; or NAME.gamma and NAME.beta, as in old files. Without `bias`
+  // zeros stand for that.
+  LayerNorm NormOf(absl::string_view name, int64_t width, float epsilon, bool bias);
 
   // That every tensor of the file has been read.
   void RefuseOthers();

@@ -84,6 +84,9 @@ TEST_F(PackedLayersTest, CountsAForgottenLayerAsLongAsACallUsesIt) {
   EXPECT_EQ(layers_.bytes(), kFloat32Bytes);
   a = absl::UnknownError("let go");
   EXPECT_EQ(layers_.bytes(), 0);
+  // A call that was on its way when the layer was deleted.
+  EXPECT_TRUE(Get(a_).ok());
+  EXPECT_EQ(layers_.bytes(), 0);
 }
 
 TEST_F(PackedLayersTest, ReservesRoomAtTheExpenseOfUnusedLayers) {
