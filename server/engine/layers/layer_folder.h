@@ -21,7 +21,8 @@ namespace attention::engine {
 // and one that stays within its folder.
 bool IsLayerName(absl::string_view name);
 inline constexpr char kLayerNameRule[] =
-    "1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit";
+    "1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit, not ending in "
+    ".safetensors or .json";
 
 // INVALID_ARGUMENT where IsLayerName says no.
 absl::Status CheckLayerName(absl::string_view name);
