@@ -117,6 +117,12 @@ for sample in "${samples[@]}"; do
   expect "$name explain" "$top" "$build/attention_client" explain "$sample" --color=never "${to[@]}"
   expect "$name explain, in colour" $'\033\\[48;2;[0-9]+;' "$build/attention_client" explain "$sample" --color=always "${to[@]}"
 done
+expect "explain --words" 'A -> C 33.9 %, H 21.2 %, I 11.3 %' "$build/attention_client" explain \
+  "$root/client/samples/005_the_cat_sat.json" --words="A B C D E F G H I J" --color=never --target="$server_target"
+expect "layers list" 'tutorial@1 encoder 2 x 32' "$build/attention_client" layers list --target="$server_target"
+expect "layers get" '"kind": "LAYER_KIND_ENCODER"' "$build/attention_client" layers get tutorial@1 --target="$server_target"
+expect "layers delete" '' "$build/attention_client" layers delete tutorial@1 --target="$server_target"
+expect "layers list, none left" 'no layers' "$build/attention_client" layers list --target="$server_target"
 stop_server
 
 ((failures == 0)) || exit 1
