@@ -125,7 +125,9 @@ ExitCode RunLayers(const CommandOptions& options, std::ostream& out, std::ostrea
       return Finish(client->GetLayer(ref->name(), ref->version()), true, out, err);
     }
     const absl::Status status = client->DeleteLayer(ref->name(), ref->version());
-    return status.ok() ? kExitOk : ReportFailure(status, err);
+    if (!status.ok()) return ReportFailure(status, err);
+    out << "deleted " << EscapeControls(words[1]) << "\n";
+    return kExitOk;
   }
   return ReportUsage(
       Usage("want layers list, get NAME[@VERSION], upload NAME FOLDER, upload NAME MODEL CONFIG, "

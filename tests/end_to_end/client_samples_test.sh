@@ -121,7 +121,7 @@ expect "explain --words" 'A -> C 33.9 %, H 21.2 %, I 11.3 %' "$build/attention_c
   "$root/client/samples/005_the_cat_sat.json" --words="A B C D E F G H I J" --color=never --target="$server_target"
 expect "layers list" 'tutorial@1 encoder 2 x 32' "$build/attention_client" layers list --target="$server_target"
 expect "layers get" '"kind": "LAYER_KIND_ENCODER"' "$build/attention_client" layers get tutorial@1 --target="$server_target"
-expect "layers delete" '' "$build/attention_client" layers delete tutorial@1 --target="$server_target"
+expect "layers delete" 'deleted tutorial@1' "$build/attention_client" layers delete tutorial@1 --target="$server_target"
 expect "layers list, none left" 'no layers' "$build/attention_client" layers list --target="$server_target"
 stop_server
 
