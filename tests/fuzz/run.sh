@@ -21,7 +21,7 @@ run() {
   done
   echo "==> $1, $seconds s"
   "build/fuzz/$1" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
-    -artifact_prefix=build/fuzz/ -print_final_stats=1 -verbosity=0 "$corpus" 2>&1 | grep --invert-match '^["#]'
+    -artifact_prefix=build/fuzz/ -print_final_stats=1 -print_funcs=0 -verbosity=0 "$corpus" 2>&1 | grep --invert-match '^["#]'
 }
 run safetensors_fuzzer model.safetensors
 run layer_config_fuzzer config.json
