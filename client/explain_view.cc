@@ -27,12 +27,16 @@ struct AttentionWeights {
   std::vector<int64_t> shape;
 };
 
-absl::StatusOr<AttentionWeights> ReadWeights(const v1::Tensor& tensor) {
+absl::StatusOr<std::vector<float>> ReadValues(const v1::Tensor& tensor) {
   absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
-  if (!values.ok()) {
-    return absl::InternalError(
-        absl::StrCat("the attention weights cannot be read: ", values.status().message()));
-  }
+  if (values.ok()) return values;
+  return absl::InternalError(
+      absl::StrCat("the attention weights cannot be read: ", values.status().message()));
+}
+
+absl::StatusOr<AttentionWeights> ReadWeights(const v1::Tensor& tensor) {
+  absl::StatusOr<std::vector<float>> values = ReadValues(tensor);
+  if (!values.ok()) return values.status();
   AttentionWeights weights{.values = *std::move(values),
                            .shape = {tensor.shape().begin(), tensor.shape().end()}};
   // One sequence and one head may go unsaid where the caller supplied the weights, and there are no
@@ -72,17 +76,31 @@ std::string FormatMap(const Grid& grid, const TokenNames& names, int64_t top_k, 
   return absl::StrCat(text, "\n");
 }
 
+// A map without its numbers.
+Grid GridFor(const TokenNames& names, int64_t q_len, int64_t kv_len) {
+  Grid grid;
+  for (int64_t i = 0; i < q_len; ++i) grid.row_names.push_back(names.Query(i));
+  for (int64_t j = 0; j < kv_len; ++j) grid.column_names.push_back(names.Key(j));
+  return grid;
+}
+
+// At most `count` of the words from `first` on, as names of queries and keys alike.
+TokenNames NamesFrom(const std::vector<std::string>& words, size_t first, int64_t count) {
+  TokenNames names;
+  const size_t end = std::min(words.size(), first + static_cast<size_t>(count));
+  for (size_t i = first; i < end; ++i) names.keys.push_back(EscapeControls(words[i]));
+  names.queries = names.keys;
+  return names;
+}
+
 // The maps of one probe; counts them in `maps`.
 absl::StatusOr<std::string> FormatProbe(const v1::Probe& probe, const v1::ProbeResponse& response,
                                         absl::Span<const int64_t> lens,
                                         absl::Span<const int64_t> sent_lens,
                                         const std::vector<std::string>& words, Shading shading,
                                         int64_t& maps) {
-  absl::StatusOr<std::vector<float>> weights = FloatValues(response.attention_weights());
-  if (!weights.ok()) {
-    return absl::InternalError(
-        absl::StrCat("the attention weights cannot be read: ", weights.status().message()));
-  }
+  absl::StatusOr<std::vector<float>> weights = ReadValues(response.attention_weights());
+  if (!weights.ok()) return weights.status();
   int64_t squares = 0;
   for (const int64_t len : lens) squares += len * len;
   const auto count = static_cast<int64_t>(weights->size());
@@ -93,15 +111,9 @@ absl::StatusOr<std::string> FormatProbe(const v1::Probe& probe, const v1::ProbeR
   std::string text;
   size_t used = 0, first_word = 0;
   for (size_t b = 0; b < lens.size(); ++b) {
-    TokenNames names;
-    for (size_t i = first_word; i < words.size() && names.keys.size() < size_t(lens[b]); ++i) {
-      names.keys.push_back(EscapeControls(words[i]));
-    }
+    const TokenNames names = NamesFrom(words, first_word, lens[b]);
     first_word += static_cast<size_t>(b < sent_lens.size() ? sent_lens[b] : lens[b]);
-    names.queries = names.keys;
-    Grid grid;
-    for (int64_t i = 0; i < lens[b]; ++i) grid.row_names.push_back(names.Query(i));
-    for (int64_t j = 0; j < lens[b]; ++j) grid.column_names.push_back(names.Key(j));
+    Grid grid = GridFor(names, lens[b], lens[b]);
     for (int64_t h = 0; h < heads; ++h) {
       const auto numbers = static_cast<size_t>(lens[b] * lens[b]);
       grid.values = absl::MakeConstSpan(*weights).subspan(used, numbers);
@@ -173,9 +185,7 @@ absl::StatusOr<std::string> FormatExplanation(const RequestFile& file,
 
   const int64_t q_len = weights->shape[2];
   const int64_t kv_len = weights->shape[3];
-  Grid grid;
-  for (int64_t i = 0; i < q_len; ++i) grid.row_names.push_back(names.Query(i));
-  for (int64_t j = 0; j < kv_len; ++j) grid.column_names.push_back(names.Key(j));
+  Grid grid = GridFor(names, q_len, kv_len);
   const int64_t top_k = file.request.top_k() > 0 ? file.request.top_k() : kDefaultTopKeys;
   const int64_t maps = weights->shape[0] * weights->shape[1];
   std::string text;

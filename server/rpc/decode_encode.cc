@@ -1,7 +1,6 @@
 #include "server/rpc/decode_encode.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -117,7 +116,7 @@ int64_t Position(const engine::EncoderModel& model, int64_t id, int64_t& next) {
 // The tokens that are kept, and where they stand.
 absl::Status KeepTokens(const v1::EncodeRequest& request, const engine::EncoderModel& model,
                         const Tokens& tokens, engine::EncodeCall& call) {
-  const bool ids = request.has_embeddings() == false;
+  const bool ids = !request.has_embeddings();
   const bool truncates = request.truncation() == v1::TRUNCATION_KEEP_FIRST;
   int64_t first = 0;
   for (size_t b = 0; b < tokens.lens.size(); first += tokens.lens[b++]) {

@@ -13,8 +13,8 @@
 #include "server/rpc/decode_tensor.h"
 #include "server/rpc/request_limits.h"
 
-// The checks that every source shares. `field` is always the path from the request, and what does
-// not fit is a FieldError.
+// The checks that sources and requests share. `field` is always the path from the request, and what
+// does not fit is a FieldError.
 namespace attention::rpc {
 
 // A float tensor that must be set.

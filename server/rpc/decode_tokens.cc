@@ -117,13 +117,14 @@ absl::Status WantWidth(int64_t got, int64_t want, absl::string_view name, absl::
 
 // The projections of a stored layer, which says the heads as well.
 absl::Status DecodeStored(const v1::LayerRef& ref, const v1::AttentionConfig& config,
-                          const engine::TokensSource& source, bool has_context, int64_t d_context,
-                          engine::LayerStore& layers, engine::AttentionCall& call) {
+                          bool has_context, int64_t d_context, engine::LayerStore& layers,
+                          engine::AttentionCall& call, engine::TokensSource& source) {
   absl::StatusOr<std::shared_ptr<const engine::StoredLayer>> layer =
       DecodeLayer(ref, v1::LAYER_KIND_ATTENTION, "tokens.layer", layers);
   if (!layer.ok()) return layer.status();
   call.layer = *std::move(layer);
   const auto& model = std::get<engine::AttentionModel>(call.layer->model());
+  source.projections = model.projections;
   engine::CallShape& shape = call.shape;
   shape.num_heads = model.num_heads;
   shape.num_kv_heads = model.num_kv_heads;
@@ -134,8 +135,9 @@ absl::Status DecodeStored(const v1::LayerRef& ref, const v1::AttentionConfig& co
   if (status.ok()) status = WantLayers(config.num_kv_heads(), model.num_kv_heads, "num_kv_heads");
   if (status.ok()) status = WantLayers(config.head_dim(), model.head_dim, "head_dim");
   if (status.ok()) status = WantWidth(source.d_model, model.d_model, "d_model", kTokens);
-  if (status.ok())
+  if (status.ok()) {
     status = WantWidth(d_context, model.d_context, "d_context", has_context ? kContext : kTokens);
+  }
   if (status.ok() && model.extra_keys > 0 && !config.alibi_slopes().empty()) {
     status = FieldError("config.alibi_slopes",
                         "is set; want it unset, since the layer has keys that stand nowhere "
@@ -198,10 +200,8 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
                              .d_model = tokens->shape.back(),
                              .projections = std::nullopt};
   if (source.has_layer()) {
-    status = DecodeStored(source.layer(), config, to, source.has_context(), context.shape.back(),
-                          layers, call);
-    if (status.ok())
-      to.projections = std::get<engine::AttentionModel>(call.layer->model()).projections;
+    status = DecodeStored(source.layer(), config, source.has_context(), context.shape.back(),
+                          layers, call, to);
   } else if (source.has_projection_weights()) {
     status = DecodeProjections(source.projection_weights(), config, to.d_model,
                                context.shape.back(), decoded, to.projections.emplace());

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -26,6 +25,7 @@
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"
 #include "server/server.h"
+#include "tests/bench/rounds.h"
 
 namespace attention {
 namespace {
@@ -165,11 +165,6 @@ class InProcess {
   rpc::DecodedRequest decoded_;
   v1::ComputeAttentionResponse response_;
 };
-
-double Median(std::vector<double> numbers) {
-  std::nth_element(numbers.begin(), numbers.begin() + numbers.size() / 2, numbers.end());
-  return numbers[numbers.size() / 2];
-}
 
 Options Parse(int argc, char** argv) {
   Options options;

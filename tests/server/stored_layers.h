@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/attention_client.h"
+#include "tests/server/engine/layers/safetensors_file.h"
 #include "tests/server/running_server.h"
 
 namespace attention {
@@ -45,7 +46,7 @@ inline v1::CreateLayerRequest SmallAttention(const std::string& name, uint64_t s
   return request;
 }
 
-// A server with its layers in a folder.
+// A server with functions for its layers, which it keeps in memory unless a test says more.
 class ServerWithLayers : public RunningServer {
  protected:
   v1::Layer Create(const v1::CreateLayerRequest& request) const {
@@ -67,10 +68,9 @@ inline std::string TimesFile(float factor) {
   const std::string header = R"({"q_proj":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},)"
                              R"("k_proj":{"dtype":"F32","shape":[1,1],"data_offsets":[4,8]},)"
                              R"("v_proj":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}})";
-  const uint64_t length = header.size();
   const float values[] = {1, 1, factor};
-  return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + header +
-         std::string(reinterpret_cast<const char*>(values), sizeof(values));
+  return engine::SafetensorsText(
+      header, std::string(reinterpret_cast<const char*>(values), sizeof(values)));
 }
 
 class LayersToUpload : public ServerWithLayers {

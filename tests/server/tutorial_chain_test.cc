@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/server/engine/layers/safetensors_file.h"
 #include "tests/server/stored_layers.h"
 
 namespace attention {
@@ -169,8 +170,7 @@ std::string Checkpoint(const Learned& w) {
                     data.size(), "]}");
   }
   header += "}";
-  const uint64_t length = header.size();
-  return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + header + data;
+  return engine::SafetensorsText(header, data);
 }
 
 using TutorialChain = ServerWithLayers;

@@ -48,8 +48,21 @@ struct EncoderModel {
 
 using LayerModel = std::variant<AttentionModel, EncoderModel>;
 
-// The linear layers of a model, in one fixed order.
-std::vector<Linear*> Linears(LayerModel& model);
+// Calls visit(linear) for the linear layers of a LayerModel, const or not, in one fixed order.
+template <typename Model, typename Visit>
+void ForEachLinear(Model& model, Visit visit) {
+  if (auto* const attention = std::get_if<AttentionModel>(&model)) {
+    auto& p = attention->projections;
+    for (auto* const linear : {&p.q, &p.k, &p.v}) visit(*linear);
+    if (p.o.has_value()) visit(*p.o);
+    return;
+  }
+  for (auto& layer : std::get<EncoderModel>(model).layers) {
+    for (auto* const linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.up, &layer.down}) {
+      visit(*linear);
+    }
+  }
+}
 
 }  // namespace attention::engine
 

@@ -45,7 +45,7 @@ absl::StatusOr<std::shared_ptr<StoredLayer>> ReadFolder(const std::string& name,
 }  // namespace
 
 LayerStore::LayerStore(const Options& options, std::optional<LayerFolder> folder)
-    : options_(options), folder_(std::move(folder)), packed_(options.memory_bytes) {}
+    : folder_(std::move(folder)), packed_(options.memory_bytes) {}
 
 absl::StatusOr<std::unique_ptr<LayerStore>> LayerStore::Open(const Options& options) {
   std::optional<LayerFolder> folder;
@@ -140,12 +140,10 @@ absl::Status LayerStore::RefreshLocked(const std::string& name) {
     if (known != layers_.end()) versions = known->second.versions;
   }
   std::map<int64_t, Version> fresh;
-  bool retry = false;  // look again next time
   for (const LayerFolder::Found& found : scan->found) {
     const auto same = versions.find(found.version);
     const bool unchanged =
         same != versions.end() && same->second.found == found && !MayPass(same->second.problem);
-    retry |= !unchanged;
     fresh[found.version] = unchanged ? same->second : Load(name, found);
   }
   for (const auto& [number, version] : versions) {
@@ -155,10 +153,13 @@ absl::Status LayerStore::RefreshLocked(const std::string& name) {
   }
   absl::MutexLock lock(&mutex_);
   NamedVersions& named = layers_[name];
+  const bool may_pass = std::any_of(fresh.begin(), fresh.end(), [](const auto& version) {
+    return MayPass(version.second.problem);
+  });
   named.versions = std::move(fresh);
   named.next = scan->next;
   named.stamp = stamp;
-  named.is_settled = IsSettled(stamp, now) && !retry;
+  named.is_settled = IsSettled(stamp, now) && !may_pass;
   return absl::OkStatus();
 }
 

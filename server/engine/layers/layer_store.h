@@ -45,7 +45,7 @@ class LayerStore {
   // What of the memory for layers something has set aside.
   using Reserved = std::shared_ptr<std::vector<ReservedBytes>>;
 
-  // A layer on its way in; until Commit nobody sees it, and nothing is left of it if it is
+  // A layer on its way in; until Publish nobody sees it, and nothing is left of it if it is
   // destroyed before. For one thread at a time.
   class Upload {
    public:
@@ -74,7 +74,7 @@ class LayerStore {
     std::string config_json_;
     std::optional<LayerFolder::Staging> staging_;  // else:
     FileHandle in_memory_;
-    Reserved reserved_;                   // of the file in memory
+    Reserved reserved_;                   // what it takes beside its packed weights
     int64_t room_ = 0;                    // reserved and not yet written
     std::shared_ptr<StoredLayer> layer_;  // behind Finish
   };
@@ -130,7 +130,6 @@ class LayerStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_);
   static Listed ToListed(const std::string& name, int64_t number, const Version& version);
 
-  const Options options_;
   const std::optional<LayerFolder> folder_;
   PackedLayers packed_;
   // Whoever reads the folder, or changes what is in it, one at a time. Taken before mutex_.

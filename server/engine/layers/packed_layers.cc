@@ -32,12 +32,12 @@ absl::Status PackAll(const StoredLayer& layer, ComputeType compute_type, PackedL
   packed.memory.Grow(layer.PackedBytes(compute_type) / static_cast<int64_t>(sizeof(float)));
   packed.model = layer.model();
   auto* to = reinterpret_cast<char*>(packed.memory.data());
-  for (Linear* linear : Linears(packed.model)) {
-    absl::Status status = Pack(layer.file(), as, to, *linear, executor);
-    if (!status.ok()) return status;
-    to += PackedBytes(linear->weight.in, linear->weight.out, as.operand);
-  }
-  return absl::OkStatus();
+  absl::Status status;
+  ForEachLinear(packed.model, [&](Linear& linear) {
+    if (status.ok()) status = Pack(layer.file(), as, to, linear, executor);
+    to += PackedBytes(linear.weight.in, linear.weight.out, as.operand);
+  });
+  return status;
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ int64_t PackedLayers::BytesOf(const StoredLayer& layer) const {
   const std::lock_guard lock(mutex_);
   int64_t bytes = 0;
   for (const auto& entry : entries_) {
-    if (entry->layer.get() == &layer) bytes += layer.PackedBytes(entry->compute_type);
+    if (entry->layer.get() == &layer) bytes += entry->reserved.bytes();
   }
   return bytes;
 }
@@ -134,13 +134,13 @@ absl::StatusOr<std::shared_ptr<PackedLayers::Entry>> PackedLayers::FindOrReserve
       return entry;
     }
   }
-  if (!MakeRoom(layer->PackedBytes(compute_type))) {
+  const int64_t bytes = layer->PackedBytes(compute_type);
+  if (!MakeRoom(bytes)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("layers that are in use leave no room for layer ", layer->name(), " within ",
                      most_bytes_ / kMib, " MiB (--layer_memory_mib); try again later"));
   }
-  auto entry = std::make_shared<Entry>(layer, compute_type,
-                                       ReservedBytes(bytes_, layer->PackedBytes(compute_type)));
+  auto entry = std::make_shared<Entry>(layer, compute_type, ReservedBytes(bytes_, bytes));
   if (layer->retired()) {
     retired_.push_back(entry);
   } else {
@@ -152,7 +152,7 @@ absl::StatusOr<std::shared_ptr<PackedLayers::Entry>> PackedLayers::FindOrReserve
 bool PackedLayers::MakeRoom(int64_t bytes) {
   int64_t unused = 0;
   for (const auto& entry : entries_) {
-    if (entry.use_count() == 1) unused += entry->layer->PackedBytes(entry->compute_type);
+    if (entry.use_count() == 1) unused += entry->reserved.bytes();
   }
   if (*bytes_ - unused + bytes > most_bytes_) return false;
   for (auto it = entries_.end(); it != entries_.begin() && *bytes_ + bytes > most_bytes_;) {

@@ -37,6 +37,7 @@ class ReservedBytes {
     std::swap(bytes_, other.bytes_);
     return *this;
   }
+  int64_t bytes() const { return bytes_; }
   ~ReservedBytes() {
     if (counter_ != nullptr) *counter_ -= bytes_;
     if (other_ != nullptr) *other_ -= bytes_;

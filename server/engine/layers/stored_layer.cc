@@ -43,11 +43,10 @@ int64_t StoredLayer::HeapBytes() const {
 
 int64_t StoredLayer::PackedBytes(ComputeType compute_type) const {
   const DataType operand = OnednnMatmul::OperandsFor(compute_type).operand;
-  LayerModel model = model_;
   int64_t bytes = 0;
-  for (const Linear* linear : Linears(model)) {
-    bytes += attention::PackedBytes(linear->weight.in, linear->weight.out, operand);
-  }
+  ForEachLinear(model_, [&](const Linear& linear) {
+    bytes += attention::PackedBytes(linear.weight.in, linear.weight.out, operand);
+  });
   return bytes;
 }
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "server/engine/layers/random_layer.h"
 #include "server/engine/layers/stored_layer.h"
+#include "tests/server/engine/layers/safetensors_file.h"
 
 namespace attention::engine {
 namespace {
@@ -21,10 +22,7 @@ struct Checkpoint {
   std::string data;
   std::string config;
 
-  std::string File() const {
-    const uint64_t length = header.size();
-    return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + header + data;
-  }
+  std::string File() const { return SafetensorsText(header, data); }
 };
 
 Checkpoint Valid() {

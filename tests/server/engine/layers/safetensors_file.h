@@ -9,12 +9,17 @@
 
 namespace attention::engine {
 
-// The bytes of a file with this header and this data, right or wrong.
-inline std::vector<std::byte> SafetensorsFile(const std::string& header, const std::string& data) {
+// A file with this header and this data, right or wrong.
+inline std::string SafetensorsText(const std::string& header, const std::string& data) {
   const uint64_t length = header.size();
   std::string file(sizeof(length), '\0');
   std::memcpy(file.data(), &length, sizeof(length));
-  file += header + data;
+  return file + header + data;
+}
+
+// Its bytes.
+inline std::vector<std::byte> SafetensorsFile(const std::string& header, const std::string& data) {
+  const std::string file = SafetensorsText(header, data);
   const auto* const bytes = reinterpret_cast<const std::byte*>(file.data());
   return {bytes, bytes + file.size()};
 }
