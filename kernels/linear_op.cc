@@ -1,26 +1,31 @@
 #include "kernels/linear_op.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
+#include "kernels/aligned_buffer.h"
+#include "kernels/convert.h"
+#include "kernels/few_rows_product.h"
 #include "kernels/task_runs.h"
 #include "kernels/tiles.h"
 
 namespace attention {
 namespace {
 
-// Rows that one product takes; a task's rows are cut into as many of the first as fit, then of the
-// second, and so on. oneDNN is near its ceiling from 4 rows on. (Its AVX2 kernels add up in another
-// order for 1, 2, 8 and 32 rows.)
+// Rows that one product of oneDNN takes; a task's rows are cut into as many of the first as fit,
+// then of the second, and so on. Only the first where there is a product for few rows: near the
+// ceiling at any count, where oneDNN is 0.6 of it at 16 rows. (oneDNN's AVX2 kernels add up in
+// another order for 1, 2, 8 and 32 rows.)
 constexpr int64_t kRowTiles[] = {64, 16, 4};
 
 // Rows of a task at the most: with few, panels are read often; with many, rows are.
 constexpr int64_t kMostRows = 512;
 
-// The products' own memory: a tile of Y, the last rows of X, a panel's bias.
 constexpr int64_t kTileSize = kRowTiles[0] * kPanelWidth;
 constexpr int64_t kLeastTile = kRowTiles[2];
+static_assert(2 * kFewRows <= kRowTiles[0], "sums and their rounded copy take a tile's memory");
 
 // How many rows a task takes, so that there are enough tasks for all threads.
 int64_t RowsOfTask(absl::Span<const LinearOp::Layer> layers, int threads) {
@@ -46,12 +51,23 @@ void CopyRows(const void* from, int64_t from_stride, int64_t rows, int64_t bytes
 
 }  // namespace
 
-LinearOp::LinearOp(const Config& config, PackAs as, std::vector<OnednnMatmul> products)
-    : config_(config), as_(as), products_(std::move(products)) {}
+struct LinearOp::Panel {
+  const void* packed = nullptr;
+  int64_t column = 0, width = 0;
+  float* bias = nullptr;       // [kPanelWidth]
+  float* tile = nullptr;       // [kTileSize]: Y
+  float* last_rows = nullptr;  // [kLeastTile, in]: X
+};
+
+LinearOp::LinearOp(const Config& config, PackAs as, OnednnActivation activation)
+    : config_(config), as_(as), few_rows_activation_(std::move(activation)) {}
 
 absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
   const PackAs as = OnednnMatmul::OperandsFor(config.compute_type);
-  std::vector<OnednnMatmul> products;
+  absl::StatusOr<OnednnActivation> activation =
+      OnednnActivation::Create(config.activation, kFewRows * kPanelWidth);
+  if (!activation.ok()) return activation.status();
+  LinearOp op(config, as, *std::move(activation));
   for (const int64_t rows : kRowTiles) {
     absl::StatusOr<OnednnMatmul> product = OnednnMatmul::Create({.m = rows,
                                                                  .k = config.in,
@@ -62,9 +78,55 @@ absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
                                                                  .accumulate = config.accumulate,
                                                                  .activation = config.activation});
     if (!product.ok()) return product.status();
-    products.push_back(*std::move(product));
+    op.products_.push_back(*std::move(product));
+    if (rows == kRowTiles[0]) op.few_rows_run_ = op.FindRunOfFewRows();
+    if (op.few_rows_run_ > 0) break;
   }
-  return LinearOp(config, as, std::move(products));
+  return op;
+}
+
+// How oneDNN adds up is its own affair and may change with its version or the CPU. So both ways are
+// tried on numbers whose sums tell one order from another; 0 if no run gives the same bits.
+int64_t LinearOp::FindRunOfFewRows() const {
+  // RunFewRows does not read bfloat16 that it adds to.
+  if (config_.accumulate && config_.y_type == DataType::kBfloat16) return 0;
+  if (!HasFewRowsProduct()) return 0;
+  constexpr int64_t kRows = kRowTiles[0], kOut = kPanelWidth;
+  const int64_t in = config_.in;
+  const float scale = 1 / std::sqrt(static_cast<float>(in));
+  uint32_t state = 1;
+  const auto fill = [&](float* numbers, int64_t count, float size) {
+    for (int64_t i = 0; i < count; ++i) {
+      state = state * 1664525 + 1013904223;
+      numbers[i] = size * (static_cast<float>(state >> 8) * 0x1p-23f - 1);
+    }
+  };
+  AlignedBuffer x(kRows * in), rounded(kRows * in), weight(in * kOut), bias(kOut);
+  AlignedBuffer memory(WorkspaceSize());
+  AlignedBuffer want(kRows * kOut), got(kRows * kOut);
+  fill(x.data(), kRows * in, 1);
+  fill(weight.data(), in * kOut, scale);
+  fill(bias.data(), kOut, 1);
+  if (as_.operand == DataType::kBfloat16) {
+    RoundToBfloat16(x.data(), kRows * in, reinterpret_cast<uint16_t*>(x.data()));
+  }
+  Layer layer{
+      .x = x.data(),
+      .rows = kRows,
+      .linear = {.weight = {.data = weight.data(), .in = in, .out = kOut}, .bias = bias.data()},
+      .y = want.data()};
+  const Panel panel = PreparePanel(layer, 0, memory.data());
+  const int64_t y_bytes = kFewRows * kOut * ByteSize(config_.y_type);
+  std::memset(want.data(), 0, y_bytes);
+  RunTile(products_[0], layer, panel, 0, kRows);
+  layer.y = got.data();
+  for (const int64_t run :
+       {int64_t{512}, int64_t{1024}, int64_t{256}, int64_t{2048}, RoundUp(in, 2)}) {
+    std::memset(got.data(), 0, y_bytes);
+    RunFewRows(layer, panel, 0, kFewRows, run);
+    if (std::memcmp(want.data(), got.data(), y_bytes) == 0) return run;
+  }
+  return 0;
 }
 
 // A panel, a tile of Y, a panel's bias and the last rows of X.
@@ -89,50 +151,96 @@ absl::Status LinearOp::Run(absl::Span<const Layer> layers, Executor& executor) c
     const int64_t panels = PanelCount(layer.linear.weight.out);
     const int64_t first = task / panels * rows_of_task;
     workspace.Grow(WorkspaceSize());
-    RunPanel(layer, task % panels, first, std::min(first + rows_of_task, layer.rows),
-             workspace.data());
+    RunPanel(layer, PreparePanel(layer, task % panels, workspace.data()), first,
+             std::min(first + rows_of_task, layer.rows));
     return absl::OkStatus();
   });
 }
 
-void LinearOp::RunPanel(const Layer& layer, int64_t panel, int64_t first_row, int64_t end_row,
-                        float* memory) const {
+LinearOp::Panel LinearOp::PreparePanel(const Layer& layer, int64_t index, float* memory) const {
   const int64_t panel_bytes = PackedPanelBytes(config_.in, as_.operand);
-  const void* packed = static_cast<const char*>(layer.linear.packed) + panel * panel_bytes;
+  Panel panel;
+  panel.packed = static_cast<const char*>(layer.linear.packed) + index * panel_bytes;
   if (layer.linear.packed == nullptr) {
-    PackWeightPanel(layer.linear.weight, panel, as_, memory);
-    packed = memory;
+    PackWeightPanel(layer.linear.weight, index, as_, memory);
+    panel.packed = memory;
   }
-  float* const tile = memory + panel_bytes / static_cast<int64_t>(sizeof(float));
-  float* const bias = tile + kTileSize;
-  float* const last_rows = bias + kPanelWidth;
+  panel.column = index * kPanelWidth;
+  panel.width = std::min(kPanelWidth, layer.linear.weight.out - panel.column);
+  panel.tile = memory + panel_bytes / static_cast<int64_t>(sizeof(float));
+  panel.bias = panel.tile + kTileSize;
+  panel.last_rows = panel.bias + kPanelWidth;
+  std::fill_n(panel.bias, kPanelWidth, 0.0f);
+  if (layer.linear.bias != nullptr) {
+    std::copy_n(layer.linear.bias + panel.column, panel.width, panel.bias);
+  }
+  return panel;
+}
 
-  const int64_t out = layer.linear.weight.out, column = panel * kPanelWidth;
-  const int64_t width = std::min(kPanelWidth, out - column);
-  std::fill_n(bias, kPanelWidth, 0.0f);
-  if (layer.linear.bias != nullptr) std::copy_n(layer.linear.bias + column, width, bias);
-
-  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(as_.operand);
+void LinearOp::RunPanel(const Layer& layer, const Panel& panel, int64_t first_row,
+                        int64_t end_row) const {
   int64_t row = first_row;
   for (const OnednnMatmul& product : products_) {
     const int64_t tile_rows = product.config().m;
-    while (end_row - row >= tile_rows || (tile_rows == kLeastTile && row < end_row)) {
-      const int64_t rows = std::min(tile_rows, end_row - row);
-      const void* x = static_cast<const char*>(layer.x) + row * x_bytes;
-      if (rows < tile_rows) {  // the last ones of all: zeros beside them
-        std::memset(last_rows, 0, tile_rows * x_bytes);
-        std::memcpy(last_rows, x, rows * x_bytes);
-        x = last_rows;
-      }
-      // oneDNN is fast only where the rows of a result follow each other.
-      char* const y = static_cast<char*>(layer.y) + (row * out + column) * y_size;
-      const int64_t y_stride = out * y_size, tile_stride = kPanelWidth * y_size;
-      if (config_.accumulate) CopyRows(y, y_stride, rows, width * y_size, tile, tile_stride);
-      product.Run(x, packed, tile, bias);
-      CopyRows(tile, tile_stride, rows, width * y_size, y, y_stride);
-      row += rows;
+    for (; end_row - row >= tile_rows; row += tile_rows) {
+      RunTile(product, layer, panel, row, tile_rows);
     }
   }
+  if (row < end_row && few_rows_run_ == 0) {
+    RunTile(products_.back(), layer, panel, row, end_row - row);
+    return;
+  }
+  for (; row < end_row; row += kFewRows) {
+    RunFewRows(layer, panel, row, std::min(kFewRows, end_row - row), few_rows_run_);
+  }
+}
+
+// The product's rows, or fewer: then zeros take the others' place.
+void LinearOp::RunTile(const OnednnMatmul& product, const Layer& layer, const Panel& panel,
+                       int64_t row, int64_t rows) const {
+  const int64_t out = layer.linear.weight.out;
+  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(as_.operand);
+  const void* x = static_cast<const char*>(layer.x) + row * x_bytes;
+  if (rows < product.config().m) {
+    std::memset(panel.last_rows, 0, product.config().m * x_bytes);
+    std::memcpy(panel.last_rows, x, rows * x_bytes);
+    x = panel.last_rows;
+  }
+  // oneDNN is fast only where the rows of a result follow each other.
+  char* const y = static_cast<char*>(layer.y) + (row * out + panel.column) * y_size;
+  const int64_t y_stride = out * y_size, tile_stride = kPanelWidth * y_size;
+  if (config_.accumulate) {
+    CopyRows(y, y_stride, rows, panel.width * y_size, panel.tile, tile_stride);
+  }
+  product.Run(x, panel.packed, panel.tile, panel.bias);
+  CopyRows(panel.tile, tile_stride, rows, panel.width * y_size, y, y_stride);
+}
+
+void LinearOp::RunFewRows(const Layer& layer, const Panel& panel, int64_t row, int64_t rows,
+                          int64_t run) const {
+  const int64_t out = layer.linear.weight.out;
+  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(as_.operand);
+  MultiplyFewRows(static_cast<const char*>(layer.x) + row * x_bytes, rows, config_.in, as_.operand,
+                  run, panel.packed, panel.tile);
+  char* const y = static_cast<char*>(layer.y) + (row * out + panel.column) * y_size;
+  for (int64_t i = 0; i < rows; ++i) {
+    float* const sums = panel.tile + i * kPanelWidth;
+    for (int64_t j = 0; j < kPanelWidth; ++j) sums[j] += panel.bias[j];
+    if (!config_.accumulate) continue;
+    const float* const before = reinterpret_cast<const float*>(y + i * out * y_size);
+    for (int64_t j = 0; j < panel.width; ++j) sums[j] += before[j];
+  }
+  if (config_.activation != Activation::kNone) {
+    std::fill(panel.tile + rows * kPanelWidth, panel.tile + kFewRows * kPanelWidth, 0.0f);
+    few_rows_activation_.Run(panel.tile);
+  }
+  const void* tile = panel.tile;
+  if (config_.y_type == DataType::kBfloat16) {
+    auto* const rounded = reinterpret_cast<uint16_t*>(panel.tile + kFewRows * kPanelWidth);
+    RoundSumsToBfloat16(panel.tile, rows * kPanelWidth, rounded);
+    tile = rounded;
+  }
+  CopyRows(tile, kPanelWidth * y_size, rows, panel.width * y_size, y, out * y_size);
 }
 
 }  // namespace attention

@@ -11,6 +11,7 @@
 #include "kernels/activation.h"
 #include "kernels/data_type.h"
 #include "kernels/executor.h"
+#include "kernels/onednn_activation.h"
 #include "kernels/onednn_matmul.h"
 #include "kernels/packed_weight.h"
 
@@ -20,8 +21,9 @@ namespace attention {
 // the projections of attention (operator.md, steps 1 and 9) and what else an encoder multiplies.
 //
 // A task computes the kPanelWidth columns of one panel for many rows, so that a weight is read from
-// memory once. A row's bits depend neither on the other rows nor on the threads: oneDNN adds up the
-// products of a row in one order for all the tiles that are used here (a test holds that).
+// memory once. A row's bits depend neither on the other rows nor on the threads: the products of a
+// row are added up in one order by all the tiles that are used here, oneDNN's and our own for few
+// rows (a test holds that).
 //
 // Safe to run from many threads.
 class LinearOp {
@@ -54,15 +56,25 @@ class LinearOp {
   absl::Status Run(absl::Span<const Layer> layers, Executor& executor) const;
 
  private:
-  LinearOp(const Config& config, PackAs as, std::vector<OnednnMatmul> products);
+  // One panel, and a task's memory for it.
+  struct Panel;
 
+  LinearOp(const Config& config, PackAs as, OnednnActivation activation);
+
+  int64_t FindRunOfFewRows() const;
   int64_t WorkspaceSize() const;
-  void RunPanel(const Layer& layer, int64_t panel, int64_t first_row, int64_t end_row,
-                float* memory) const;
+  Panel PreparePanel(const Layer& layer, int64_t index, float* memory) const;
+  void RunPanel(const Layer& layer, const Panel& panel, int64_t first_row, int64_t end_row) const;
+  void RunTile(const OnednnMatmul& product, const Layer& layer, const Panel& panel, int64_t row,
+               int64_t rows) const;
+  void RunFewRows(const Layer& layer, const Panel& panel, int64_t row, int64_t rows,
+                  int64_t run) const;
 
   Config config_;
   PackAs as_;
-  std::vector<OnednnMatmul> products_;  // [kRowTiles[i], in] x [in, kPanelWidth]
+  int64_t few_rows_run_ = 0;  // for MultiplyFewRows; 0: oneDNN multiplies few rows too
+  OnednnActivation few_rows_activation_;
+  std::vector<OnednnMatmul> products_;  // [rows of a tile, in] x [in, kPanelWidth], falling rows
 };
 
 }  // namespace attention

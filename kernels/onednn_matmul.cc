@@ -1,7 +1,5 @@
 #include "kernels/onednn_matmul.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <memory>
 #include <mutex>
@@ -12,23 +10,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/aligned_buffer.h"
+#include "kernels/onednn_engine.h"
 
 namespace attention {
 namespace {
 
 using Tag = dnnl::memory::format_tag;
 constexpr auto kFloat32 = dnnl::memory::data_type::f32;
-
-// The one CPU engine that all primitives share.
-const dnnl::engine& CpuEngine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
-// Debian's oneDNN shares its work out over OpenMP, with a thread count that is fixed when a
-// primitive is made and must be the same when it runs. The count is a property of the calling
-// thread.
-void UseOneThread() { omp_set_num_threads(1); }
 
 dnnl::memory::data_type OnednnType(DataType type) {
   return type == DataType::kBfloat16 ? dnnl::memory::data_type::bf16 : kFloat32;
@@ -38,18 +26,8 @@ dnnl::memory::data_type OnednnType(DataType type) {
 dnnl::post_ops PostOps(const OnednnMatmul::Config& config) {
   dnnl::post_ops post_ops;
   if (config.accumulate) post_ops.append_sum(1.0f);
-  switch (config.activation) {
-    case Activation::kNone:
-      break;
-    case Activation::kRelu:
-      post_ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
-      break;
-    case Activation::kGelu:
-      post_ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0.0f, 0.0f);
-      break;
-    case Activation::kGeluTanh:
-      post_ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0.0f, 0.0f);
-      break;
+  if (config.activation != Activation::kNone) {
+    post_ops.append_eltwise(1.0f, OnednnAlgorithm(config.activation), 0.0f, 0.0f);
   }
   return post_ops;
 }
@@ -63,14 +41,14 @@ struct Product {
 // Memory objects for one call at a time; a call points them at its own data.
 struct Binding {
   explicit Binding(const Product& product)
-      : stream(CpuEngine()),
+      : stream(OnednnEngine()),
         scratch(static_cast<int64_t>(product.desc.scratchpad_desc().get_size() / sizeof(float)) +
                 1),
-        a(product.desc.src_desc(), CpuEngine(), nullptr),
-        b(product.desc.weights_desc(), CpuEngine(), nullptr),
-        c(product.desc.dst_desc(), CpuEngine(), nullptr),
-        bias(product.desc.bias_desc(), CpuEngine(), nullptr),
-        scratchpad(product.desc.scratchpad_desc(), CpuEngine(), scratch.data()) {}
+        a(product.desc.src_desc(), OnednnEngine(), nullptr),
+        b(product.desc.weights_desc(), OnednnEngine(), nullptr),
+        c(product.desc.dst_desc(), OnednnEngine(), nullptr),
+        bias(product.desc.bias_desc(), OnednnEngine(), nullptr),
+        scratchpad(product.desc.scratchpad_desc(), OnednnEngine(), scratch.data()) {}
 
   dnnl::stream stream;
   AlignedBuffer scratch;
@@ -156,7 +134,7 @@ Product OnednnMatmul::Impl::MakeProduct(int64_t n, const dnnl::memory::desc& b) 
       config.has_bias ? dnnl::matmul::desc(a, b, {{1, n}, kFloat32, Tag::ab}, c)
                       : dnnl::matmul::desc(a, b, c);
   Product product;
-  product.desc = dnnl::matmul::primitive_desc(operation, attributes, CpuEngine());
+  product.desc = dnnl::matmul::primitive_desc(operation, attributes, OnednnEngine());
   product.primitive = dnnl::matmul(product.desc);
   return product;
 }
@@ -177,7 +155,7 @@ absl::StatusOr<OnednnMatmul> OnednnMatmul::Create(const Config& config) {
                                                    "] x [", config.k, ", ", config.n,
                                                    "] has an empty side"));
   }
-  UseOneThread();
+  UseOneOpenMpThread();
   try {
     return OnednnMatmul(std::make_shared<const Impl>(config));
   } catch (const dnnl::error& e) {
@@ -198,7 +176,7 @@ int64_t OnednnMatmul::scratch_bytes() const {
 }
 
 void OnednnMatmul::Run(const void* a, const void* packed_b, void* c, const float* bias) const {
-  UseOneThread();
+  UseOneOpenMpThread();
   const int64_t result_size = ByteSize(impl_->config.result);
   for (const std::unique_ptr<Part>& part : impl_->parts) {
     std::unique_ptr<Binding> binding = part->bindings.Take(part->product);

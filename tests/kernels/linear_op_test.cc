@@ -93,28 +93,70 @@ TEST_P(Rows, MultiplyNumbersOfOtherTypesAsBfloat16) {
 INSTANTIATE_TEST_SUITE_P(EachTile, Rows,
                          testing::Values(1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 200, 600));
 
-// What the batching of calls rests on: oneDNN adds up in one order, whatever the tile.
+// Y of some rows alone, from what `before` holds there.
+std::vector<float> ComputeRows(const LinearOp& op, const LinearOp::Config& config,
+                               const Example& example, const std::vector<float>& before,
+                               int64_t first, int64_t count) {
+  const int64_t x_size = ByteSize(OnednnMatmul::OperandsFor(config.compute_type).operand);
+  const int64_t from = first * example.out;
+  std::vector<float> y(before.begin() + from, before.begin() + from + count * example.out);
+  Compute(op, {{.x = reinterpret_cast<const char*>(example.operands.data()) +
+                     first * example.in * x_size,
+                .rows = count,
+                .linear = {.weight = example.View(), .bias = example.bias.data()},
+                .y = y.data()}});
+  if (config.y_type != DataType::kBfloat16) return y;
+  std::vector<float> wide(y.size());
+  ToFloat32(y.data(), DataType::kBfloat16, static_cast<int64_t>(y.size()), wide.data());
+  return wide;
+}
+
+// What the batching of calls rests on: all tiles add up in one order, whatever follows the product.
 TEST(LinearOp, GivesARowTheSameBitsAmongAnyOthers) {
+  constexpr int64_t kRows = 149, kOut = 130;  // 64 + 64 + 16 + 5 rows
+  std::vector<LinearOp::Config> configs;
   for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
-    const PackAs as = OnednnMatmul::OperandsFor(type);
-    for (const int64_t in : {3, 40, 64, 384, 768, 1000, 3072}) {
-      Example example(149, in, 130, type);  // 64 + 64 + 16 + 4 + 1
-      const LinearOp op = MakeOp({.in = in, .compute_type = type});
-      LinearOp::Layer layer = example.Layer();
-      Compute(op, {layer});
-      const std::vector<float> together = example.y;
-      for (int64_t row = 0; row < 149; row += row < 140 ? 20 : 1) {
-        layer.x = reinterpret_cast<const char*>(example.operands.data()) +
-                  row * in * ByteSize(as.operand);
-        layer.rows = 1;
-        Compute(op, {layer});
-        const auto want = together.begin() + row * 130;
-        ASSERT_EQ(std::vector<float>(example.y.begin(), example.y.begin() + 130),
-                  std::vector<float>(want, want + 130))
-            << "row " << row << " of width " << in;
+    for (const int64_t in : {1, 3, 40, 64, 129, 384, 768, 1000, 1001, 3072}) {
+      configs.push_back({.in = in, .compute_type = type});
+    }
+    configs.push_back({.in = 70, .compute_type = type, .accumulate = true});
+    for (const DataType y : {DataType::kFloat32, OnednnMatmul::OperandsFor(type).operand}) {
+      for (const Activation activation :
+           {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kGeluTanh}) {
+        configs.push_back({.in = 71, .compute_type = type, .y_type = y, .activation = activation});
       }
     }
   }
+  const std::vector<float> before = RandomFloats(kRows * kOut, 9);
+  for (const LinearOp::Config& config : configs) {
+    const Example example(kRows, config.in, kOut, config.compute_type);
+    const LinearOp op = MakeOp(config);
+    const std::vector<float> together = ComputeRows(op, config, example, before, 0, kRows);
+    for (const int64_t count : {1, 2, 4, 6, 7, 11, 12, 13, 16, 17, 40, 63}) {
+      const int64_t first = kRows - count - count % 3;
+      const auto want = together.begin() + first * kOut;
+      ASSERT_EQ(ComputeRows(op, config, example, before, first, count),
+                std::vector<float>(want, want + count * kOut))
+          << count << " rows of width " << config.in << ", activation "
+          << static_cast<int>(config.activation) << ", accumulate " << config.accumulate;
+    }
+  }
+}
+
+// Results below 2^-126 are one such: bfloat16 products take them as 0, so rounding must too.
+TEST(LinearOp, RoundsTheLeastResultsAlikeAmongAnyOthers) {
+  const LinearOp::Config config{.in = 1,
+                                .compute_type = ComputeType::kBfloat16,
+                                .y_type = OnednnMatmul::OperandsFor(ComputeType::kBfloat16).operand,
+                                .activation = Activation::kGelu};
+  Example example(80, 1, 64, ComputeType::kBfloat16);
+  std::fill(example.weight.begin(), example.weight.end(), 0.0f);
+  for (int64_t j = 0; j < 64; ++j) example.bias[j] = -12.0f - static_cast<float>(j) / 32;
+  const LinearOp op = MakeOp(config);
+  const std::vector<float> zeros(80 * 64);
+  const std::vector<float> together = ComputeRows(op, config, example, zeros, 0, 80);
+  EXPECT_EQ(ComputeRows(op, config, example, zeros, 0, 3),
+            std::vector<float>(together.begin(), together.begin() + 3 * 64));
 }
 
 TEST(LinearOp, GivesTheSameBitsPackedTransposedAndOnAnyThreads) {
