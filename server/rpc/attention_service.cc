@@ -22,10 +22,17 @@ void SetDuration(absl::Duration from, google::protobuf::Duration& to) {
   to.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(from)));
 }
 
+// The field that most of a call's numbers come from.
+absl::string_view MainField(const v1::ComputeAttentionRequest& /*request*/) { return "source"; }
+absl::string_view MainField(const v1::EncodeRequest& request) {
+  return request.has_embeddings() ? "embeddings" : "token_ids";
+}
+
 // What only the engine could tell lies in the numbers or in their count.
-absl::Status AsFieldError(const absl::Status& status) {
+template <typename Request>
+absl::Status AsFieldError(const absl::Status& status, const Request& request) {
   if (!absl::IsInvalidArgument(status)) return status;
-  return FieldError("source", absl::StrCat("cannot be computed: ", status.message()));
+  return FieldError(MainField(request), absl::StrCat("cannot be computed: ", status.message()));
 }
 
 // One call that the engine computes. Deletes itself when gRPC is done with it. `Decoded` is what
@@ -57,7 +64,9 @@ class ComputeCall final : public grpc::ServerUnaryReactor {
     absl::StatusOr<Decoded> decoded = DecodeRequest(request_, limits, layers);
     if (!decoded.ok()) return decoded.status();
     decoded_ = *std::move(decoded);
-    if (absl::Status fits = engine.CheckFits(decoded_.call); !fits.ok()) return AsFieldError(fits);
+    if (absl::Status fits = engine.CheckFits(decoded_.call); !fits.ok()) {
+      return AsFieldError(fits, request_);
+    }
     response_.set_request_id(request_.request_id());
     SetDuration(absl::FromChrono(SteadyClock::now() - started),
                 *response_.mutable_timing()->mutable_decode());
@@ -75,7 +84,7 @@ class ComputeCall final : public grpc::ServerUnaryReactor {
   }
 
   grpc::Status Answer(const absl::Status& status, const engine::CallTiming& spent) {
-    if (!status.ok()) return ToGrpcStatus(AsFieldError(status));
+    if (!status.ok()) return ToGrpcStatus(AsFieldError(status, request_));
     v1::Timing& timing = *response_.mutable_timing();
     SetDuration(spent.queue, *timing.mutable_queue());
     SetDuration(spent.prepare, *timing.mutable_encode());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <functional>
 #include <numeric>
 
 #include "kernels/reference_encoder.h"
@@ -160,6 +161,30 @@ TEST(EncoderOp, LetsATokenSeeWhatCausalityAndMasksLetItSee) {
   const std::vector<double> masked = stack.Want();
   EXPECT_TRUE(Near(stack.Run(), masked, Tolerance(ComputeType::kFloat32, masked, 2)));
   EXPECT_GT(std::abs(masked[0] - causal[20 * 9]), 0);
+}
+
+TEST(EncoderOp, TakesEverySettingOfItsAttention) {
+  const std::vector<float> slopes = {0.5f, 0.25f, 0.125f};
+  const std::vector<float> sinks = {0.3f, -1.0f, 2.0f};
+  const std::vector<float> bias = RandomFloats(3 * 40 * 40, 7);  // another mask for each head
+  const MaskView by_head = {
+      .bias = bias.data(), .head_stride = 40 * 40, .row_stride = 40, .key_count = 40};
+  const std::vector<MaskView> masks(3, by_head);
+  const std::pair<const char*, std::function<void(EncoderBatch&)>> cases[] = {
+      {"ALiBi", [&](EncoderBatch& batch) { batch.settings.alibi_slopes = slopes; }},
+      {"a window",
+       [](EncoderBatch& batch) { batch.settings.left_window = batch.settings.right_window = 3; }},
+      {"softcap", [](EncoderBatch& batch) { batch.settings.softcap = 2; }},
+      {"sinks", [&](EncoderBatch& batch) { batch.settings.sinks = sinks; }},
+      {"masks by head", [&](EncoderBatch& batch) { batch.masks = masks; }}};
+  for (const auto& [name, set] : cases) {
+    Stack stack(kSmall, {6, 40, 17});
+    const std::vector<double> plain = stack.Want();
+    set(stack.batch);
+    const std::vector<double> want = stack.Want();
+    EXPECT_NE(want, plain) << name;
+    EXPECT_TRUE(Near(stack.Run(), want, Tolerance(ComputeType::kFloat32, want, 2))) << name;
+  }
 }
 
 TEST(EncoderOp, ShowsWhatStandsBehindEachLayerAndWhatItsHeadsLookAt) {

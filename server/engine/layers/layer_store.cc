@@ -122,7 +122,7 @@ absl::Status LayerStore::Refresh(const std::string& name) {
       return absl::OkStatus();
     }
   }
-  absl::MutexLock reading(&reading_);
+  absl::MutexLock reading(&ReadingOf(name));
   return RefreshLocked(name);
 }
 
@@ -188,7 +188,7 @@ absl::Status LayerStore::Reserve(int64_t bytes, Reserved& reserved) {
 
 absl::Status LayerStore::Delete(const std::string& name, int64_t version) {
   if (absl::Status status = CheckLayerName(name); !status.ok()) return status;
-  absl::MutexLock reading(&reading_);
+  absl::MutexLock reading(&ReadingOf(name));
   if (absl::Status status = RefreshLocked(name); !status.ok()) return status;
   std::map<int64_t, Version> doomed;
   {

@@ -1,8 +1,10 @@
 #ifndef ATTENTION_SERVER_ENGINE_LAYERS_LAYER_STORE_H_
 #define ATTENTION_SERVER_ENGINE_LAYERS_LAYER_STORE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -117,23 +119,27 @@ class LayerStore {
 
   LayerStore(const Options& options, std::optional<LayerFolder> folder);
 
+  absl::Mutex& ReadingOf(const std::string& name) {
+    return reading_[std::hash<std::string>()(name) % reading_.size()];
+  }
   // Looks whether the folder has other versions of `name` than we know, and reads these.
   absl::Status Refresh(const std::string& name);
-  absl::Status RefreshLocked(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_);
+  absl::Status RefreshLocked(const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(ReadingOf(name));
   Version Load(const std::string& name, const LayerFolder::Found& found);
   absl::Status Reserve(int64_t bytes, Reserved& reserved);
   absl::Status CheckRoomInMemory(const StoredLayer& layer) const;
   absl::StatusOr<std::shared_ptr<const StoredLayer>> Publish(Upload& upload);
   static std::shared_ptr<const StoredLayer> NewestIfSame(const NamedVersions& named,
                                                          const StoredLayer& layer);
-  std::shared_ptr<const StoredLayer> Insert(const Upload& upload)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_);
+  std::shared_ptr<const StoredLayer> Insert(const Upload& upload);  // with ReadingOf its name held
   static Listed ToListed(const std::string& name, int64_t number, const Version& version);
 
   const std::optional<LayerFolder> folder_;
   PackedLayers packed_;
-  // Whoever reads the folder, or changes what is in it, one at a time. Taken before mutex_.
-  absl::Mutex reading_;
+  // Whoever reads a layer's files, or changes which there are, one at a time for a name. Taken
+  // before mutex_, and one only.
+  std::array<absl::Mutex, 64> reading_;
   mutable absl::Mutex mutex_;
   std::map<std::string, NamedVersions> layers_ ABSL_GUARDED_BY(mutex_);
 };

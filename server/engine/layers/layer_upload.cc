@@ -86,7 +86,7 @@ absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Upload::Publish()
 
 absl::StatusOr<std::shared_ptr<const StoredLayer>> LayerStore::Publish(Upload& upload) {
   const std::shared_ptr<StoredLayer>& layer = upload.layer_;
-  absl::MutexLock reading(&reading_);
+  absl::MutexLock reading(&ReadingOf(upload.name_));
   for (;;) {
     if (absl::Status status = RefreshLocked(upload.name_); !status.ok()) return status;
     {

@@ -1,5 +1,6 @@
 #include "server/engine/layers/packed_layers.h"
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -70,7 +71,13 @@ absl::StatusOr<std::shared_ptr<const PackedLayer>> PackedLayers::Get(
   const std::lock_guard lock(entry.mutex);
   if (!entry.packed) {
     entry.result.layer = layer;
-    absl::Status status = PackAll(*layer, compute_type, entry.result, executor);
+    absl::Status status;
+    try {
+      status = PackAll(*layer, compute_type, entry.result, executor);
+    } catch (const std::bad_alloc&) {
+      status = absl::ResourceExhaustedError(
+          absl::StrCat("no memory is left to pack layer ", layer->name(), "; try again later"));
+    }
     if (!status.ok()) {
       Drop(*found);
       return status;
