@@ -89,15 +89,21 @@ struct Executor::Impl {
   std::vector<Workspace> workspaces;
   tbb::task_group enqueued;
   std::atomic<bool> stopped = false;
+  BufferPool buffers;
 };
 
-Executor::Executor(int threads) : impl_(std::make_unique<Impl>(threads)) { LimitInstructionSet(); }
+Executor::Executor(int threads) : impl_(std::make_shared<Impl>(threads)) { LimitInstructionSet(); }
+
+Executor::Executor(const Executor& of, Hooks hooks)
+    : impl_(of.impl_), hooks_(std::move(hooks)), is_first_(false) {}
 
 Executor::~Executor() {
-  impl_->arena.execute([this] { impl_->enqueued.wait(); });
+  if (is_first_) impl_->arena.execute([this] { impl_->enqueued.wait(); });
 }
 
 int Executor::threads() const { return impl_->arena.max_concurrency(); }
+
+BufferPool& Executor::buffers() { return impl_->buffers; }
 
 void Executor::Enqueue(absl::AnyInvocable<void()> task) {
   auto shared = std::make_shared<absl::AnyInvocable<void()>>(std::move(task));
@@ -117,10 +123,13 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
   HandOver(&failure);
   const auto run_tile = [&](int64_t index) {
     TakeOver(&failure);
+    // Before the tile takes the thread's workspace, which tiles of the interlude use too.
+    if (hooks_.interlude) hooks_.interlude();
     Workspace& workspace = impl_->workspaces[tbb::this_task_arena::current_thread_index()];
     if (!failure.Precedes(index)) {
+      const bool give_up = stopped() || (hooks_.give_up && hooks_.give_up());
       absl::Status status =
-          stopped() ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
+          give_up ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
       if (!status.ok()) failure.Report(index, std::move(status));
     }
     HandOver(&failure);

@@ -2,6 +2,7 @@
 #define ATTENTION_KERNELS_EXECUTOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
@@ -23,16 +24,28 @@ class Executor {
   // One unit of a parallel loop; `index` is 0 <= index < count. It must not start a loop itself.
   using Tile = absl::FunctionRef<absl::Status(int64_t index, Workspace& workspace)>;
 
+  // What a loop calls before each of its tiles, on the thread that is to run the tile; so by
+  // several threads at a time. Must not throw. What is empty is not called.
+  struct Hooks {
+    // Runs other work first, loops included, so that short work need not wait until a long loop is
+    // through. Its loops must have no interlude of their own.
+    std::function<void()> interlude;
+    // Whether the result is not wanted any more: then the loop ends as Stop ends all.
+    std::function<bool()> give_up;
+  };
+
   // `threads` at least 1.
   explicit Executor(int threads);
-  ~Executor();  // waits for the tasks that were enqueued
+  // The threads of `of`, which must outlive this, for one piece of work. Its loops call the hooks.
+  Executor(const Executor& of, Hooks hooks);
+  ~Executor();  // the first of them waits for the tasks that were enqueued
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
   int threads() const;
 
   // Memory that the threads share within a call.
-  BufferPool& buffers() { return buffers_; }
+  BufferPool& buffers();
 
   // Runs `task` on a compute thread, some time after this returns; after Stop too. Tasks may call
   // ParallelFor. They must not throw: one that does ends there, and the others go on.
@@ -44,7 +57,7 @@ class Executor {
   // the error does not depend on timing. What a tile throws becomes a status here: std::bad_alloc
   // RESOURCE_EXHAUSTED, anything else INTERNAL.
   //
-  // CANCELLED where Stop kept a tile from being run and none before it failed.
+  // CANCELLED where Stop or give_up kept a tile from being run and none before it failed.
   absl::Status ParallelFor(int64_t count, Tile tile);
 
   // From now on no tile begins: loops end, those under way as soon as the tiles that they have
@@ -54,8 +67,9 @@ class Executor {
 
  private:
   struct Impl;
-  BufferPool buffers_;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
+  const Hooks hooks_;
+  const bool is_first_ = true;
 };
 
 }  // namespace attention

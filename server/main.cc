@@ -32,10 +32,12 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
        {"onednn", attention::OnednnVersion()},
        {"threads", server.threads()},
        {"max_message_mib", options.max_message_mib},
-       {"max_working_mib", server.max_working_bytes() >> 20},
+       {"max_queued_mib", server.memory().messages >> 20},
+       {"max_working_mib", server.memory().working >> 20},
+       {"layer_memory_mib", server.memory().layers >> 20},
        {"max_tokens", options.max_tokens},
        {"layer_dir", options.layer_dir},
-       {"drain", absl::FormatDuration(options.drain)}});
+       {"drain_s", absl::ToDoubleSeconds(options.drain)}});
 }
 
 // Layers that cannot be used are told of once, when the server starts; ListLayers shows them too.

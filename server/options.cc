@@ -1,39 +1,55 @@
 #include "server/options.h"
 
-#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
+#include <vector>
 
-#include "absl/flags/commandlineflag.h"
 #include "absl/flags/flag.h"
-#include "absl/flags/reflection.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "absl/types/span.h"
+#include "server/set_flags.h"
 
-ABSL_FLAG(int, port, attention::ServerOptions().port,
-          "port to listen on, 0 to 65535; 0 picks a free one and prints it");
-ABSL_FLAG(std::string, host, attention::ServerOptions().host,
+using attention::ServerOptions;
+
+ABSL_FLAG(std::string, host, ServerOptions().host,
           "address to listen on; 0.0.0.0 or [::] for all (there is no authentication)");
-ABSL_FLAG(int, threads, attention::ServerOptions().threads,
+ABSL_FLAG(int, port, ServerOptions().port,
+          "port to listen on, 0 to 65535; 0 picks a free one and prints it");
+
+ABSL_FLAG(int, threads, ServerOptions().threads,
           "compute threads; 0: the CPUs that affinity mask and control group grant");
-ABSL_FLAG(int, max_message_mib, attention::ServerOptions().max_message_mib,
+ABSL_FLAG(int64_t, max_batch_tokens, ServerOptions().max_batch_tokens,
+          "tokens that waiting calls for the same layer and settings may have together to run as "
+          "one batch; 0: each call runs alone");
+ABSL_FLAG(double, max_queue_ms, absl::ToDoubleMilliseconds(ServerOptions().max_queue),
+          "milliseconds that a call may have to wait for its turn; one that would wait longer is "
+          "refused at once");
+
+ABSL_FLAG(int64_t, memory_mib, ServerOptions().memory_mib,
+          "memory that the process may take, MiB; 0: what the control group grants, or the machine "
+          "has");
+ABSL_FLAG(int64_t, max_queued_mib, ServerOptions().max_queued_mib,
+          "of it, requests and responses of the calls in flight, MiB; 0: 5/16");
+ABSL_FLAG(int64_t, max_working_mib, ServerOptions().max_working_mib,
+          "of it, intermediate results of the calls that compute, MiB; 0: 3/16, at most 1024");
+ABSL_FLAG(int64_t, layer_memory_mib, ServerOptions().layer_memory_mib,
+          "of it, stored layers, MiB: the least recently used are let go and loaded again when "
+          "called; 0: a quarter, or what the others leave");
+
+ABSL_FLAG(int, max_message_mib, ServerOptions().max_message_mib,
           "largest request and largest response, MiB, 1 to 2047");
-ABSL_FLAG(int, max_working_mib, attention::ServerOptions().max_working_mib,
-          "most memory that one call may take for intermediate results, MiB; 0: 1024, or half of "
-          "what the control group grants where that is less");
-ABSL_FLAG(int64_t, max_tokens, attention::ServerOptions().max_tokens,
+ABSL_FLAG(int64_t, max_tokens, ServerOptions().max_tokens,
           "most tokens in one call, over all its sequences");
-ABSL_FLAG(std::string, layer_dir, attention::ServerOptions().layer_dir,
+
+ABSL_FLAG(std::string, layer_dir, ServerOptions().layer_dir,
           "folder in which layers are kept, which servers may share; empty: in memory only");
-ABSL_FLAG(
-    int64_t, layer_memory_mib, attention::ServerOptions().layer_memory_mib,
-    "most memory that stored layers may take, MiB; the least recently used are let go and "
-    "loaded again when called; 0: a quarter of what the control group grants or the machine has");
-ABSL_FLAG(absl::Duration, drain, attention::ServerOptions().drain,
-          "how long a stopping server waits for calls in flight, e.g. 30s");
+
+ABSL_FLAG(double, drain_s, absl::ToDoubleSeconds(ServerOptions().drain),
+          "seconds that a stopping server waits for calls in flight; what is left is cut off");
+
+ABSL_FLAG(std::string, config, "",
+          "file with flags as a JSON object, e.g. {\"port\": 50051}; the command line counts more");
 ABSL_FLAG(bool, help, false, "print how to use the program");
 ABSL_FLAG(bool, version, false, "print the version");
 
@@ -52,14 +68,14 @@ Flags and their defaults:
 
 )";
 
-std::string Help() {
-  std::string text = kUsage;
-  const auto flags = absl::GetAllFlags();
-  for (const auto& [name, flag] : std::map(flags.begin(), flags.end())) {
-    const std::string value = flag->IsOfType<bool>() ? "" : absl::StrCat("=", flag->DefaultValue());
-    absl::StrAppend(&text, "  --", name, value, "\n      ", flag->Help(), "\n");
-  }
-  return text;
+std::vector<FlagGroup> Groups() {
+  return {{"Where it listens", {"host", "port"}},
+          {"Computing", {"threads", "max_batch_tokens", "max_queue_ms"}},
+          {"Memory", {"memory_mib", "max_queued_mib", "max_working_mib", "layer_memory_mib"}},
+          {"What a call may be", {"max_message_mib", "max_tokens"}},
+          {"Stored layers", {"layer_dir"}},
+          {"Stopping", {"drain_s"}},
+          {"The program", {"config", "help", "version"}}};
 }
 
 // The process has done what it was asked for.
@@ -68,90 +84,72 @@ std::string Help() {
   std::exit(std::fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-// Sets the flags above: --name=value, --name value, and for truth values --name alone.
-//
-// absl::ParseCommandLine would end the process with exit code 1, which here says that the server
-// cannot listen, for a flag that does not parse and even for --help.
-absl::Status SetFlags(absl::Span<const char* const> arguments) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    absl::string_view name = arguments[i];
-    if (!absl::ConsumePrefix(&name, "-")) {
-      return absl::InvalidArgumentError(absl::StrCat("unexpected argument `", name, "`"));
-    }
-    absl::ConsumePrefix(&name, "-");
-    const size_t equals = name.find('=');
-    std::string value = equals == name.npos ? "" : std::string(name.substr(equals + 1));
-    absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(name.substr(0, equals));
-    if (flag == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("there is no flag ", arguments[i]));
-    }
-    if (equals == name.npos && flag->IsOfType<bool>()) {
-      value = "true";
-    } else if (equals == name.npos) {
-      if (++i == arguments.size()) {
-        return absl::InvalidArgumentError(absl::StrCat("--", name, " needs a value"));
-      }
-      value = arguments[i];
-    }
-    std::string error;  // repeats the value and the name, and does not say what would do
-    if (!flag->ParseFrom(value, &error)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--", flag->Name(), " cannot be `", value, "`; it is: ", flag->Help()));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status OutOfRange(absl::string_view flag, absl::string_view got, absl::string_view want) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, " is ", got, "; want ", want));
 }
 
+// A flag that is a number, and what it may be.
+struct Range {
+  absl::string_view flag;
+  double value;
+  double least, most;
+};
+
 absl::Status Check(const ServerOptions& options) {
-  if (options.port < 0 || options.port > 65535) {
-    return OutOfRange("port", absl::StrCat(options.port), "0 to 65535");
-  }
   if (options.host.empty()) return OutOfRange("host", "empty", "an address such as 127.0.0.1");
-  if (options.threads < 0 || options.threads > 4096) {
-    return OutOfRange("threads", absl::StrCat(options.threads), "0 to 4096");
-  }
-  if (options.max_message_mib < 1 || options.max_message_mib > 2047) {
-    return OutOfRange("max_message_mib", absl::StrCat(options.max_message_mib), "1 to 2047");
-  }
-  if (options.max_working_mib < 0) {
-    return OutOfRange("max_working_mib", absl::StrCat(options.max_working_mib),
-                      "at least 1, or 0 for the default");
-  }
-  if (options.max_tokens < 1 || options.max_tokens > (int64_t{1} << 30)) {
-    return OutOfRange("max_tokens", absl::StrCat(options.max_tokens), "1 to 2^30");
-  }
-  if (options.layer_memory_mib < 0 || options.layer_memory_mib > (int64_t{1} << 40)) {
-    return OutOfRange("layer_memory_mib", absl::StrCat(options.layer_memory_mib),
-                      "at least 1, or 0 for the default");
-  }
-  if (options.drain < absl::ZeroDuration()) {
-    return OutOfRange("drain", absl::FormatDuration(options.drain), "at least 0s");
+  constexpr double kMostMib = 1 << 24, kMostSeconds = 1e6;
+  const Range ranges[] = {
+      {"port", 1.0 * options.port, 0, 65535},
+      {"threads", 1.0 * options.threads, 0, 4096},
+      {"max_batch_tokens", 1.0 * options.max_batch_tokens, 0, 1 << 30},
+      {"max_queue_ms", absl::ToDoubleMilliseconds(options.max_queue), 1, kMostSeconds * 1000},
+      {"memory_mib", 1.0 * options.memory_mib, 0, kMostMib},
+      {"max_queued_mib", 1.0 * options.max_queued_mib, 0, kMostMib},
+      {"max_working_mib", 1.0 * options.max_working_mib, 0, kMostMib},
+      {"layer_memory_mib", 1.0 * options.layer_memory_mib, 0, kMostMib},
+      {"max_message_mib", 1.0 * options.max_message_mib, 1, 2047},
+      {"max_tokens", 1.0 * options.max_tokens, 1, 1 << 30},
+      {"drain_s", absl::ToDoubleSeconds(options.drain), 0, kMostSeconds},
+  };
+  for (const Range& range : ranges) {
+    if (range.value >= range.least && range.value <= range.most) continue;
+    return OutOfRange(range.flag, absl::StrCat(range.value),
+                      absl::StrCat(range.least, " to ", range.most));
   }
   return absl::OkStatus();
+}
+
+// The command line, and before it the file that it names.
+absl::Status SetAllFlags(absl::Span<const char* const> arguments) {
+  absl::Status status = SetFlags(arguments);
+  const std::string file = absl::GetFlag(FLAGS_config);
+  if (!status.ok() || file.empty()) return status;
+  status = SetFlagsFromFile(file);
+  return status.ok() ? SetFlags(arguments) : status;
 }
 
 }  // namespace
 
 absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
   const auto arguments = absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1);
-  if (absl::Status status = SetFlags(arguments); !status.ok()) {
+  if (absl::Status status = SetAllFlags(arguments); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(status.message(), "; see --help"));
   }
-  if (absl::GetFlag(FLAGS_help)) EndWith(Help());
+  if (absl::GetFlag(FLAGS_help)) EndWith(kUsage + DescribeFlags(Groups()));
   if (absl::GetFlag(FLAGS_version)) EndWith("attention_server " ATTENTION_VERSION "\n");
   ServerOptions options = {.host = absl::GetFlag(FLAGS_host),
                            .port = absl::GetFlag(FLAGS_port),
                            .threads = absl::GetFlag(FLAGS_threads),
-                           .max_message_mib = absl::GetFlag(FLAGS_max_message_mib),
+                           .max_batch_tokens = absl::GetFlag(FLAGS_max_batch_tokens),
+                           .max_queue = absl::Milliseconds(absl::GetFlag(FLAGS_max_queue_ms)),
+                           .memory_mib = absl::GetFlag(FLAGS_memory_mib),
+                           .max_queued_mib = absl::GetFlag(FLAGS_max_queued_mib),
                            .max_working_mib = absl::GetFlag(FLAGS_max_working_mib),
+                           .layer_memory_mib = absl::GetFlag(FLAGS_layer_memory_mib),
+                           .max_message_mib = absl::GetFlag(FLAGS_max_message_mib),
                            .max_tokens = absl::GetFlag(FLAGS_max_tokens),
                            .layer_dir = absl::GetFlag(FLAGS_layer_dir),
-                           .layer_memory_mib = absl::GetFlag(FLAGS_layer_memory_mib),
-                           .drain = absl::GetFlag(FLAGS_drain)};
+                           .drain = absl::Seconds(absl::GetFlag(FLAGS_drain_s))};
   if (absl::Status status = Check(options); !status.ok()) return status;
   return options;
 }

@@ -11,35 +11,51 @@ namespace attention {
 
 // How a server runs. main() fills it from flags, tests by hand.
 struct ServerOptions {
-  // The address to listen on. Loopback unless others are to reach the server: it has no
-  // authentication.
+  // The address to listen on. Loopback unless others are to reach the server.
   std::string host = "127.0.0.1";
   // 0 to 65535; 0 picks a free port.
   int port = 50051;
+
   // Compute threads; 0: what affinity mask and control group grant (engine::CpuBudget).
   int threads = 0;
+  // Tokens that calls for the same layer and settings may have together to run as one batch; 0:
+  // every call runs alone.
+  int64_t max_batch_tokens = 1024;
+  // A call whose turn would come later than this is refused. Raise it for calls that compute for
+  // long.
+  absl::Duration max_queue = absl::Seconds(5);
+
+  // What the process may take, MiB. 0: what the control group grants, or the machine has. The parts
+  // below come out of it (engine::PlanMemory).
+  int64_t memory_mib = 0;
+  // What requests and responses of the calls in flight may take, MiB. 0: 5/16 of memory_mib, but
+  // enough for the largest call.
+  int64_t max_queued_mib = 0;
+  // What the calls that compute may take for intermediate results, MiB. 0: 1024, or 3/16 of
+  // memory_mib where that is less.
+  int64_t max_working_mib = 0;
+  // What stored layers may take, MiB. 0: a quarter of memory_mib, or what the others leave.
+  int64_t layer_memory_mib = 0;
+
   // The largest request and the largest response, MiB, 1 to 2047. Raise it for long sequences whose
   // scores are wanted.
   int max_message_mib = 64;
-  // The most memory one call may take for intermediate results, MiB. 0: 1024, or half of the memory
-  // that the control group grants where that is less (engine::MemoryBudget).
-  int max_working_mib = 0;
   // The most tokens in one call, counted over its sequences; bounds how long a call can compute.
   int64_t max_tokens = 131072;
+
   // The folder in which layers are kept; servers may share one. Empty: in memory, until the server
   // ends.
   std::string layer_dir = "";
-  // The most memory that stored layers may take, MiB. 0: a quarter of what the control group grants
-  // or the machine has (engine::LayerMemoryBudget).
-  int64_t layer_memory_mib = 0;
+
   // How long a stopping server waits for calls in flight; those that are not through by then are
   // cut off.
   absl::Duration drain = absl::Seconds(30);
 };
 
-// Reads the command line. INVALID_ARGUMENT, with words for the user, where there is no such flag, a
-// value does not parse or is out of range, or an argument is left over. --help and --version print
-// and end the process with exit code 0.
+// Reads the command line, and the file that --config names: a JSON object of flags. What the
+// command line says counts more. INVALID_ARGUMENT, with words for the user, where there is no such
+// flag, a value does not parse or is out of range, or an argument is left over. --help and
+// --version print and end the process with exit code 0.
 absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv);
 
 }  // namespace attention

@@ -3,6 +3,7 @@
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
@@ -13,23 +14,28 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/engine/cpu_budget.h"
-#include "server/engine/memory_budget.h"
 
 namespace attention {
 namespace {
 
 constexpr int64_t kMib = 1 << 20;
 
-engine::Engine::Options EngineOptions(const ServerOptions& options) {
-  return {.threads = options.threads > 0 ? options.threads : engine::CpuBudget(),
-          .max_working_bytes = options.max_working_mib > 0 ? options.max_working_mib * kMib
-                                                           : engine::MemoryBudget()};
+absl::StatusOr<engine::MemoryPlan> Plan(const ServerOptions& options) {
+  return engine::PlanMemory(
+      {.total = options.memory_mib > 0 ? options.memory_mib * kMib : engine::GrantedMemory(),
+       .largest_message = options.max_message_mib * kMib,
+       .messages = options.max_queued_mib * kMib,
+       .working = options.max_working_mib * kMib,
+       .layers = options.layer_memory_mib * kMib});
 }
 
-engine::LayerStore::Options LayerOptions(const ServerOptions& options) {
-  return {.folder = options.layer_dir,
-          .memory_bytes = options.layer_memory_mib > 0 ? options.layer_memory_mib * kMib
-                                                       : engine::LayerMemoryBudget()};
+engine::Engine::Options EngineOptions(const ServerOptions& options,
+                                      const engine::MemoryPlan& memory) {
+  return {.threads = options.threads > 0 ? options.threads : engine::CpuBudget(),
+          .max_working_bytes = memory.working,
+          .max_message_bytes = memory.messages,
+          .max_queue = options.max_queue,
+          .max_batch_tokens = options.max_batch_tokens};
 }
 
 rpc::RequestLimits Limits(const ServerOptions& options) {
@@ -52,11 +58,13 @@ std::string HostPort(const std::string& host, int port) {
 
 }  // namespace
 
-Server::Server(const ServerOptions& options, std::unique_ptr<engine::LayerStore> layers)
+Server::Server(const ServerOptions& options, const engine::MemoryPlan& memory,
+               std::unique_ptr<engine::LayerStore> layers)
     : options_(options),
+      memory_(memory),
       layers_(std::move(layers)),
-      engine_(EngineOptions(options), layers_->packed()),
-      service_(engine_, *layers_, Limits(options), calls_),
+      engine_(EngineOptions(options, memory), layers_->packed()),
+      service_({engine_, *layers_, Limits(options)}, calls_),
       layer_service_(*layers_, calls_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
@@ -67,10 +75,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  const absl::StatusOr<engine::MemoryPlan> memory = Plan(options);
+  if (!memory.ok()) return memory.status();
   absl::StatusOr<std::unique_ptr<engine::LayerStore>> layers =
-      engine::LayerStore::Open(LayerOptions(options));
+      engine::LayerStore::Open({.folder = options.layer_dir, .memory_bytes = memory->layers});
   if (!layers.ok()) return layers.status();
-  std::unique_ptr<Server> server(new Server(options, *std::move(layers)));
+  std::unique_ptr<Server> server(new Server(options, *memory, *std::move(layers)));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }
@@ -82,6 +92,8 @@ absl::Status Server::Listen() {
   const int max_bytes = static_cast<int>(options_.max_message_mib * kMib);
   builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options_.max_message_mib * kMib));
   builder.SetMaxSendMessageSize(max_bytes + kEnvelopeBytes);
+  builder.SetResourceQuota(
+      grpc::ResourceQuota("attention").Resize(static_cast<size_t>(memory_.transport)));
   // Otherwise a second server on the same port would quietly take half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   int port = 0;
@@ -125,7 +137,7 @@ absl::Status Server::Stop() {
   if (drained) return absl::OkStatus();
   return absl::DeadlineExceededError(absl::StrCat("calls were still in flight after ",
                                                   absl::FormatDuration(options_.drain),
-                                                  " (--drain) and were cut off"));
+                                                  " (--drain_s) and were cut off"));
 }
 
 }  // namespace attention

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/engine/engine.h"
 #include "server/engine/layers/layer_store.h"
+#include "server/engine/memory_budget.h"
 #include "server/options.h"
 #include "server/rpc/attention_service.h"
 #include "server/rpc/calls_in_flight.h"
@@ -26,7 +27,7 @@ namespace attention {
 class Server {
  public:
   // Reads the layers, listens and serves. UNAVAILABLE where it cannot listen, e.g. because the port
-  // is in use; as LayerStore::Open.
+  // is in use; fails as engine::PlanMemory and LayerStore::Open.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
   // Stops, unless Stop did.
@@ -36,8 +37,8 @@ class Server {
   const std::string& address() const { return address_; }
   // Compute threads.
   int threads() const { return engine_.threads(); }
-  // What one call may take for intermediate results.
-  int64_t max_working_bytes() const { return engine_.max_working_bytes(); }
+  // What may take how much memory.
+  const engine::MemoryPlan& memory() const { return memory_; }
 
   // The stored layers.
   engine::LayerStore& layers() { return *layers_; }
@@ -49,10 +50,12 @@ class Server {
   absl::Status Stop();
 
  private:
-  Server(const ServerOptions& options, std::unique_ptr<engine::LayerStore> layers);
+  Server(const ServerOptions& options, const engine::MemoryPlan& memory,
+         std::unique_ptr<engine::LayerStore> layers);
   absl::Status Listen();
 
   const ServerOptions options_;
+  const engine::MemoryPlan memory_;
   std::string address_;
   rpc::CallsInFlight calls_;
   std::unique_ptr<engine::LayerStore> layers_;

@@ -2,28 +2,18 @@
 
 #include <utility>
 #include <variant>
-#include <vector>
 
-#include "kernels/convert.h"
 #include "kernels/merge_partials.h"
 #include "server/engine/call_sequences.h"
 #include "server/engine/copy_heads.h"
 #include "server/engine/extra_keys.h"
+#include "server/engine/kept_numbers.h"
+#include "server/engine/learned_batch.h"
+#include "server/engine/projected_sequences.h"
 #include "server/engine/turn_heads.h"
 
 namespace attention::engine {
 namespace {
-
-// float32 numbers that the engine keeps between two steps, [rows, heads * dim].
-MutableBatchView Kept(AlignedBuffer& buffer, int64_t rows, int64_t heads, int64_t dim) {
-  buffer.Grow(rows * heads * dim);
-  return TokenMajorBatch(reinterpret_cast<std::byte*>(buffer.data()), DataType::kFloat32, heads,
-                         dim);
-}
-
-BatchView ReadOnly(const MutableBatchView& view) {
-  return {attention::ReadOnly(view.first), view.batch_stride};
-}
 
 // Floats that Run keeps between the steps of `call`, as the functions below allocate them.
 double KeptFloats(const AttentionCall& call) {
@@ -48,15 +38,6 @@ double KeptFloats(const AttentionCall& call) {
   return floats;
 }
 
-// Rows query_indices of each sequence of `from`, as `to`.
-void PickQueries(const AttentionCall& call, const BatchView& from, int64_t heads, int64_t dim,
-                 const MutableBatchView& to) {
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
-    CopyRows(from.At(b, before.source_queries), heads, call.query_indices, dim,
-             to.At(b, before.queries));
-  });
-}
-
 }  // namespace
 
 absl::StatusOr<double> CallRunner::WorkingBytes(const AttentionCall& call, int threads) {
@@ -74,10 +55,14 @@ absl::StatusOr<double> CallRunner::WorkingBytes(const AttentionCall& call, int t
          (*op)->WorkingBytes(call.settings, sequences, threads);
 }
 
-absl::Status CallRunner::Run(const AttentionCall& call, Executor& executor) {
+absl::Status CallRunner::Run(absl::Span<const AttentionCall* const> calls,
+                             const PackedLayer* packed, Executor& executor) {
+  if (packed != nullptr) {
+    return RunLearned(calls, std::get<AttentionModel>(packed->model).projections, executor);
+  }
+  const AttentionCall& call = *calls[0];
   if (const auto* tokens = std::get_if<TokensSource>(&call.source)) {
-    return call.layer == nullptr ? RunTokens(call, *tokens, executor)
-                                 : RunStored(call, *tokens, executor);
+    return RunTokens(call, *tokens, executor);
   }
   if (const auto* projected = std::get_if<ProjectedSource>(&call.source)) {
     return RunProjected(call, *projected, executor);
@@ -88,18 +73,9 @@ absl::Status CallRunner::Run(const AttentionCall& call, Executor& executor) {
   return RunWeighted(call, std::get<WeightedSource>(call.source), executor);
 }
 
-absl::Status CallRunner::RunStored(const AttentionCall& call, TokensSource source,
-                                   Executor& executor) {
-  const absl::StatusOr<std::shared_ptr<const PackedLayer>> packed =
-      layers_.Get(call.layer, call.compute_type, executor);
-  if (!packed.ok()) return packed.status();
-  source.projections = std::get<AttentionModel>((*packed)->model).projections;
-  return RunTokens(call, source, executor);
-}
-
 absl::Status CallRunner::RunTokens(const AttentionCall& call, const TokensSource& source,
                                    Executor& executor) {
-  if (source.projections.has_value()) return RunLearned(call, source, executor);
+  if (source.projections.has_value()) return RunLearned({&call}, *source.projections, executor);
   const CallShape& s = call.shape;
   const BatchView context =
       TokenMajorBatch(source.context.data, source.context.type, s.num_kv_heads, s.head_dim);
@@ -113,60 +89,12 @@ absl::Status CallRunner::RunTokens(const AttentionCall& call, const TokensSource
       executor);
 }
 
-absl::Status CallRunner::RunLearned(const AttentionCall& call, const TokensSource& source,
-                                    Executor& executor) {
-  const CallShape& s = call.shape;
-  const WantedResults& wanted = call.wanted;
-  const auto& [q_proj, k_proj, v_proj, o_proj] = *source.projections;
-  const Before totals = Totals(call);
-  AlignedBuffer picked, q, k, v, heads;
-  NumbersView tokens = source.tokens;
-  if (call.PicksQueries()) {
-    const MutableBatchView rows = Kept(picked, totals.queries, 1, source.d_model);
-    PickQueries(call, TokenMajorBatch(tokens.data, tokens.type, 1, source.d_model), 1,
-                source.d_model, rows);
-    tokens = {rows.first.data, rows.first.type};
-  }
-  ProjectedSource projected;
-  MutableBatchView query, key;
-  std::vector<Projector::Work> works;
-  if (wanted.NeedQuery()) {
-    query = Kept(q, totals.queries, s.num_heads, s.head_dim);
-    projected.query = ReadOnly(query);
-    works.push_back({&q_proj, tokens, totals.queries, q.data()});
-  }
-  if (wanted.NeedKey()) {
-    key = Kept(k, totals.current_keys, s.num_kv_heads, s.head_dim);
-    projected.key = ReadOnly(key);
-    works.push_back({&k_proj, source.context, totals.current_keys, k.data()});
-  }
-  if (wanted.NeedValue()) {
-    projected.value = ReadOnly(Kept(v, totals.current_keys, s.num_kv_heads, s.v_head_dim));
-    works.push_back({&v_proj, source.context, totals.current_keys, v.data()});
-  }
-  absl::Status status = projector_.Run(call.compute_type, works, executor);
-  if (status.ok() && wanted.NeedQuery()) {
-    status = TurnQueries(call, projected.query, query, executor);
-  }
-  if (status.ok() && wanted.NeedKey()) status = TurnKeys(call, projected.key, key, executor);
-  if (!status.ok()) return status;
-
-  if (!o_proj.has_value() || !wanted.output)
-    return Attend(call, projected, call.outputs.output, executor);
-  status =
-      Attend(call, projected, Kept(heads, totals.queries, s.num_heads, s.v_head_dim), executor);
-  if (!status.ok()) return status;
-  const MutableHeadsView& output = call.outputs.output.first;
-  const NumbersView x = {reinterpret_cast<const std::byte*>(heads.data()), DataType::kFloat32};
-  const auto project = [&, &projection = *o_proj](float* y) {
-    return projector_.Run(call.compute_type, {{&projection, x, totals.queries, y}}, executor);
-  };
-  if (output.type == DataType::kFloat32) return project(reinterpret_cast<float*>(output.data));
-  const int64_t count = totals.queries * o_proj->weight.out;
-  AlignedBuffer y(count);
-  status = project(y.data());
-  if (status.ok()) FromFloat32(y.data(), count, output.type, output.data);
-  return status;
+absl::Status CallRunner::RunLearned(absl::Span<const AttentionCall* const> calls,
+                                    const Projections& projections, Executor& executor) {
+  LearnedBatch batch(calls, projections, projector_, executor);
+  if (absl::Status status = batch.Project(); !status.ok()) return status;
+  absl::Status status = Attend(*calls[0], batch.Sequences(), executor);
+  return status.ok() ? batch.Return() : status;
 }
 
 absl::Status CallRunner::RunProjected(const AttentionCall& call, const ProjectedSource& source,
@@ -175,24 +103,27 @@ absl::Status CallRunner::RunProjected(const AttentionCall& call, const Projected
   const WantedResults& wanted = call.wanted;
   const Before totals = Totals(call);
   ProjectedSource projected = source;
-  AlignedBuffer picked, q, k;
+  KeptNumbers kept(executor);
   if (call.PicksQueries()) {
-    const MutableBatchView query = Kept(picked, totals.queries, s.num_heads, s.head_dim);
+    const MutableBatchView query = kept.Rows(totals.queries, s.num_heads, s.head_dim);
     PickQueries(call, source.query, s.num_heads, s.head_dim, query);
     projected.query = ReadOnly(query);
   }
   absl::Status status;
   if (call.rotary.has_value() && wanted.NeedQuery()) {
-    const MutableBatchView query = Kept(q, totals.queries, s.num_heads, s.head_dim);
+    const MutableBatchView query = kept.Rows(totals.queries, s.num_heads, s.head_dim);
     status = TurnQueries(call, projected.query, query, executor);
     projected.query = ReadOnly(query);
   }
   if (status.ok() && call.rotary.has_value() && wanted.NeedKey()) {
-    const MutableBatchView key = Kept(k, totals.current_keys, s.num_kv_heads, s.head_dim);
+    const MutableBatchView key = kept.Rows(totals.current_keys, s.num_kv_heads, s.head_dim);
     status = TurnKeys(call, projected.key, key, executor);
     projected.key = ReadOnly(key);
   }
-  return status.ok() ? Attend(call, projected, call.outputs.output, executor) : status;
+  if (!status.ok()) return status;
+  std::vector<AttentionSequence> sequences;
+  AddSequences(call, projected, call.outputs.output, sequences);
+  return Attend(call, std::move(sequences), executor);
 }
 
 absl::Status CallRunner::RunWeighted(const AttentionCall& call, const WeightedSource& source,
@@ -241,26 +172,12 @@ absl::Status CallRunner::RunPartials(const AttentionCall& call, const PartialsSo
   });
 }
 
-absl::Status CallRunner::Attend(const AttentionCall& call, const ProjectedSource& projected,
-                                const MutableBatchView& output, Executor& executor) {
-  const CallShape& shape = call.shape;
-  std::vector<AttentionSequence> sequences = Sequences(call);
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
-    AttentionSequence& s = sequences[b];
-    s.query = projected.query.At(b, before.queries);
-    s.key = {.past = projected.past_key.At(b, 0),
-             .current = projected.key.At(b, before.current_keys),
-             .past_len = shape.past_len};
-    s.value = {.past = projected.past_value.At(b, 0),
-               .current = projected.value.At(b, before.current_keys),
-               .past_len = shape.past_len};
-    s.results = ResultsOf(call, output, b, before);
-    ReturnHeads(call, b, before, s);
-  });
+absl::Status CallRunner::Attend(const AttentionCall& call, std::vector<AttentionSequence> sequences,
+                                Executor& executor) {
   if (!call.wanted.NeedOperator()) return absl::OkStatus();
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
-  if (shape.extra_keys == 0) return (*op)->Run(call.settings, sequences, executor);
+  if (call.shape.extra_keys == 0) return (*op)->Run(call.settings, sequences, executor);
   const auto& model = std::get<AttentionModel>(call.layer->model());
   const SequencesWithExtraKeys extended(model, call.settings, std::move(sequences));
   return (*op)->Run(extended.settings(), extended.sequences(), executor);

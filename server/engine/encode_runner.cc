@@ -1,22 +1,26 @@
 #include "server/engine/encode_runner.h"
 
+#include <algorithm>
 #include <variant>
 #include <vector>
 
 namespace attention::engine {
 namespace {
 
-std::vector<MaskView> Masks(const EncodeCall& call) {
+// One mask a sequence of `calls`, or none.
+std::vector<MaskView> Masks(absl::Span<const EncodeCall* const> calls) {
   std::vector<MaskView> masks;
-  if (call.mask.empty()) return masks;
-  for (size_t b = 0; b < call.lens.size(); ++b) {
-    MaskView mask = call.mask;
-    const int64_t before = static_cast<int64_t>(b) * call.mask_batch_stride;
-    if (mask.bias != nullptr) mask.bias += before;
-    if (mask.visible != nullptr) mask.visible += before;
-    masks.push_back(mask);
+  bool any = false;
+  for (const EncodeCall* call : calls) {
+    any = any || !call->mask.empty();
+    for (size_t b = 0; b < call->lens.size(); ++b) {
+      MaskView& mask = masks.emplace_back(call->mask);
+      const int64_t before = static_cast<int64_t>(b) * call->mask_batch_stride;
+      if (mask.bias != nullptr) mask.bias += before;
+      if (mask.visible != nullptr) mask.visible += before;
+    }
   }
-  return masks;
+  return any ? masks : std::vector<MaskView>();
 }
 
 std::vector<EncoderBatch::Probe> Probes(const EncodeCall& call) {
@@ -44,36 +48,59 @@ absl::StatusOr<double> EncodeRunner::WorkingBytes(const EncodeCall& call, int th
   return (*op)->WorkingBytes(batch, threads) + x * static_cast<double>(call.tokens());
 }
 
-absl::Status EncodeRunner::Run(const EncodeCall& call, Executor& executor) {
-  const absl::StatusOr<std::shared_ptr<const EncoderOp>> op = OpFor(call);
+absl::Status EncodeRunner::Run(absl::Span<const EncodeCall* const> calls, const PackedLayer& packed,
+                               Executor& executor) {
+  const EncodeCall& any = *calls[0];  // for what is the same in all
+  const absl::StatusOr<std::shared_ptr<const EncoderOp>> op = OpFor(any);
   if (!op.ok()) return op.status();
-  const absl::StatusOr<std::shared_ptr<const PackedLayer>> packed =
-      layers_.Get(call.layer, call.compute_type, executor);
-  if (!packed.ok()) return packed.status();
-  const auto& model = std::get<EncoderModel>((*packed)->model);
+  const auto& model = std::get<EncoderModel>(packed.model);
+  const int64_t width = model.shape.d_model;
 
-  // The hidden states are computed where they are to be sent from.
-  const bool sent = call.hidden_states != nullptr;
-  BufferPool::Loan loan = executor.buffers().Borrow(sent ? 0 : call.tokens() * model.shape.d_model);
-  float* const x = sent ? call.hidden_states : loan.data();
-  Embedding embedding = model.embedding;
-  if (call.vectors.has_value()) embedding.tokens = *call.vectors;
-  absl::Status status = Embed(
-      embedding, {.ids = call.ids, .positions = call.positions, .types = call.types}, x, executor);
-  if (!status.ok()) return status;
+  std::vector<int64_t> lens;  // of the sequences of all calls
+  int64_t tokens = 0;
+  for (const EncodeCall* call : calls) {
+    lens.insert(lens.end(), call->lens.begin(), call->lens.end());
+    tokens += call->tokens();
+  }
+  // The hidden states of one call are computed where they are to be sent from.
+  const bool in_place = calls.size() == 1 && any.hidden_states != nullptr;
+  BufferPool::Loan loan = executor.buffers().Borrow(in_place ? 0 : tokens * width);
+  float* const x = in_place ? any.hidden_states : loan.data();  // [tokens, width]
+  float* own = x;
+  for (const EncodeCall* call : calls) {
+    Embedding embedding = model.embedding;
+    if (call->vectors.has_value()) embedding.tokens = *call->vectors;
+    absl::Status status =
+        Embed(embedding, {.ids = call->ids, .positions = call->positions, .types = call->types},
+              own, executor);
+    if (!status.ok()) return status;
+    own += call->tokens() * width;
+  }
 
-  const std::vector<MaskView> masks = Masks(call);
-  const std::vector<EncoderBatch::Probe> probes = Probes(call);
-  status = (*op)->Run(model.layers, model.final_norm.has_value() ? &*model.final_norm : nullptr,
-                      {.lens = call.lens,
-                       .x = x,
-                       .settings = call.settings,
-                       .masks = masks,
-                       .rotary = model.rotary,
-                       .probes = probes},
-                      executor);
-  if (!status.ok() || call.pooled == nullptr) return status;
-  return Pool(call.pooling, x, call.lens, model.shape.d_model, call.pooled, executor);
+  const std::vector<MaskView> masks = Masks(calls);
+  const std::vector<EncoderBatch::Probe> probes = Probes(any);
+  absl::Status status =
+      (*op)->Run(model.layers, model.final_norm.has_value() ? &*model.final_norm : nullptr,
+                 {.lens = lens,
+                  .x = x,
+                  .settings = any.settings,
+                  .masks = masks,
+                  .rotary = model.rotary,
+                  .probes = probes},
+                 executor);
+  own = x;
+  for (const EncodeCall* call : calls) {
+    if (!status.ok()) return status;
+    const int64_t numbers = call->tokens() * width;
+    if (call->hidden_states != nullptr && !in_place) {
+      std::copy_n(own, numbers, call->hidden_states);
+    }
+    if (call->pooled != nullptr) {
+      status = Pool(call->pooling, own, call->lens, width, call->pooled, executor);
+    }
+    own += numbers;
+  }
+  return status;
 }
 
 absl::StatusOr<std::shared_ptr<const EncoderOp>> EncodeRunner::OpFor(const EncodeCall& call) {

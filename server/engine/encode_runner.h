@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/encoder_op.h"
 #include "kernels/executor.h"
 #include "server/engine/encode_call.h"
@@ -13,22 +14,20 @@
 
 namespace attention::engine {
 
-// What an Encode call computes: embed, encode, pool. Keeps the operators that it made. Thread-safe.
+// What Encode calls compute: embed, encode, pool. Keeps the operators that it made. Thread-safe.
 class EncodeRunner {
  public:
-  // `layers`, which must outlive this, packs the weights.
-  explicit EncodeRunner(PackedLayers& layers) : layers_(layers) {}
-
   // As CallRunner::WorkingBytes.
   absl::StatusOr<double> WorkingBytes(const EncodeCall& call, int threads);
 
-  // Computes what is wanted. Fails as EncoderOp::Run and PackedLayers::Get.
-  absl::Status Run(const EncodeCall& call, Executor& executor);
+  // Computes what is wanted of each of `calls`: one call, or several with one BatchKey, which have
+  // the same bits either way. `packed` is their layer. Fails as EncoderOp::Run.
+  absl::Status Run(absl::Span<const EncodeCall* const> calls, const PackedLayer& packed,
+                   Executor& executor);
 
  private:
   absl::StatusOr<std::shared_ptr<const EncoderOp>> OpFor(const EncodeCall& call);
 
-  PackedLayers& layers_;
   OpCache<EncoderOp> ops_;
 };
 

@@ -1,18 +1,19 @@
 #include "server/engine/engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <exception>
 #include <new>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/engine/batch_key.h"
 
 namespace attention::engine {
 namespace {
-
-using SteadyClock = std::chrono::steady_clock;
 
 // What `step` says. A foreign exception becomes a status here, and nowhere else in the engine.
 template <typename Step>
@@ -26,59 +27,202 @@ absl::Status Guarded(Step step) {
   }
 }
 
+absl::Duration Since(SteadyClock::time_point then) {
+  return absl::FromChrono(SteadyClock::now() - then);
+}
+
+const std::shared_ptr<const StoredLayer>& LayerOf(const Job& job) {
+  return std::visit(
+      [](const auto* call) -> const auto& { return call->layer; }, job.call);
+}
+
+ComputeType ComputeTypeOf(const Job& job) {
+  return std::visit([](const auto* call) { return call->compute_type; }, job.call);
+}
+
+// Whether nobody waits for the job's result any more.
+bool IsInVain(const Job& job) {
+  return job.unwanted.load(std::memory_order_relaxed) ||
+         (job.deadline != SteadyClock::time_point::max() && job.IsOverdue(SteadyClock::now()));
+}
+
+// The calls of jobs that are all of one kind.
+template <typename Call, typename Jobs>
+std::vector<const Call*> CallsOf(const Jobs& jobs) {
+  std::vector<const Call*> calls;
+  for (const auto& job : jobs) calls.push_back(std::get<const Call*>(job->call));
+  return calls;
+}
+
+Scheduler::Options SchedulerOptions(const Engine::Options& options) {
+  return {.slots = options.threads,
+          .max_batch_tokens = options.max_batch_tokens,
+          .max_message_bytes = options.max_message_bytes,
+          .max_working_bytes = static_cast<double>(options.max_working_bytes),
+          .max_queue = options.max_queue};
+}
+
 }  // namespace
 
 Engine::Engine(const Options& options, PackedLayers& layers)
-    : options_(options), runner_(layers), encode_runner_(layers), executor_(options.threads) {}
+    : options_(options),
+      layers_(layers),
+      scheduler_(SchedulerOptions(options)),
+      executor_(options.threads) {}
 
-absl::Status Engine::CheckFits(const AttentionCall& call) {
-  return CheckBytes(runner_.WorkingBytes(call, executor_.threads()));
+absl::StatusOr<double> Engine::WorkingBytes(const Job& job) {
+  if (const auto* const call = std::get_if<const AttentionCall*>(&job.call)) {
+    return runner_.WorkingBytes(**call, executor_.threads());
+  }
+  return encode_runner_.WorkingBytes(*std::get<const EncodeCall*>(job.call), executor_.threads());
 }
 
-absl::Status Engine::CheckFits(const EncodeCall& call) {
-  return CheckBytes(encode_runner_.WorkingBytes(call, executor_.threads()));
-}
-
-absl::Status Engine::CheckBytes(const absl::StatusOr<double>& bytes) const {
+absl::Status Engine::Submit(const std::shared_ptr<Job>& job) {
+  const absl::StatusOr<double> bytes = WorkingBytes(*job);
   if (!bytes.ok()) return bytes.status();
   constexpr double kMib = 1 << 20;
-  const double limit = static_cast<double>(options_.max_working_bytes);
-  if (*bytes <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
-      "(--max_working_mib): send fewer sequences, tokens or heads at a time",
-      std::ceil(*bytes / kMib), limit / kMib));
+  const auto limit = static_cast<double>(options_.max_working_bytes);
+  if (*bytes > limit) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
+        "(--max_working_mib): send fewer sequences, tokens or heads at a time",
+        std::ceil(*bytes / kMib), limit / kMib));
+  }
+  job->working_bytes = *bytes;
+  job->cost = std::visit([](const auto* call) { return CostOf(*call); }, job->call);
+  job->batch_key = std::visit([](const auto* call) { return BatchKey(*call); }, job->call);
+  if (absl::Status status = scheduler_.Add(job); !status.ok()) return status;
+  WakeSlot();
+  return absl::OkStatus();
 }
 
-void Engine::Submit(const AttentionCall& call, Prepare prepare, Done done) {
-  SubmitRun(
-      std::move(prepare), [this, &call] { return runner_.Run(call, executor_); }, std::move(done));
+// Where there is a free slot and something to do for it.
+void Engine::WakeSlot() {
+  if (scheduler_.TakeSlot()) executor_.Enqueue([this] { RunSlot(); });
 }
 
-void Engine::Submit(const EncodeCall& call, Prepare prepare, Done done) {
-  SubmitRun(
-      std::move(prepare), [this, &call] { return encode_runner_.Run(call, executor_); },
-      std::move(done));
+void Engine::Cancel(const std::shared_ptr<Job>& job) {
+  job->unwanted.store(true, std::memory_order_relaxed);
+  if (!scheduler_.Withdraw(*job)) return;
+  CallTiming timing;
+  timing.started = SteadyClock::now();
+  Answer(job, absl::CancelledError(), timing);
 }
 
-template <typename Run>
-void Engine::SubmitRun(Prepare prepare, Run run, Done done) {
-  const SteadyClock::time_point submitted = SteadyClock::now();
-  executor_.Enqueue(
-      [this, submitted, prepare = std::move(prepare), run, done = std::move(done)]() mutable {
-        const SteadyClock::time_point started = SteadyClock::now();
-        absl::Status status =
-            executor_.stopped() ? absl::CancelledError() : Guarded([&] { return prepare(); });
-        const SteadyClock::time_point prepared = SteadyClock::now();
-        if (status.ok()) status = Guarded(run);
-        if (absl::IsCancelled(status)) {  // by Stop alone
-          status = absl::UnavailableError("the server is shutting down; call another one");
-        }
-        const CallTiming timing = {.queue = absl::FromChrono(started - submitted),
-                                   .prepare = absl::FromChrono(prepared - started),
-                                   .compute = absl::FromChrono(SteadyClock::now() - prepared)};
-        done(std::move(status), timing);
-      });
+void Engine::RunSlot() {
+  // A call that comes after Next found none, and before the slot is given back, finds it taken; so
+  // Next does both under one lock.
+  for (Batch batch = scheduler_.Next(); !batch.empty(); batch = scheduler_.Next()) {
+    WakeSlot();  // another, which may have found too little memory until now
+    RunBatch(batch, nullptr);
+  }
+}
+
+// Between two tiles of a large batch.
+void Engine::RunSmall() {
+  if (!scheduler_.HasSmall()) return;
+  // Half of the thread's time is the large batch's.
+  thread_local SteadyClock::time_point not_before;
+  const SteadyClock::time_point started = SteadyClock::now();
+  if (started < not_before) return;
+  // No layer that has yet to be packed: the tile that is to follow may be one that packs it.
+  std::shared_ptr<const PackedLayer> packed;
+  const Batch batch = scheduler_.NextSmall([&](const Job& job) {
+    const std::shared_ptr<const StoredLayer>& layer = LayerOf(job);
+    packed = layer == nullptr ? nullptr : layers_.Find(*layer, ComputeTypeOf(job));
+    return layer == nullptr || packed != nullptr;
+  });
+  if (batch.empty()) return;
+  RunBatch(batch, packed);
+  const SteadyClock::time_point ended = SteadyClock::now();
+  not_before = ended + (ended - started);
+}
+
+// Answers those whose results nobody waits for, or have no room; returns the others.
+Engine::Jobs Engine::Prepared(const Jobs& jobs, const CallTiming& timing) {
+  Jobs prepared;
+  for (const std::shared_ptr<Job>& job : jobs) {
+    absl::Status status = executor_.stopped() || IsInVain(*job)
+                              ? absl::CancelledError()
+                              : Guarded([&] { return job->prepare(); });
+    if (status.ok()) {
+      prepared.push_back(job);
+    } else {
+      Answer(job, std::move(status), timing);
+    }
+  }
+  return prepared;
+}
+
+// `packed` is the jobs' layer where it is at hand already.
+absl::Status Engine::RunJobs(const Jobs& jobs, std::shared_ptr<const PackedLayer> packed,
+                             Executor& executor) {
+  return Guarded([&]() -> absl::Status {
+    const Job& any = *jobs[0];
+    if (packed == nullptr && LayerOf(any) != nullptr) {
+      auto resident = layers_.Get(LayerOf(any), ComputeTypeOf(any), executor);
+      if (!resident.ok()) return resident.status();
+      packed = *std::move(resident);
+    }
+    if (std::holds_alternative<const EncodeCall*>(any.call)) {
+      return encode_runner_.Run(CallsOf<EncodeCall>(jobs), *packed, executor);
+    }
+    return runner_.Run(CallsOf<AttentionCall>(jobs), packed.get(), executor);
+  });
+}
+
+void Engine::RunBatch(const Batch& batch, const std::shared_ptr<const PackedLayer>& packed) {
+  const SteadyClock::time_point started = SteadyClock::now();
+  CallTiming timing;
+  timing.started = started;
+  timing.batch_calls = static_cast<int64_t>(batch.jobs.size());
+  const Jobs jobs = Prepared(batch.jobs, timing);
+  timing.prepare = Since(started);
+
+  std::function<void()> interlude;
+  if (!batch.IsSmall()) interlude = [this] { RunSmall(); };
+  Executor executor(executor_, {.interlude = std::move(interlude), .give_up = [&jobs] {
+                                  return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) {
+                                    return IsInVain(*job);
+                                  });
+                                }});
+  const SteadyClock::time_point prepared = SteadyClock::now();
+  std::vector<absl::Status> statuses(jobs.size());
+  if (!jobs.empty()) {
+    const absl::Status together = RunJobs(jobs, packed, executor);
+    const bool whose_fault = !together.ok() && !absl::IsCancelled(together) && jobs.size() > 1;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      statuses[i] = whose_fault ? RunJobs({jobs[i]}, packed, executor) : together;
+    }
+  }
+  timing.compute = Since(prepared);
+  scheduler_.Finish(batch);
+  Report(batch, timing.compute);
+  for (size_t i = 0; i < jobs.size(); ++i) Answer(jobs[i], std::move(statuses[i]), timing);
+}
+
+void Engine::Report(const Batch& batch, absl::Duration compute) const {
+  if (!options_.on_batch) return;
+  double in_vain = 0;
+  for (const auto& job : batch.jobs) in_vain += IsInVain(*job) ? job->cost.flop : 0;
+  options_.on_batch({.calls = static_cast<int64_t>(batch.jobs.size()),
+                     .tokens = batch.tokens,
+                     .compute = compute,
+                     .wasted = compute * (in_vain / batch.flop)});
+}
+
+void Engine::Answer(const std::shared_ptr<Job>& job, absl::Status status, CallTiming timing) {
+  timing.queue = absl::FromChrono(timing.started - job->submitted);
+  if (absl::IsCancelled(status)) {
+    if (job->IsOverdue(SteadyClock::now())) {
+      status = absl::DeadlineExceededError("the deadline passed before the call was through");
+    } else if (job->unwanted) {
+      status = absl::CancelledError("the caller cancelled the call");
+    } else {
+      status = absl::UnavailableError("the server is shutting down; call another one");
+    }
+  }
+  job->done(std::move(status), timing);
 }
 
 }  // namespace attention::engine

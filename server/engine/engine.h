@@ -2,75 +2,96 @@
 #define ATTENTION_SERVER_ENGINE_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "kernels/executor.h"
-#include "server/engine/attention_call.h"
 #include "server/engine/call_runner.h"
-#include "server/engine/encode_call.h"
 #include "server/engine/encode_runner.h"
+#include "server/engine/job.h"
 #include "server/engine/layers/packed_layers.h"
+#include "server/engine/scheduler.h"
 
 namespace attention::engine {
 
-// How long the parts of a call took.
-struct CallTiming {
-  absl::Duration queue;    // from Submit until a compute thread took the call up
-  absl::Duration prepare;  // in `prepare`
-  absl::Duration compute;  // from then until the results were written
-};
-
-// Runs calls on the process's compute threads. Thread-safe. The destructor waits for the calls in
+// Runs calls on the process's compute threads, those that are alike as one batch: a call's results
+// have the same bits whatever it runs with. Thread-safe. The destructor waits for the calls in
 // flight.
 class Engine {
  public:
-  struct Options {
-    int threads = 1;  // compute threads, at least 1; see CpuBudget
-    // The most memory that one call may take for intermediate results (projections, packed keys and
-    // values, tiles), beside its request and response.
-    int64_t max_working_bytes = int64_t{1} << 30;
+  // What became of a batch, for metrics.
+  struct BatchReport {
+    int64_t calls = 0;
+    int64_t tokens = 0;
+    absl::Duration compute;
+    absl::Duration wasted;  // its part for calls whose callers had left, or which were overdue
   };
 
-  // Called once a call, on a compute thread, when its turn comes: makes room for the results and
-  // sets call.outputs. A failure ends the call.
-  using Prepare = absl::AnyInvocable<absl::Status()>;
-  // Called once a call, last, on a compute thread. Must not throw.
-  using Done = absl::AnyInvocable<void(absl::Status status, CallTiming timing)>;
+  struct Options {
+    int threads = 1;  // compute threads, at least 1; see CpuBudget
+    // The most memory that the calls which run may take for intermediate results (projections,
+    // packed keys and values, tiles), beside their requests and responses.
+    int64_t max_working_bytes = int64_t{1} << 30;
+    // The most that the requests and responses of the calls in flight may take.
+    int64_t max_message_bytes = int64_t{1} << 30;
+    // A call whose turn would come later than this is refused.
+    absl::Duration max_queue = absl::InfiniteDuration();
+    int64_t max_batch_tokens = 1024;  // 0: each call runs alone
+    // Called on a compute thread after each batch, before its calls are done. Must not throw.
+    std::function<void(const BatchReport&)> on_batch = nullptr;
+  };
 
   // `layers`, which must outlive this, packs the weights of calls that name a stored layer.
   Engine(const Options& options, PackedLayers& layers);
 
-  // Whether the intermediate results of `call` are within max_working_bytes; to be asked before
-  // Submit. INVALID_ARGUMENT says how to mend the call. Computes nothing and needs no outputs, but
-  // compiles the operator of a call that is the first of its widths: about a millisecond.
-  absl::Status CheckFits(const AttentionCall& call);
-  absl::Status CheckFits(const EncodeCall& call);
-
-  // Runs `prepare`, `call` and then `done`. `call`, and all memory that it points to, must live
-  // until then. The status:
+  // Takes the job, or refuses it: then job->done is not called. Compiles the operator of a call
+  // that is the first of its widths, about a millisecond; computes nothing.
+  //   INVALID_ARGUMENT    needs more than max_working_bytes; the message says how to mend it
+  //   RESOURCE_EXHAUSTED  too much waits already; with a RetryAfter
+  //   DEADLINE_EXCEEDED   it would be overdue before it is through
+  // What job->done is told:
   //   INVALID_ARGUMENT    a row of scores sums to 0 under SUM; the message says how to mend it
   //   RESOURCE_EXHAUSTED  no memory, or none for a stored layer
   //   UNAVAILABLE         Stop cut the call off
+  //   DEADLINE_EXCEEDED, CANCELLED  overdue, or Cancel
   //   INTERNAL            our fault
-  void Submit(const AttentionCall& call, Prepare prepare, Done done);
-  void Submit(const EncodeCall& call, Prepare prepare, Done done);
+  absl::Status Submit(const std::shared_ptr<Job>& job);
+
+  // The caller has left. A job that waits is done now, on this thread; one that runs, between two
+  // tiles, unless others of its batch are still wanted. A job that is done already stays so.
+  void Cancel(const std::shared_ptr<Job>& job);
 
   // Calls that run end between two tiles, and those that wait at once. For good.
   void Stop() { executor_.Stop(); }
 
   int threads() const { return executor_.threads(); }
   int64_t max_working_bytes() const { return options_.max_working_bytes; }
+  Scheduler::Load load() const { return scheduler_.load(); }
 
  private:
-  absl::Status CheckBytes(const absl::StatusOr<double>& bytes) const;
-  template <typename Run>
-  void SubmitRun(Prepare prepare, Run run, Done done);
+  using Batch = Scheduler::Batch;
+  using Jobs = std::vector<std::shared_ptr<Job>>;
+
+  absl::StatusOr<double> WorkingBytes(const Job& job);
+  void WakeSlot();
+  void RunSlot();
+  void RunSmall();
+  void RunBatch(const Batch& batch, const std::shared_ptr<const PackedLayer>& packed);
+  absl::Status RunJobs(const Jobs& jobs, std::shared_ptr<const PackedLayer> packed,
+                       Executor& executor);
+  Jobs Prepared(const Jobs& jobs, const CallTiming& timing);
+  void Report(const Batch& batch, absl::Duration compute) const;
+  static void Answer(const std::shared_ptr<Job>& job, absl::Status status, CallTiming timing);
 
   const Options options_;
+  PackedLayers& layers_;
   CallRunner runner_;
   EncodeRunner encode_runner_;
+  Scheduler scheduler_;
   Executor executor_;  // last: its destructor waits for calls that use what stands above
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/status/statusor.h"
 #include "server/engine/cgroup.h"
 
 namespace attention::engine {
@@ -13,13 +14,32 @@ namespace attention::engine {
 // more is killed. Empty where none sets a limit.
 std::optional<int64_t> CgroupMemoryLimit(const CgroupFiles& files = {});
 
-// The bytes that one call may take for intermediate results: 1 GiB, or half of the limit where that
-// is less. The other half is for its request and response and for the process itself.
-int64_t MemoryBudget(const CgroupFiles& files = {});
+// What this process may take: the limit, or the machine's memory where that is less.
+int64_t GrantedMemory(const CgroupFiles& files = {});
 
-// The bytes that stored layers may take together: a quarter of the limit, or of the machine's
-// memory where that is less.
-int64_t LayerMemoryBudget(const CgroupFiles& files = {});
+// How a server's memory is shared out, in bytes. Each part is held to its own bound, so the whole
+// never takes more than `total`.
+struct MemoryPlan {
+  int64_t total = 0;
+  int64_t messages = 0;   // requests and responses of the calls in flight
+  int64_t transport = 0;  // of gRPC: what has arrived, and is no message yet
+  int64_t working = 0;    // intermediate results of the calls that run
+  int64_t layers = 0;     // stored layers: packed ones, and files that are kept in memory
+  // The rest is for the program, its threads' stacks and the gaps between blocks of memory.
+};
+
+// What is wished for; 0: what suits `total`.
+struct MemoryWishes {
+  int64_t total = 0;
+  int64_t largest_message = 0;
+  int64_t messages = 0;
+  int64_t working = 0;
+  int64_t layers = 0;
+};
+
+// A call with the largest request and response fits into the plan. RESOURCE_EXHAUSTED, with words
+// for the user, where the parts that are wished for, or need be, are more than the total.
+absl::StatusOr<MemoryPlan> PlanMemory(const MemoryWishes& wishes);
 
 }  // namespace attention::engine
 

@@ -7,24 +7,21 @@
 #include <string>
 
 #include "attention/v1/attention_service.grpc.pb.h"
-#include "server/engine/engine.h"
-#include "server/engine/layers/layer_store.h"
 #include "server/rpc/calls_in_flight.h"
-#include "server/rpc/decode_request.h"
+#include "server/rpc/compute_call.h"
 
 namespace attention::rpc {
 
-// The door for computing: decodes, hands to the engine, encodes. gRPC's threads never compute.
+// The door for computing: decodes, hands over to the engine, encodes. gRPC's threads never compute.
 // Thread-safe. All references must outlive the gRPC server that it is registered with.
 class AttentionServiceImpl final : public v1::AttentionService::CallbackService {
  public:
-  AttentionServiceImpl(engine::Engine& engine, engine::LayerStore& layers,
-                       const RequestLimits& limits, CallsInFlight& calls);
+  AttentionServiceImpl(const ComputeContext& context, CallsInFlight& calls);
 
-  grpc::ServerUnaryReactor* ComputeAttention(grpc::CallbackServerContext* context,
+  grpc::ServerUnaryReactor* ComputeAttention(grpc::CallbackServerContext* rpc,
                                              const v1::ComputeAttentionRequest* request,
                                              v1::ComputeAttentionResponse* response) override;
-  grpc::ServerUnaryReactor* Encode(grpc::CallbackServerContext* context,
+  grpc::ServerUnaryReactor* Encode(grpc::CallbackServerContext* rpc,
                                    const v1::EncodeRequest* request,
                                    v1::EncodeResponse* response) override;
 
@@ -32,9 +29,7 @@ class AttentionServiceImpl final : public v1::AttentionService::CallbackService 
   static std::string Name() { return v1::AttentionService::service_full_name(); }
 
  private:
-  engine::Engine& engine_;
-  engine::LayerStore& layers_;
-  const RequestLimits limits_;
+  const ComputeContext context_;
   CallsInFlight& calls_;
 };
 

@@ -1,19 +1,32 @@
 #ifndef ATTENTION_SERVER_RPC_GRPC_STATUS_H_
 #define ATTENTION_SERVER_RPC_GRPC_STATUS_H_
 
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
+#include <chrono>
 #include <exception>
 #include <new>
 
 #include "absl/status/status.h"
+#include "google/rpc/status.pb.h"
 
 namespace attention::rpc {
 
-// The status as gRPC sends it: the same code and message, with a google.rpc.Status in the trailer
-// `grpc-status-details-bin` that holds the payloads of `status` and a google.rpc.ErrorInfo whose
-// reason is the code's name (domain "attention.v1").
+// The code, message and details of `status`: its payloads, a google.rpc.ErrorInfo whose reason is
+// the code's name (domain "attention.v1"), and a google.rpc.RetryInfo where it has a RetryAfter.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
+
+// The status as gRPC sends it: the same code and message, and ToRpcStatus in the trailer
+// `grpc-status-details-bin`.
 grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// The same for the answer to `rpc`. One that is refused for want of room carries a
+// google.rpc.RetryInfo and, for gRPC's own retries, the trailer `grpc-retry-pushback-ms`.
+grpc::Status AnswerWith(const absl::Status& status, grpc::ServerContextBase& rpc);
+
+// When `rpc` has to be answered, by the steady clock.
+std::chrono::steady_clock::time_point SteadyDeadline(const grpc::ServerContextBase& rpc);
 
 // The answer that `step` gives. What it throws becomes one, with a message so short that it takes
 // no memory.

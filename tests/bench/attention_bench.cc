@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/bench/cases.h"
+#include "tests/bench/sides.h"
 
 namespace {
 
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::AddCustomContext("bfloat16_products", attention::HasBfloat16Products() ? "yes" : "no");
   attention::RegisterAttention();
   attention::RegisterSettings();
   attention::RegisterDecode();

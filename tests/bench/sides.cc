@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "kernels/onednn_matmul.h"
+
 namespace attention {
 
 Sides::Sides(const BenchShape& shape)
@@ -25,7 +28,12 @@ std::string Sides::Compare(std::initializer_list<const Composition*> composition
   return problem.Compare();
 }
 
+bool HasBfloat16Products() {
+  return OnednnMatmul::OperandsFor(ComputeType::kBfloat16).operand == DataType::kBfloat16;
+}
+
 void Register(const std::string& name, std::function<void(benchmark::State&)> run) {
+  if (absl::StrContains(name, "/bf16/") && !HasBfloat16Products()) return;
   benchmark::RegisterBenchmark(name.c_str(), std::move(run))
       ->Iterations(1)
       ->UseManualTime()

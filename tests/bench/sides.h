@@ -26,7 +26,12 @@ struct Sides {
   const Ceiling ceiling;
 };
 
-// Registers a benchmark that does its own timing, once.
+// Whether oneDNN multiplies bfloat16 numbers on this CPU, which takes AVX-512. Elsewhere the
+// kernels round to bfloat16 and multiply in float32, and there is nothing to compare that with.
+bool HasBfloat16Products();
+
+// Registers a benchmark that does its own timing, once; one in bfloat16 only where there is
+// something to compare it with.
 void Register(const std::string& name, std::function<void(benchmark::State&)> run);
 
 // Ends a benchmark that found a wrong result: no time is printed.

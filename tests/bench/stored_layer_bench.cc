@@ -149,12 +149,14 @@ class InProcess {
 
   void Run() {
     std::latch done(1);
-    engine_.Submit(
-        decoded_.call, [] { return absl::OkStatus(); },
-        [&](const absl::Status& status, const engine::CallTiming&) {
-          if (!status.ok()) std::abort();
-          done.count_down();
-        });
+    const auto job = std::make_shared<engine::Job>();
+    job->call = &decoded_.call;
+    job->prepare = [] { return absl::OkStatus(); };
+    job->done = [&](const absl::Status& status, const engine::CallTiming&) {
+      if (!status.ok()) std::abort();
+      done.count_down();
+    };
+    if (!engine_.Submit(job).ok()) std::abort();
     done.wait();
   }
   const v1::ComputeAttentionResponse& response() const { return response_; }

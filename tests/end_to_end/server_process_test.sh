@@ -102,7 +102,7 @@ says threads 1
 says max_message_mib 64
 says max_working_mib 1024
 says max_tokens 131072
-says drain '"30s"'
+says drain_s 30.0
 
 expect "health of a serving server" 0 'SERVING' "$build/attention_client" health --target="$server_target"
 expect "a port in use" 1 "$port.*in use|in use.*$port" "$build/attention_server" --port="$port"

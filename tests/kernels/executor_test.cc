@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <new>
 #include <stdexcept>
@@ -161,6 +162,51 @@ TEST(Executor, ALoopWhoseTilesAreAllThroughWhenItIsStoppedSucceeds) {
     return absl::OkStatus();
   };
   EXPECT_TRUE(executor.ParallelFor(1, stop_at_the_end).ok());
+}
+
+TEST(Executor, GivesUpBetweenTwoTilesAndLeavesOtherWorkAlone) {
+  Executor executor(1);
+  std::atomic<bool> unwanted = false;
+  std::atomic<int> runs = 0;
+  Executor work(executor, {.interlude = nullptr, .give_up = [&] { return unwanted.load(); }});
+  const absl::Status status = work.ParallelFor(100, [&](int64_t, Workspace&) {
+    unwanted = ++runs == 5;
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(runs, 5);
+  unwanted = true;
+  EXPECT_TRUE(executor.ParallelFor(1, [](int64_t, Workspace&) { return absl::OkStatus(); }).ok());
+}
+
+TEST(Executor, ShortWorkRunsBetweenTheTilesOfALongLoopAndSharesNoWorkspaceWithThem) {
+  for (const int threads : {1, 3}) {
+    Executor executor(threads);
+    std::atomic<int> short_tiles = 0;
+    const auto fill = [](Workspace& workspace, float number) {
+      workspace.Grow(64);
+      std::fill_n(workspace.data(), 64, number);
+    };
+    const auto short_work = [&] {
+      ASSERT_TRUE(executor
+                      .ParallelFor(3,
+                                   [&](int64_t, Workspace& workspace) {
+                                     fill(workspace, -1.0f);
+                                     ++short_tiles;
+                                     return absl::OkStatus();
+                                   })
+                      .ok());
+    };
+    Executor work(executor, {.interlude = short_work, .give_up = nullptr});
+    const absl::Status status = work.ParallelFor(50, [&](int64_t index, Workspace& workspace) {
+      const auto mine = static_cast<float>(index);
+      fill(workspace, mine);
+      std::this_thread::yield();
+      return workspace.data()[63] == mine ? absl::OkStatus() : absl::InternalError("overwritten");
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(short_tiles, 150);
+  }
 }
 
 }  // namespace

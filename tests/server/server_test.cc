@@ -138,9 +138,7 @@ TEST_F(ServerTest, StoppingCutsOffWhatIsNotThroughWhenTheDrainHasPassed) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     EXPECT_THAT(std::string(status.message()), testing::HasSubstr("the server is shutting down"));
   });
-  // Once it computes, others wait behind it.
-  while (client_->ComputeAttention(Tokens(2, 1), absl::Seconds(2)).ok()) {
-  }
+  absl::SleepFor(absl::Seconds(1));  // it computes now; the time does not matter
   const absl::Time before = absl::Now();
   EXPECT_EQ(server_->Stop().code(), absl::StatusCode::kDeadlineExceeded);
   server_.reset();

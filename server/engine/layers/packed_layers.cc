@@ -51,9 +51,9 @@ struct PackedLayers::Entry {
   const std::shared_ptr<const StoredLayer> layer;
   const ComputeType compute_type;
   const ReservedBytes reserved;
-  std::mutex mutex;     // held while it is packed
-  bool packed = false;  // guarded by mutex
-  PackedLayer result;   // constant once packed
+  std::mutex mutex;  // held while it is packed
+  std::atomic<bool> packed = false;
+  PackedLayer result;  // constant once packed
 };
 
 PackedLayers::PackedLayers(int64_t most_bytes)
@@ -85,6 +85,19 @@ absl::StatusOr<std::shared_ptr<const PackedLayer>> PackedLayers::Get(
     entry.packed = true;
   }
   return std::shared_ptr<const PackedLayer>(*found, &entry.result);
+}
+
+std::shared_ptr<const PackedLayer> PackedLayers::Find(const StoredLayer& layer,
+                                                      ComputeType compute_type) {
+  const std::lock_guard lock(mutex_);
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const std::shared_ptr<Entry>& entry = *it;
+    if (entry->layer.get() != &layer || entry->compute_type != compute_type) continue;
+    if (!entry->packed) return nullptr;
+    entries_.splice(entries_.begin(), entries_, it);
+    return {entries_.front(), &entries_.front()->result};
+  }
+  return nullptr;
 }
 
 void PackedLayers::Drop(const std::shared_ptr<Entry>& entry) {

@@ -14,39 +14,9 @@
 #include "kernels/executor.h"
 #include "server/engine/layers/layer_model.h"
 #include "server/engine/layers/stored_layer.h"
+#include "server/engine/reserved_bytes.h"
 
 namespace attention::engine {
-
-// Bytes of memory that count among those of layers, as long as this lives. Movable.
-class ReservedBytes {
- public:
-  using Counter = std::atomic<int64_t>;
-
-  ReservedBytes() = default;
-  // Counts in `counter` and, if there is one, in `other`.
-  ReservedBytes(std::shared_ptr<Counter> counter, int64_t bytes,
-                std::shared_ptr<Counter> other = nullptr)
-      : counter_(std::move(counter)), other_(std::move(other)), bytes_(bytes) {
-    *counter_ += bytes_;
-    if (other_ != nullptr) *other_ += bytes_;
-  }
-  ReservedBytes(ReservedBytes&& other) noexcept { *this = std::move(other); }
-  ReservedBytes& operator=(ReservedBytes&& other) noexcept {
-    std::swap(counter_, other.counter_);
-    std::swap(other_, other.other_);
-    std::swap(bytes_, other.bytes_);
-    return *this;
-  }
-  int64_t bytes() const { return bytes_; }
-  ~ReservedBytes() {
-    if (counter_ != nullptr) *counter_ -= bytes_;
-    if (other_ != nullptr) *other_ -= bytes_;
-  }
-
- private:
-  std::shared_ptr<Counter> counter_, other_;
-  int64_t bytes_ = 0;
-};
 
 // A stored layer with its weights packed for products of one type.
 struct PackedLayer {
@@ -69,6 +39,9 @@ class PackedLayers {
   absl::StatusOr<std::shared_ptr<const PackedLayer>> Get(
       const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type,
       Executor& executor);
+
+  // The layer if it is packed, or null; does not wait.
+  std::shared_ptr<const PackedLayer> Find(const StoredLayer& layer, ComputeType compute_type);
 
   // FAILED_PRECONDITION where the layer is too large ever to be packed beside `other_bytes`.
   absl::Status CheckFits(const StoredLayer& layer, int64_t other_bytes) const;

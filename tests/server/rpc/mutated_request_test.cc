@@ -83,15 +83,15 @@ TEST(MutatedRequests, AreRefusedOrRun) {
         continue;
       }
       v1::ComputeAttentionResponse response;
-      ASSERT_TRUE(engine.CheckFits(decoded->call).ok());
       std::latch done(1);
-      engine.Submit(
-          decoded->call,
-          [&] {
-            MakeRoom(*decoded, response);
-            return absl::OkStatus();
-          },
-          [&](const absl::Status&, engine::CallTiming) { done.count_down(); });
+      const auto job = std::make_shared<engine::Job>();
+      job->call = &decoded->call;
+      job->prepare = [&] {
+        MakeRoom(*decoded, response);
+        return absl::OkStatus();
+      };
+      job->done = [&](const absl::Status&, const engine::CallTiming&) { done.count_down(); };
+      ASSERT_TRUE(engine.Submit(job).ok());
       done.wait();
       ++ran;
     }

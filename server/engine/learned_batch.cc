@@ -1,0 +1,129 @@
+#include "server/engine/learned_batch.h"
+
+#include <cstring>
+
+#include "kernels/convert.h"
+#include "server/engine/projected_sequences.h"
+#include "server/engine/turn_heads.h"
+
+namespace attention::engine {
+namespace {
+
+float* Floats(const MutableBatchView& view) { return reinterpret_cast<float*>(view.first.data); }
+
+// The rows from `rows` on.
+MutableBatchView From(int64_t rows, MutableBatchView view) {
+  view.first = view.At(0, rows);
+  return view;
+}
+
+}  // namespace
+
+LearnedBatch::LearnedBatch(absl::Span<const AttentionCall* const> calls,
+                           const Projections& projections, Projector& projector, Executor& executor)
+    : any_(*calls[0]),
+      projections_(projections),
+      projector_(projector),
+      executor_(executor),
+      kept_(executor) {
+  const int64_t d_model = projections.q.weight.in;
+  for (const AttentionCall* call : calls) {
+    const auto& source = std::get<TokensSource>(call->source);
+    Member& m = members_.emplace_back(Member{*call, source.tokens, source.context, Totals(*call),
+                                             all_.queries, all_.current_keys});
+    all_.queries += m.totals.queries;
+    all_.current_keys += m.totals.current_keys;
+    if (call->PicksQueries()) {
+      const MutableBatchView rows = kept_.Rows(m.totals.queries, 1, d_model);
+      PickQueries(*call, TokenMajorBatch(m.tokens.data, m.tokens.type, 1, d_model), 1, d_model,
+                  rows);
+      m.tokens = {rows.first.data, rows.first.type};
+    }
+    self_attention_ = self_attention_ && m.tokens.data == m.context.data;
+  }
+}
+
+// The members' rows of `of` one behind the other; where there is one member alone, its own.
+NumbersView LearnedBatch::Together(NumbersView Member::*of, int64_t Before::*rows, int64_t all_rows,
+                                   int64_t width) {
+  const NumbersView first = members_[0].*of;
+  if (members_.size() == 1) return first;
+  std::byte* const all = kept_.Bytes(all_rows * width, first.type);
+  std::byte* to = all;
+  for (const Member& member : members_) {
+    const int64_t bytes = member.totals.*rows * width * ByteSize(first.type);
+    std::memcpy(to, (member.*of).data, bytes);
+    to += bytes;
+  }
+  return {all, first.type};
+}
+
+absl::Status LearnedBatch::Project() {
+  const CallShape& s = any_.shape;
+  const WantedResults& wanted = any_.wanted;
+  const NumbersView tokens =
+      Together(&Member::tokens, &Before::queries, all_.queries, projections_.q.weight.in);
+  const NumbersView context = self_attention_
+                                  ? tokens
+                                  : Together(&Member::context, &Before::current_keys,
+                                             all_.current_keys, projections_.k.weight.in);
+  std::vector<Projector::Work> works;
+  if (wanted.NeedQuery()) {
+    query_ = kept_.Rows(all_.queries, s.num_heads, s.head_dim);
+    works.push_back({&projections_.q, tokens, all_.queries, Floats(query_)});
+  }
+  if (wanted.NeedKey()) {
+    key_ = kept_.Rows(all_.current_keys, s.num_kv_heads, s.head_dim);
+    works.push_back({&projections_.k, context, all_.current_keys, Floats(key_)});
+  }
+  if (wanted.NeedValue()) {
+    value_ = kept_.Rows(all_.current_keys, s.num_kv_heads, s.v_head_dim);
+    works.push_back({&projections_.v, context, all_.current_keys, Floats(value_)});
+  }
+  absl::Status status = projector_.Run(any_.compute_type, works, executor_);
+  for (const Member& m : members_) {
+    const MutableBatchView query = From(m.query_row, query_), key = From(m.key_row, key_);
+    if (status.ok() && wanted.NeedQuery()) {
+      status = TurnQueries(m.call, ReadOnly(query), query, executor_);
+    }
+    if (status.ok() && wanted.NeedKey()) status = TurnKeys(m.call, ReadOnly(key), key, executor_);
+  }
+  return status;
+}
+
+std::vector<AttentionSequence> LearnedBatch::Sequences() {
+  if (ProjectsOutput()) {
+    heads_ = kept_.Rows(all_.queries, any_.shape.num_heads, any_.shape.v_head_dim);
+  }
+  std::vector<AttentionSequence> sequences;
+  for (const Member& m : members_) {
+    AddSequences(m.call,
+                 {.query = ReadOnly(From(m.query_row, query_)),
+                  .key = ReadOnly(From(m.key_row, key_)),
+                  .value = ReadOnly(From(m.key_row, value_)),
+                  .past_key = {},
+                  .past_value = {}},
+                 ProjectsOutput() ? From(m.query_row, heads_) : m.call.outputs.output, sequences);
+  }
+  return sequences;
+}
+
+absl::Status LearnedBatch::Return() {
+  if (!ProjectsOutput()) return absl::OkStatus();
+  const Linear& o = *projections_.o;
+  const MutableHeadsView& output = any_.outputs.output.first;
+  const bool in_place = members_.size() == 1 && output.type == DataType::kFloat32;
+  float* const y = in_place ? reinterpret_cast<float*>(output.data)
+                            : Floats(kept_.Rows(all_.queries, 1, o.weight.out));
+  absl::Status status =
+      projector_.Run(any_.compute_type,
+                     {{&o, {heads_.first.data, DataType::kFloat32}, all_.queries, y}}, executor_);
+  if (!status.ok() || in_place) return status;
+  for (const Member& m : members_) {
+    const MutableHeadsView& to = m.call.outputs.output.first;
+    FromFloat32(y + m.query_row * o.weight.out, m.totals.queries * o.weight.out, to.type, to.data);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace attention::engine

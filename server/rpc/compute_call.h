@@ -1,0 +1,65 @@
+#ifndef ATTENTION_SERVER_RPC_COMPUTE_CALL_H_
+#define ATTENTION_SERVER_RPC_COMPUTE_CALL_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "server/engine/engine.h"
+#include "server/engine/layers/layer_store.h"
+#include "server/rpc/decode_encode.h"
+#include "server/rpc/decode_request.h"
+#include "server/rpc/encode_response.h"
+
+namespace attention::rpc {
+
+// What the calls of a server share. The references must outlive them.
+struct ComputeContext {
+  engine::Engine& engine;
+  engine::LayerStore& layers;
+  const RequestLimits limits;
+};
+
+// One message that the engine computes the answer to, whatever door it came through. Not
+// thread-safe but for Cancel. `Decoded` is what DecodeRequest makes of a `Request`.
+template <typename Request, typename Response, typename Decoded>
+class ComputeCall {
+ public:
+  using Done = absl::AnyInvocable<void(const absl::Status& status)>;
+
+  // Both messages must outlive the call.
+  ComputeCall(const Request& request, Response& response)
+      : request_(request), response_(response) {}
+
+  // Decodes the request and hands it over to the engine, whose threads call `done` once the
+  // response is complete, or there is none. Where this fails, `done` is not called.
+  absl::Status Start(const ComputeContext& context, engine::SteadyClock::time_point deadline,
+                     Done done);
+
+  // The caller has left. To be called after Start, at most once, on any thread; `done` may be
+  // called within.
+  void Cancel(engine::Engine& engine) {
+    if (job_ != nullptr) engine.Cancel(job_);
+  }
+
+ private:
+  absl::Status Answer(const absl::Status& status, const engine::CallTiming& spent);
+
+  const Request& request_;
+  Response& response_;
+  Decoded decoded_;
+  std::shared_ptr<engine::Job> job_;  // null: not the engine's
+};
+
+using ComputeAttentionCall =
+    ComputeCall<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse, DecodedRequest>;
+using ComputeEncodeCall = ComputeCall<v1::EncodeRequest, v1::EncodeResponse, DecodedEncode>;
+
+extern template class ComputeCall<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse,
+                                  DecodedRequest>;
+extern template class ComputeCall<v1::EncodeRequest, v1::EncodeResponse, DecodedEncode>;
+
+}  // namespace attention::rpc
+
+#endif  // ATTENTION_SERVER_RPC_COMPUTE_CALL_H_
