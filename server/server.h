@@ -40,6 +40,9 @@ class Server {
   // What may take how much memory.
   const engine::MemoryPlan& memory() const { return memory_; }
 
+  // What waits and runs at this moment.
+  engine::Scheduler::Load load() const { return engine_.load(); }
+
   // The stored layers.
   engine::LayerStore& layers() { return *layers_; }
 
