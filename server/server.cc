@@ -64,7 +64,7 @@ Server::Server(const ServerOptions& options, const engine::MemoryPlan& memory,
       memory_(memory),
       layers_(std::move(layers)),
       engine_(EngineOptions(options, memory), layers_->packed()),
-      service_({engine_, *layers_, Limits(options)}, calls_),
+      service_({engine_, *layers_, Limits(options), memory.messages / 8}, calls_),
       layer_service_(*layers_, calls_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
@@ -121,6 +121,7 @@ Server::~Server() { Stop().IgnoreError(); }
 absl::Status Server::Stop() {
   if (grpc_ == nullptr) return absl::OkStatus();
   grpc_->GetHealthCheckService()->SetServingStatus(false);
+  service_.EndStreams();
   const bool drained = calls_.Drain(options_.drain);
   if (!drained) {
     engine_.Stop();

@@ -17,6 +17,11 @@ grpc::ServerUnaryReactor* AttentionServiceImpl::ComputeAttention(
   return new UnaryCall<ComputeAttentionCall>(context_, calls_, *rpc, *request, *response);
 }
 
+grpc::ServerBidiReactor<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse>*
+AttentionServiceImpl::StreamAttention(grpc::CallbackServerContext* rpc) {
+  return new AttentionStream(context_, calls_, streams_, *rpc);
+}
+
 grpc::ServerUnaryReactor* AttentionServiceImpl::Encode(grpc::CallbackServerContext* rpc,
                                                        const v1::EncodeRequest* request,
                                                        v1::EncodeResponse* response) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "server/rpc/attention_stream.h"
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/compute_call.h"
 
@@ -21,9 +22,14 @@ class AttentionServiceImpl final : public v1::AttentionService::CallbackService 
   grpc::ServerUnaryReactor* ComputeAttention(grpc::CallbackServerContext* rpc,
                                              const v1::ComputeAttentionRequest* request,
                                              v1::ComputeAttentionResponse* response) override;
+  grpc::ServerBidiReactor<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse>*
+  StreamAttention(grpc::CallbackServerContext* rpc) override;
   grpc::ServerUnaryReactor* Encode(grpc::CallbackServerContext* rpc,
                                    const v1::EncodeRequest* request,
                                    v1::EncodeResponse* response) override;
+
+  // Open streams, and those to come, end once the calls that they have taken are answered.
+  void EndStreams() { streams_.End(); }
 
   // As health and reflection know the service: "attention.v1.AttentionService".
   static std::string Name() { return v1::AttentionService::service_full_name(); }
@@ -31,6 +37,7 @@ class AttentionServiceImpl final : public v1::AttentionService::CallbackService 
  private:
   const ComputeContext context_;
   CallsInFlight& calls_;
+  OpenStreams streams_;
 };
 
 }  // namespace attention::rpc

@@ -1,6 +1,7 @@
 #ifndef ATTENTION_SERVER_RPC_COMPUTE_CALL_H_
 #define ATTENTION_SERVER_RPC_COMPUTE_CALL_H_
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -19,10 +20,12 @@ struct ComputeContext {
   engine::Engine& engine;
   engine::LayerStore& layers;
   const RequestLimits limits;
+  // What the messages of one stream may take before it is read no further.
+  const int64_t max_stream_bytes;
 };
 
 // One message that the engine computes the answer to, whatever door it came through. Not
-// thread-safe but for Cancel. `Decoded` is what DecodeRequest makes of a `Request`.
+// thread-safe. `Decoded` is what DecodeRequest makes of a `Request`.
 template <typename Request, typename Response, typename Decoded>
 class ComputeCall {
  public:
@@ -37,11 +40,10 @@ class ComputeCall {
   absl::Status Start(const ComputeContext& context, engine::SteadyClock::time_point deadline,
                      Done done);
 
-  // The caller has left. To be called after Start, at most once, on any thread; `done` may be
-  // called within.
-  void Cancel(engine::Engine& engine) {
-    if (job_ != nullptr) engine.Cancel(job_);
-  }
+  // What the engine knows the call by, once Start has succeeded; for Engine::Cancel.
+  const std::shared_ptr<engine::Job>& job() const { return job_; }
+  // What the messages take; once Start has returned.
+  int64_t message_bytes() const { return job_ == nullptr ? 0 : job_->message_bytes; }
 
  private:
   absl::Status Answer(const absl::Status& status, const engine::CallTiming& spent);

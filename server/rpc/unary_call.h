@@ -35,7 +35,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   grpc::Status Answer(const absl::Status& status) { return AnswerWith(status, rpc_); }
 
-  void OnCancel() override { call_.Cancel(engine_); }
+  void OnCancel() override {
+    if (call_.job() != nullptr) engine_.Cancel(call_.job());
+  }
 
   void OnDone() override {
     if (entered_) calls_.Leave();
