@@ -1,6 +1,8 @@
 #include "server/engine/batch_key.h"
 
+#include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "absl/types/span.h"
@@ -18,6 +20,7 @@ class Key {
   std::string text() && { return std::move(bytes_); }
 
  private:
+  void Add(const StoredLayer* layer) { Add(reinterpret_cast<uintptr_t>(layer)); }
   template <typename Value>
   void Add(const Value& value) {
     static_assert(std::is_scalar_v<Value>, "no padding, whose bytes are nothing");
