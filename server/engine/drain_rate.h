@@ -12,10 +12,10 @@ namespace attention::engine {
 // there was work, where what was done a while ago counts less. Not thread-safe.
 class DrainRate {
  public:
-  // From now on there is work.
+  // There was no work until now, or none whose duration tells anything.
   void Resume(SteadyClock::time_point now) { since_ = now; }
 
-  // There has been work since the last call or Resume, and `flop` of it are done now.
+  // There has been work since the last call of either, and `flop` of it are done now.
   void Done(double flop, SteadyClock::time_point now) {
     const double seconds = std::chrono::duration<double>(now - since_).count();
     const double old = std::exp(-seconds / kMemorySeconds);

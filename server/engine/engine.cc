@@ -196,7 +196,11 @@ void Engine::RunBatch(const Batch& batch, const std::shared_ptr<const PackedLaye
     }
   }
   timing.compute = Since(prepared);
-  scheduler_.Finish(batch);
+  double done_flop = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (statuses[i].ok()) done_flop += jobs[i]->cost.flop;
+  }
+  scheduler_.Finish(batch, done_flop);
   Report(batch, timing.compute);
   for (size_t i = 0; i < jobs.size(); ++i) Answer(jobs[i], std::move(statuses[i]), timing);
 }

@@ -172,10 +172,15 @@ void Scheduler::Leave(Job& job) {
   if (queue_.empty()) waiting_flop_ = waiting_small_flop_ = 0;  // no error of rounding stays
 }
 
-void Scheduler::Finish(const Batch& batch) {
+void Scheduler::Finish(const Batch& batch, double done_flop) {
   const std::lock_guard lock(mutex_);
   working_bytes_ -= batch.working_bytes;
-  rate_.Done(batch.flop, SteadyClock::now());
+  const SteadyClock::time_point now = SteadyClock::now();
+  if (done_flop > 0) {
+    rate_.Done(done_flop, now);
+  } else {
+    rate_.Resume(now);
+  }
   const Job* const first = batch.jobs.front().get();
   running_.erase(std::find_if(running_.begin(), running_.end(),
                               [&](const Running& running) { return running.first == first; }));

@@ -69,7 +69,7 @@ class SchedulerTest : public testing::Test {
     ASSERT_TRUE(scheduler_->TakeSlot());
     const Scheduler::Batch batch = scheduler_->Next();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    scheduler_->Finish(batch);
+    scheduler_->Finish(batch, batch.flop);
     ASSERT_TRUE(scheduler_->Next().empty());
     ASSERT_GT(scheduler_->load().flop_per_second, 0);
   }
@@ -138,8 +138,25 @@ TEST_F(SchedulerTest, ACallWaitsForTheMemoryOfThoseThatRun) {
   const Scheduler::Batch first = scheduler_->Next();
   EXPECT_FALSE(scheduler_->TakeSlot());
   EXPECT_THAT(Names(NextSmall()), IsEmpty());
-  scheduler_->Finish(first);
+  scheduler_->Finish(first, first.flop);
   EXPECT_THAT(Names(scheduler_->Next()), ElementsAre("2"));
+}
+
+// Once the limit did not hold for those that joined the first batch of an idle server.
+TEST_F(SchedulerTest, ABatchStaysWithinTheMemory) {
+  Start({.max_working_bytes = 100});
+  for (const char* const name : {"1", "2", "3"}) Add({.name = name, .working_bytes = 40});
+  EXPECT_THAT(Names(scheduler_->Next()), ElementsAre("1", "2"));
+}
+
+// A call of an hour that is given up after a second says nothing about how fast the server is.
+TEST_F(SchedulerTest, WhatIsGivenUpDoesNotCountAsDone) {
+  MeasureRate();
+  const double rate = scheduler_->load().flop_per_second;
+  Add({.name = "given up", .flop = 1e15});
+  ASSERT_TRUE(scheduler_->TakeSlot());
+  scheduler_->Finish(scheduler_->Next(), 0);
+  EXPECT_EQ(scheduler_->load().flop_per_second, rate);
 }
 
 TEST_F(SchedulerTest, WhoeverWithdrawsWaitsNoMore) {
