@@ -138,10 +138,11 @@ Scheduler::Batch Scheduler::Gather(Queue::iterator first, double max_flop,
   for (auto it = first; it != queue_.end() && seen < kLookAhead; ++seen) {
     const auto place = it++;
     const Job& job = **place;
-    const bool joins = &job == leader ||
-                       (!leader->batch_key.empty() && job.batch_key == leader->batch_key &&
-                        Fits(job) && batch.tokens + job.cost.tokens <= options_.max_batch_tokens &&
-                        batch.flop + job.cost.flop <= max_flop);
+    const bool joins =
+        &job == leader || (!leader->batch_key.empty() && job.batch_key == leader->batch_key &&
+                           working_bytes_ + job.working_bytes <= options_.max_working_bytes &&
+                           batch.tokens + job.cost.tokens <= options_.max_batch_tokens &&
+                           batch.flop + job.cost.flop <= max_flop);
     if (joins) Take(place, batch);
     if (batch.tokens >= options_.max_batch_tokens || leader->batch_key.empty()) break;
   }
