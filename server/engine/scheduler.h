@@ -80,8 +80,8 @@ class Scheduler {
   Batch Next();
   // The next small batch of calls that `may_run`, or an empty one; needs no slot.
   Batch NextSmall(absl::FunctionRef<bool(const Job&)> may_run);
-  // The batch is through. Each that is not empty, once. `done_flop`: of the calls that were computed
-  // to their ends.
+  // The batch is through. Each that is not empty, once. `done_flop`: of the calls that were
+  // computed to their ends.
   void Finish(const Batch& batch, double done_flop);
 
   // Whether the job waited; then it does not any more.
