@@ -21,11 +21,13 @@ packages_of() {
     build)
       echo g++ cmake ninja-build \
         libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
-        libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev
+        libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev \
+        prometheus-cpp-dev libcivetweb-dev
       ;;
     test) echo libgtest-dev libgmock-dev libbenchmark-dev ;;
     runtime)
-      echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6
+      echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
+        libprometheus-cpp-core1.0 libcivetweb1
       ;;
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
     fuzz) echo clang-14 libclang-rt-14-dev libomp-14-dev ;;

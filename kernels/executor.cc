@@ -1,9 +1,11 @@
 #include "kernels/executor.h"
 
+#include <pthread.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
+#include <tbb/task_scheduler_observer.h>
 
 #include <atomic>
 #include <exception>
@@ -48,6 +50,22 @@ absl::Status RunTile(Executor::Tile tile, int64_t index, Workspace& workspace) {
   }
 }
 
+// Gives the threads of an arena their name as they enter it.
+class ThreadNamer : public tbb::task_scheduler_observer {
+ public:
+  explicit ThreadNamer(tbb::task_arena& arena) : tbb::task_scheduler_observer(arena) {
+    observe(true);
+  }
+  ~ThreadNamer() override { observe(false); }
+
+  void on_scheduler_entry(bool is_worker) override {
+    thread_local bool is_named = false;
+    if (!is_worker || is_named) return;
+    pthread_setname_np(pthread_self(), Executor::kThreadName);
+    is_named = true;
+  }
+};
+
 // The failure with the lowest index among those reported. Thread-safe.
 class FirstFailure {
  public:
@@ -79,12 +97,14 @@ struct Executor::Impl {
   explicit Impl(int threads)
       : parallelism(tbb::global_control::max_allowed_parallelism, threads + 1),
         arena(threads, /*reserved_for_masters=*/0),
+        namer(arena),
         workspaces(threads + 1) {}
 
   // oneTBB counts the thread that starts the work as one of those allowed. Here that is a gRPC
   // thread, which does not compute.
   tbb::global_control parallelism;
   tbb::task_arena arena;
+  ThreadNamer namer;
   // One a slot; a slot is held by one thread at a time. An arena has two slots at the least.
   std::vector<Workspace> workspaces;
   tbb::task_group enqueued;

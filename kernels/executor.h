@@ -21,6 +21,9 @@ using Workspace = AlignedBuffer;
 // one and share it.
 class Executor {
  public:
+  // The name of each compute thread, as the operating system shows it.
+  static constexpr char kThreadName[] = "compute";
+
   // One unit of a parallel loop; `index` is 0 <= index < count. It must not start a loop itself.
   using Tile = absl::FunctionRef<absl::Status(int64_t index, Workspace& workspace)>;
 

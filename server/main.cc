@@ -28,6 +28,7 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
   Log(Severity::kInfo, "started",
       {{"version", ATTENTION_VERSION},
        {"address", server.address()},
+       {"metrics_address", server.metrics_address()},
        {"isa", attention::OnednnIsa()},
        {"onednn", attention::OnednnVersion()},
        {"threads", server.threads()},
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "attention_server: %s\n", std::string(options.status().message()).c_str());
     return kUsage;
   }
+  attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
   const sigset_t signals = BlockStopSignals();  // before any thread starts
   const auto server = attention::Server::Start(*options);
   if (!server.ok()) {

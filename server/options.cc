@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "server/ops/log.h"
 #include "server/set_flags.h"
 
 using attention::ServerOptions;
@@ -16,6 +17,11 @@ ABSL_FLAG(std::string, host, ServerOptions().host,
           "address to listen on; 0.0.0.0 or [::] for all (there is no authentication)");
 ABSL_FLAG(int, port, ServerOptions().port,
           "port to listen on, 0 to 65535; 0 picks a free one and prints it");
+
+ABSL_FLAG(std::string, metrics_host, ServerOptions().metrics_host,
+          "address for /metrics, /healthz and /readyz, over plain HTTP");
+ABSL_FLAG(int, metrics_port, ServerOptions().metrics_port,
+          "port for them, 0 to 65535; 0 picks a free one and logs it; -1: they are not served");
 
 ABSL_FLAG(int, threads, ServerOptions().threads,
           "compute threads; 0: the CPUs that affinity mask and control group grant");
@@ -45,6 +51,10 @@ ABSL_FLAG(int64_t, max_tokens, ServerOptions().max_tokens,
 ABSL_FLAG(std::string, layer_dir, ServerOptions().layer_dir,
           "folder in which layers are kept, which servers may share; empty: in memory only");
 
+ABSL_FLAG(
+    std::string, log_level, ServerOptions().log_level,
+    "least severe lines to log: debug (one a call), info, warning (calls that fail) or error");
+
 ABSL_FLAG(double, drain_s, absl::ToDoubleSeconds(ServerOptions().drain),
           "seconds that a stopping server waits for calls in flight; what is left is cut off");
 
@@ -70,6 +80,7 @@ Flags and their defaults:
 
 std::vector<FlagGroup> Groups() {
   return {{"Where it listens", {"host", "port"}},
+          {"What operators see", {"metrics_host", "metrics_port", "log_level"}},
           {"Computing", {"threads", "max_batch_tokens", "max_queue_ms"}},
           {"Memory", {"memory_mib", "max_queued_mib", "max_working_mib", "layer_memory_mib"}},
           {"What a call may be", {"max_message_mib", "max_tokens"}},
@@ -97,9 +108,13 @@ struct Range {
 
 absl::Status Check(const ServerOptions& options) {
   if (options.host.empty()) return OutOfRange("host", "empty", "an address such as 127.0.0.1");
+  if (!ops::ParseSeverity(options.log_level).has_value()) {
+    return OutOfRange("log_level", options.log_level, "debug, info, warning or error");
+  }
   constexpr double kMostMib = 1 << 24, kMostSeconds = 1e6;
   const Range ranges[] = {
       {"port", 1.0 * options.port, 0, 65535},
+      {"metrics_port", 1.0 * options.metrics_port, -1, 65535},
       {"threads", 1.0 * options.threads, 0, 4096},
       {"max_batch_tokens", 1.0 * options.max_batch_tokens, 0, 1 << 30},
       {"max_queue_ms", absl::ToDoubleMilliseconds(options.max_queue), 1, kMostSeconds * 1000},
@@ -139,6 +154,8 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
   if (absl::GetFlag(FLAGS_version)) EndWith("attention_server " ATTENTION_VERSION "\n");
   ServerOptions options = {.host = absl::GetFlag(FLAGS_host),
                            .port = absl::GetFlag(FLAGS_port),
+                           .metrics_host = absl::GetFlag(FLAGS_metrics_host),
+                           .metrics_port = absl::GetFlag(FLAGS_metrics_port),
                            .threads = absl::GetFlag(FLAGS_threads),
                            .max_batch_tokens = absl::GetFlag(FLAGS_max_batch_tokens),
                            .max_queue = absl::Milliseconds(absl::GetFlag(FLAGS_max_queue_ms)),
@@ -149,6 +166,7 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
                            .max_message_mib = absl::GetFlag(FLAGS_max_message_mib),
                            .max_tokens = absl::GetFlag(FLAGS_max_tokens),
                            .layer_dir = absl::GetFlag(FLAGS_layer_dir),
+                           .log_level = absl::GetFlag(FLAGS_log_level),
                            .drain = absl::Seconds(absl::GetFlag(FLAGS_drain_s))};
   if (absl::Status status = Check(options); !status.ok()) return status;
   return options;

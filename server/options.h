@@ -16,6 +16,10 @@ struct ServerOptions {
   // 0 to 65535; 0 picks a free port.
   int port = 50051;
 
+  // Where metrics and health are served over plain HTTP: -1 nowhere, 0 on a free port.
+  std::string metrics_host = "127.0.0.1";
+  int metrics_port = -1;
+
   // Compute threads; 0: what affinity mask and control group grant (engine::CpuBudget).
   int threads = 0;
   // Tokens that calls for the same layer and settings may have together to run as one batch; 0:
@@ -46,6 +50,9 @@ struct ServerOptions {
   // The folder in which layers are kept; servers may share one. Empty: in memory, until the server
   // ends.
   std::string layer_dir = "";
+
+  // The least severe lines that are logged: "debug" (one a call), "info", "warning" or "error".
+  std::string log_level = "info";
 
   // How long a stopping server waits for calls in flight; those that are not through by then are
   // cut off.

@@ -30,12 +30,17 @@ absl::StatusOr<engine::MemoryPlan> Plan(const ServerOptions& options) {
 }
 
 engine::Engine::Options EngineOptions(const ServerOptions& options,
-                                      const engine::MemoryPlan& memory) {
+                                      const engine::MemoryPlan& memory, Observer& observer) {
   return {.threads = options.threads > 0 ? options.threads : engine::CpuBudget(),
           .max_working_bytes = memory.working,
           .max_message_bytes = memory.messages,
           .max_queue = options.max_queue,
-          .max_batch_tokens = options.max_batch_tokens};
+          .max_batch_tokens = options.max_batch_tokens,
+          .on_batch = [&observer](const auto& batch) { observer.OnBatch(batch); }};
+}
+
+rpc::OnCall OnCall(Observer& observer) {
+  return [&observer](const rpc::CallReport& call) { observer.OnCall(call); };
 }
 
 rpc::RequestLimits Limits(const ServerOptions& options) {
@@ -62,10 +67,12 @@ Server::Server(const ServerOptions& options, const engine::MemoryPlan& memory,
                std::unique_ptr<engine::LayerStore> layers)
     : options_(options),
       memory_(memory),
+      observer_([this] { return Levels(); }),
       layers_(std::move(layers)),
-      engine_(EngineOptions(options, memory), layers_->packed()),
-      service_({engine_, *layers_, Limits(options), memory.messages / 8}, calls_),
-      layer_service_(*layers_, calls_) {}
+      engine_(EngineOptions(options, memory, observer_), layers_->packed()),
+      service_({engine_, *layers_, Limits(options), memory.messages / 8, OnCall(observer_)},
+               calls_),
+      layer_service_(*layers_, calls_, OnCall(observer_)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   // Without a user of its own that stays, gRPC shuts its threads down with the last server and may
@@ -81,7 +88,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       engine::LayerStore::Open({.folder = options.layer_dir, .memory_bytes = memory->layers});
   if (!layers.ok()) return layers.status();
   std::unique_ptr<Server> server(new Server(options, *memory, *std::move(layers)));
-  if (absl::Status status = server->Listen(); !status.ok()) return status;
+  absl::Status status = server->Listen();
+  if (status.ok()) status = server->ListenForMetrics();
+  if (!status.ok()) return status;
+  server->ready_ = true;
   return server;
 }
 
@@ -116,10 +126,35 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
+absl::Status Server::ListenForMetrics() {
+  if (options_.metrics_port < 0) return absl::OkStatus();
+  auto http = ops::HttpServer::Start(options_.metrics_host, options_.metrics_port,
+                                     {.metrics = [this] { return observer_.MetricsText(); },
+                                      .ready = [this] { return ready_.load(); }});
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  metrics_address_ = HostPort(options_.metrics_host, http_->port());
+  return absl::OkStatus();
+}
+
+ops::Metrics::Levels Server::Levels() const {
+  const engine::Scheduler::Load load = engine_.load();
+  return {.waiting_calls = load.waiting_calls,
+          .running_batches = load.running_batches,
+          .message_bytes = load.message_bytes,
+          .working_bytes = load.working_bytes,
+          .flop_per_second = load.flop_per_second,
+          .oldest_waits = load.oldest_waits,
+          .resident_layers = layers_->packed().count(),
+          .layer_bytes = layers_->packed().bytes(),
+          .compute_threads = engine_.threads()};
+}
+
 Server::~Server() { Stop().IgnoreError(); }
 
 absl::Status Server::Stop() {
   if (grpc_ == nullptr) return absl::OkStatus();
+  ready_ = false;
   grpc_->GetHealthCheckService()->SetServingStatus(false);
   service_.EndStreams();
   const bool drained = calls_.Drain(options_.drain);
@@ -135,6 +170,7 @@ absl::Status Server::Stop() {
   // moment lets the last answers leave.
   grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
   grpc_.reset();
+  http_.reset();
   if (drained) return absl::OkStatus();
   return absl::DeadlineExceededError(absl::StrCat("calls were still in flight after ",
                                                   absl::FormatDuration(options_.drain),

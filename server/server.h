@@ -3,6 +3,7 @@
 
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,9 @@
 #include "server/engine/engine.h"
 #include "server/engine/layers/layer_store.h"
 #include "server/engine/memory_budget.h"
+#include "server/observer.h"
+#include "server/ops/http_server.h"
+#include "server/ops/metrics.h"
 #include "server/options.h"
 #include "server/rpc/attention_service.h"
 #include "server/rpc/calls_in_flight.h"
@@ -33,6 +37,8 @@ class Server {
   // Stops, unless Stop did.
   ~Server();
 
+  // Where metrics and health are served over HTTP, "HOST:PORT", or empty.
+  const std::string& metrics_address() const { return metrics_address_; }
   // "HOST:PORT" as it can be called; the port is the real one where 0 was asked for.
   const std::string& address() const { return address_; }
   // Compute threads.
@@ -56,16 +62,21 @@ class Server {
   Server(const ServerOptions& options, const engine::MemoryPlan& memory,
          std::unique_ptr<engine::LayerStore> layers);
   absl::Status Listen();
+  absl::Status ListenForMetrics();
+  ops::Metrics::Levels Levels() const;
 
   const ServerOptions options_;
   const engine::MemoryPlan memory_;
-  std::string address_;
+  std::string address_, metrics_address_;
+  std::atomic<bool> ready_ = false;
+  Observer observer_;
   rpc::CallsInFlight calls_;
   std::unique_ptr<engine::LayerStore> layers_;
   engine::Engine engine_;
   rpc::AttentionServiceImpl service_;
   rpc::LayerServiceImpl layer_service_;
   std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<ops::HttpServer> http_;
 };
 
 }  // namespace attention

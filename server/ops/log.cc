@@ -2,18 +2,40 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace attention::ops {
+namespace {
+
+constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
+
+std::atomic<Severity> least_severity = Severity::kInfo;
+
+}  // namespace
+
+std::optional<Severity> ParseSeverity(absl::string_view text) {
+  for (const Severity severity :
+       {Severity::kDebug, Severity::kInfo, Severity::kWarning, Severity::kError}) {
+    if (text == kNames[static_cast<int>(severity)]) return severity;
+  }
+  return std::nullopt;
+}
+
+void SetLogLevel(Severity least) { least_severity = least; }
+
+bool IsLogged(Severity severity) { return severity >= least_severity; }
 
 void Log(Severity severity, absl::string_view event, const nlohmann::ordered_json& fields) {
+  if (!IsLogged(severity)) return;
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime(absl::RFC3339_full, absl::Now(), absl::UTCTimeZone());
-  line["severity"] = severity == Severity::kError ? "ERROR" : "INFO";
+  line["severity"] = absl::AsciiStrToUpper(kNames[static_cast<int>(severity)]);
   line["event"] = std::string(event);
   line.update(fields);
   // Bytes that are no UTF-8 are replaced rather than thrown at. One write keeps a line whole.

@@ -2,15 +2,25 @@
 #define ATTENTION_SERVER_OPS_LOG_H_
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "absl/strings/string_view.h"
 
 namespace attention::ops {
 
-enum class Severity { kInfo, kError };
+enum class Severity { kDebug, kInfo, kWarning, kError };
 
-// Writes one JSON object as one line to standard error: time (RFC 3339, UTC), severity, event and
-// then `fields`, an object. Text from outside is escaped. Thread-safe; lines do not mix.
+// "debug", "info", "warning" or "error"; empty for any other text.
+std::optional<Severity> ParseSeverity(absl::string_view text);
+
+// From now on only what is at least this severe is logged; kInfo at first. Thread-safe.
+void SetLogLevel(Severity least);
+// Whether a line of this severity would be.
+bool IsLogged(Severity severity);
+
+// Writes, if it is severe enough, one JSON object as one line to standard error: time (RFC 3339,
+// UTC), severity, event and then `fields`, an object. Text from outside is escaped. Thread-safe;
+// lines do not mix.
 void Log(Severity severity, absl::string_view event, const nlohmann::ordered_json& fields);
 
 }  // namespace attention::ops

@@ -14,7 +14,8 @@ AttentionServiceImpl::AttentionServiceImpl(const ComputeContext& context, CallsI
 grpc::ServerUnaryReactor* AttentionServiceImpl::ComputeAttention(
     grpc::CallbackServerContext* rpc, const v1::ComputeAttentionRequest* request,
     v1::ComputeAttentionResponse* response) {
-  return new UnaryCall<ComputeAttentionCall>(context_, calls_, *rpc, *request, *response);
+  return new UnaryCall<ComputeAttentionCall>("ComputeAttention", context_, calls_, *rpc, *request,
+                                             *response);
 }
 
 grpc::ServerBidiReactor<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse>*
@@ -25,7 +26,7 @@ AttentionServiceImpl::StreamAttention(grpc::CallbackServerContext* rpc) {
 grpc::ServerUnaryReactor* AttentionServiceImpl::Encode(grpc::CallbackServerContext* rpc,
                                                        const v1::EncodeRequest* request,
                                                        v1::EncodeResponse* response) {
-  return new UnaryCall<ComputeEncodeCall>(context_, calls_, *rpc, *request, *response);
+  return new UnaryCall<ComputeEncodeCall>("Encode", context_, calls_, *rpc, *request, *response);
 }
 
 }  // namespace attention::rpc

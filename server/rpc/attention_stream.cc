@@ -27,8 +27,12 @@ void OpenStreams::End() {
 }
 
 AttentionStream::AttentionStream(const ComputeContext& context, CallsInFlight& calls,
-                                 OpenStreams& streams, const grpc::CallbackServerContext& rpc)
-    : context_(context), calls_(calls), streams_(streams), deadline_(SteadyDeadline(rpc)) {
+                                 OpenStreams& streams, grpc::CallbackServerContext& rpc)
+    : context_(context),
+      calls_(calls),
+      streams_(streams),
+      rpc_(rpc),
+      deadline_(SteadyDeadline(rpc)) {
   streams_.Add(*this);
   Advance();
 }
@@ -95,6 +99,7 @@ void AttentionStream::Answer(Item& item, const absl::Status& status) {
     item.response.set_request_id(item.request.request_id());
     *item.response.mutable_error() = ToRpcStatus(status);
   }
+  item.call.Report(context_, "StreamAttention", status, rpc_);
   const std::lock_guard lock(mutex_);
   Count(item);
   const auto own = running_.find(&item);

@@ -46,7 +46,7 @@ class AttentionStream final
   static constexpr int kMostCalls = 64;
 
   AttentionStream(const ComputeContext& context, CallsInFlight& calls, OpenStreams& streams,
-                  const grpc::CallbackServerContext& rpc);
+                  grpc::CallbackServerContext& rpc);
 
   // Takes no more calls.
   void End();
@@ -78,6 +78,7 @@ class AttentionStream final
   const ComputeContext& context_;
   CallsInFlight& calls_;
   OpenStreams& streams_;
+  grpc::CallbackServerContext& rpc_;
   const engine::SteadyClock::time_point deadline_;
 
   std::mutex mutex_;  // guards what follows

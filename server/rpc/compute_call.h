@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "server/engine/engine.h"
 #include "server/engine/layers/layer_store.h"
+#include "server/rpc/call_report.h"
 #include "server/rpc/decode_encode.h"
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"
@@ -22,6 +23,7 @@ struct ComputeContext {
   const RequestLimits limits;
   // What the messages of one stream may take before it is read no further.
   const int64_t max_stream_bytes;
+  const OnCall on_call;
 };
 
 // One message that the engine computes the answer to, whatever door it came through. Not
@@ -45,6 +47,10 @@ class ComputeCall {
   // What the messages take; once Start has returned.
   int64_t message_bytes() const { return job_ == nullptr ? 0 : job_->message_bytes; }
 
+  // Tells context.on_call that the call, of `method`, is answered with `status`.
+  void Report(const ComputeContext& context, absl::string_view method, const absl::Status& status,
+              const grpc::ServerContextBase& rpc) const;
+
  private:
   absl::Status Answer(const absl::Status& status, const engine::CallTiming& spent);
 
@@ -52,6 +58,9 @@ class ComputeCall {
   Response& response_;
   Decoded decoded_;
   std::shared_ptr<engine::Job> job_;  // null: not the engine's
+  engine::SteadyClock::time_point started_ = engine::SteadyClock::now();
+  absl::Duration decode_;
+  engine::CallTiming timing_;  // batch_calls is 0 where the engine did not run it
 };
 
 using ComputeAttentionCall =

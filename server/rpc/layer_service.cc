@@ -6,11 +6,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/rpc/decode_create_layer.h"
 #include "server/rpc/decode_layer.h"
 #include "server/rpc/describe_layer.h"
 #include "server/rpc/field_error.h"
 #include "server/rpc/grpc_status.h"
+#include "server/rpc/trace_parent.h"
 
 namespace attention::rpc {
 namespace {
@@ -148,12 +150,24 @@ absl::Status List(const v1::ListLayersRequest& request, engine::LayerStore& laye
 
 // Runs `step` unless the server is draining.
 template <typename Step>
-grpc::Status LayerServiceImpl::Answer(Step step) {
+grpc::Status LayerServiceImpl::Answer(const char* method, grpc::ServerContext& rpc, Step step) {
   return Guarded([&] {
-    if (!calls_.Enter()) return ToGrpcStatus(ShuttingDown());
+    const absl::Time started = absl::Now();
+    const bool entered = calls_.Enter();
     const std::unique_ptr<CallsInFlight, void (*)(CallsInFlight*)> leave(
-        &calls_, [](CallsInFlight* calls) { calls->Leave(); });
-    return ToGrpcStatus(step());
+        entered ? &calls_ : nullptr, [](CallsInFlight* calls) { calls->Leave(); });
+    const absl::Status status = entered ? step() : ShuttingDown();
+    if (on_call_) {
+      on_call_({.method = method,
+                .status = status,
+                .rpc = rpc,
+                .request_id = "",
+                .total = absl::Now() - started,
+                .decode = absl::ZeroDuration(),
+                .describe = nullptr});
+    }
+    EchoTraceParent(rpc);
+    return AnswerWith(status, rpc);
   });
 }
 
@@ -171,7 +185,7 @@ absl::Status LayerServiceImpl::AsWriter(Step step) {
 
 grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context, Reader* reader,
                                            v1::Layer* response) {
-  return Answer([&]() -> absl::Status {
+  return Answer("UploadLayer", *context, [&]() -> absl::Status {
     const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(*reader);
     if (!header.ok()) return header.status();
     return AsWriter([&] { return Upload(*context, *header, *reader, layers_, *response); });
@@ -181,13 +195,14 @@ grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context, Reader*
 grpc::Status LayerServiceImpl::CreateLayer(grpc::ServerContext* context,
                                            const v1::CreateLayerRequest* request,
                                            v1::Layer* response) {
-  return Answer(
-      [&] { return AsWriter([&] { return Create(*context, *request, layers_, *response); }); });
+  return Answer("CreateLayer", *context, [&] {
+    return AsWriter([&] { return Create(*context, *request, layers_, *response); });
+  });
 }
 
-grpc::Status LayerServiceImpl::GetLayer(grpc::ServerContext* /*context*/,
+grpc::Status LayerServiceImpl::GetLayer(grpc::ServerContext* context,
                                         const v1::GetLayerRequest* request, v1::Layer* response) {
-  return Answer([&]() -> absl::Status {
+  return Answer("GetLayer", *context, [&]() -> absl::Status {
     const v1::LayerRef& ref = request->layer();
     if (absl::Status status = CheckLayerRef(ref, "layer"); !status.ok()) return status;
     const auto found = layers_.Find(ref.name(), ref.version());
@@ -197,16 +212,16 @@ grpc::Status LayerServiceImpl::GetLayer(grpc::ServerContext* /*context*/,
   });
 }
 
-grpc::Status LayerServiceImpl::ListLayers(grpc::ServerContext* /*context*/,
+grpc::Status LayerServiceImpl::ListLayers(grpc::ServerContext* context,
                                           const v1::ListLayersRequest* request,
                                           v1::ListLayersResponse* response) {
-  return Answer([&] { return List(*request, layers_, *response); });
+  return Answer("ListLayers", *context, [&] { return List(*request, layers_, *response); });
 }
 
-grpc::Status LayerServiceImpl::DeleteLayer(grpc::ServerContext* /*context*/,
+grpc::Status LayerServiceImpl::DeleteLayer(grpc::ServerContext* context,
                                            const v1::DeleteLayerRequest* request,
                                            google::protobuf::Empty* /*response*/) {
-  return Answer([&]() -> absl::Status {
+  return Answer("DeleteLayer", *context, [&]() -> absl::Status {
     const v1::LayerRef& ref = request->layer();
     if (absl::Status status = CheckLayerRef(ref, "layer"); !status.ok()) return status;
     return layers_.Delete(ref.name(), ref.version());

@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <string>
+#include <utility>
 
 #include "attention/v1/layer_service.grpc.pb.h"
 #include "server/engine/layers/layer_store.h"
+#include "server/rpc/call_report.h"
 #include "server/rpc/calls_in_flight.h"
 
 namespace attention::rpc {
@@ -21,8 +23,8 @@ class LayerServiceImpl final : public v1::LayerService::Service {
   // Uploads and creations at a time; each holds a thread and, in memory, its file.
   static constexpr int kMostWriters = 8;
 
-  LayerServiceImpl(engine::LayerStore& layers, CallsInFlight& calls)
-      : layers_(layers), calls_(calls) {}
+  LayerServiceImpl(engine::LayerStore& layers, CallsInFlight& calls, OnCall on_call)
+      : layers_(layers), calls_(calls), on_call_(std::move(on_call)) {}
 
   grpc::Status UploadLayer(grpc::ServerContext* context,
                            grpc::ServerReader<v1::UploadLayerRequest>* reader,
@@ -41,12 +43,13 @@ class LayerServiceImpl final : public v1::LayerService::Service {
 
  private:
   template <typename Step>
-  grpc::Status Answer(Step step);
+  grpc::Status Answer(const char* method, grpc::ServerContext& rpc, Step step);
   template <typename Step>
   absl::Status AsWriter(Step step);
 
   engine::LayerStore& layers_;
   CallsInFlight& calls_;
+  const OnCall on_call_;
   std::atomic<int> writers_ = 0;
 };
 

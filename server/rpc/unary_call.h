@@ -7,36 +7,44 @@
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/compute_call.h"
 #include "server/rpc/grpc_status.h"
+#include "server/rpc/trace_parent.h"
 
 namespace attention::rpc {
 
 // One unary call of the engine, as gRPC knows it. Deletes itself when gRPC is done with it. `Call`
-// is a ComputeCall.
+// is a ComputeCall. The references must outlive it.
 template <typename Call>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   template <typename Request, typename Response>
-  UnaryCall(const ComputeContext& context, CallsInFlight& calls, grpc::CallbackServerContext& rpc,
-            const Request& request, Response& response)
-      : engine_(context.engine), calls_(calls), rpc_(rpc), call_(request, response) {
-    const grpc::Status refused = Guarded([&] { return Answer(Start(context)); });
+  UnaryCall(const char* method, const ComputeContext& context, CallsInFlight& calls,
+            grpc::CallbackServerContext& rpc, const Request& request, Response& response)
+      : method_(method), context_(context), calls_(calls), rpc_(rpc), call_(request, response) {
+    const grpc::Status refused = Guarded([&] {
+      const absl::Status status = Start();
+      return status.ok() ? grpc::Status::OK : Answer(status);
+    });
     // Once the engine has the call, it may be over already.
     if (!refused.ok()) Finish(refused);
   }
 
  private:
-  absl::Status Start(const ComputeContext& context) {
+  absl::Status Start() {
     entered_ = calls_.Enter();
     if (!entered_) return ShuttingDown();
-    return call_.Start(context, SteadyDeadline(rpc_), [this](const absl::Status& status) {
+    return call_.Start(context_, SteadyDeadline(rpc_), [this](const absl::Status& status) {
       Finish(Guarded([&] { return Answer(status); }));
     });
   }
 
-  grpc::Status Answer(const absl::Status& status) { return AnswerWith(status, rpc_); }
+  grpc::Status Answer(const absl::Status& status) {
+    call_.Report(context_, method_, status, rpc_);
+    EchoTraceParent(rpc_);
+    return AnswerWith(status, rpc_);
+  }
 
   void OnCancel() override {
-    if (call_.job() != nullptr) engine_.Cancel(call_.job());
+    if (call_.job() != nullptr) context_.engine.Cancel(call_.job());
   }
 
   void OnDone() override {
@@ -44,7 +52,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     delete this;
   }
 
-  engine::Engine& engine_;
+  const char* const method_;  // as in the .proto
+  const ComputeContext& context_;
   CallsInFlight& calls_;
   grpc::CallbackServerContext& rpc_;
   bool entered_ = false;

@@ -130,6 +130,11 @@ void PackedLayers::Forget(const StoredLayer& layer) {
   });
 }
 
+int64_t PackedLayers::count() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(entries_.size());
+}
+
 int64_t PackedLayers::BytesOf(const StoredLayer& layer) const {
   const std::lock_guard lock(mutex_);
   int64_t bytes = 0;

@@ -57,6 +57,8 @@ class PackedLayers {
   // What is packed or reserved, and what is reserved alone.
   int64_t bytes() const { return bytes_->load(); }
   int64_t reserved() const { return reserved_bytes_->load(); }
+  // How many are packed.
+  int64_t count() const;
   // What this layer takes of it.
   int64_t BytesOf(const StoredLayer& layer) const;
 

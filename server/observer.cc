@@ -1,0 +1,65 @@
+#include "server/observer.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "kernels/onednn_info.h"
+#include "server/ops/log.h"
+#include "server/rpc/trace_parent.h"
+
+namespace attention {
+namespace {
+
+using ops::Severity;
+
+// What is our fault is an error; the others are for whoever looks after the callers.
+Severity SeverityOf(const absl::Status& status) {
+  if (status.ok()) return Severity::kDebug;
+  return absl::IsInternal(status) || absl::IsUnknown(status) ? Severity::kError
+                                                             : Severity::kWarning;
+}
+
+nlohmann::ordered_json Fields(const rpc::CallReport& call) {
+  nlohmann::ordered_json fields = {{"method", std::string(call.method)},
+                                   {"code", absl::StatusCodeToString(call.status.code())},
+                                   {"request_id", std::string(call.request_id)},
+                                   {"peer", call.rpc.peer()}};
+  if (!call.status.ok()) fields["error"] = std::string(call.status.message());
+  if (const std::string trace = rpc::TraceParent(call.rpc); !trace.empty()) {
+    fields["traceparent"] = trace;
+  }
+  if (call.describe) fields["call"] = call.describe();
+  fields["total_ms"] = absl::ToDoubleMilliseconds(call.total);
+  if (call.timing != nullptr) {
+    fields["decode_ms"] = absl::ToDoubleMilliseconds(call.decode);
+    fields["queue_ms"] = absl::ToDoubleMilliseconds(call.timing->queue);
+    fields["compute_ms"] = absl::ToDoubleMilliseconds(call.timing->compute);
+    fields["batch_calls"] = call.timing->batch_calls;
+  }
+  return fields;
+}
+
+}  // namespace
+
+Observer::Observer(absl::AnyInvocable<ops::Metrics::Levels() const> levels)
+    : metrics_({.version = ATTENTION_VERSION, .isa = OnednnIsa(), .onednn = OnednnVersion()},
+               std::move(levels)) {}
+
+void Observer::OnCall(const rpc::CallReport& call) {
+  const bool ran = call.timing != nullptr;
+  metrics_.Observe(ops::Metrics::Call{.method = std::string(call.method),
+                                      .code = absl::StatusCodeToString(call.status.code()),
+                                      .total = call.total,
+                                      .queue = ran ? call.timing->queue : absl::ZeroDuration(),
+                                      .compute = ran ? call.timing->compute : absl::ZeroDuration(),
+                                      .was_computed = ran});
+  const Severity severity = SeverityOf(call.status);
+  if (ops::IsLogged(severity)) ops::Log(severity, "call", Fields(call));
+}
+
+void Observer::OnBatch(const engine::Engine::BatchReport& batch) {
+  metrics_.Observe(
+      ops::Metrics::Batch{.calls = batch.calls, .tokens = batch.tokens, .wasted = batch.wasted});
+}
+
+}  // namespace attention

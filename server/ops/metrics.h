@@ -1,0 +1,83 @@
+#ifndef ATTENTION_SERVER_OPS_METRICS_H_
+#define ATTENTION_SERVER_OPS_METRICS_H_
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+
+namespace attention::ops {
+
+// What a server has done and how it stands, as Prometheus scrapes it. Names follow Prometheus's
+// conventions: base units (seconds, bytes), `_total` for counters. Thread-safe.
+class Metrics {
+ public:
+  // One call that was answered.
+  struct Call {
+    std::string method;  // one of the .proto's: a label
+    std::string code;    // of the answer, "OK" or "RESOURCE_EXHAUSTED": a label
+    absl::Duration total, queue, compute;
+    bool was_computed = false;  // else there is neither queue nor compute
+  };
+  // One batch that ran.
+  struct Batch {
+    int64_t calls = 0;
+    int64_t tokens = 0;
+    absl::Duration wasted;  // computing for callers who had left
+  };
+  // How things stand when they are scraped.
+  struct Levels {
+    int64_t waiting_calls = 0;
+    int64_t running_batches = 0;
+    int64_t message_bytes = 0;
+    double working_bytes = 0;
+    double flop_per_second = 0;
+    absl::Duration oldest_waits;
+    int64_t resident_layers = 0;
+    int64_t layer_bytes = 0;
+    int64_t compute_threads = 0;
+  };
+  // Constants of the process: labels of attention_build_info.
+  struct Build {
+    std::string version, isa, onednn;
+  };
+
+  // `levels` is called by Text.
+  Metrics(const Build& build, absl::AnyInvocable<Levels() const> levels);
+
+  void Observe(const Call& call);
+  void Observe(const Batch& batch);
+
+  // All metrics in Prometheus's text format.
+  std::string Text() const;
+
+ private:
+  // Those of one method.
+  struct Latencies {
+    prometheus::Histogram *total, *queue, *compute;
+  };
+  const Latencies& LatenciesOf(const std::string& method);
+
+  const Build build_;
+  const absl::AnyInvocable<Levels() const> levels_;
+  prometheus::Registry registry_;
+  prometheus::Family<prometheus::Counter>& calls_;
+  prometheus::Family<prometheus::Histogram>&total_, &queue_, &compute_;
+  prometheus::Counter &tokens_, &wasted_;
+  prometheus::Histogram &batch_calls_, &batch_tokens_;
+  std::mutex mutex_;
+  std::map<std::string, Latencies> latencies_;  // guarded by mutex_
+};
+
+}  // namespace attention::ops
+
+#endif  // ATTENTION_SERVER_OPS_METRICS_H_
