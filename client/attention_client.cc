@@ -3,6 +3,8 @@
 #include <climits>
 #include <cstddef>
 #include <fstream>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -22,6 +24,28 @@ constexpr absl::Duration kKeepaliveTime = absl::Minutes(6);
 // How long a ping may stay unanswered. gRPC gives TCP the same time for bytes that nobody confirms,
 // so a server whose machine vanished is noticed within it.
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
+
+absl::StatusOr<std::string> ReadTlsFile(const std::string& path) {
+  if (path.empty()) return "";
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::InvalidArgumentError(absl::StrCat("cannot read the TLS file ", path));
+  return std::string{std::istreambuf_iterator<char>(file), {}};
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
+    const ClientOptions& options) {
+  if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
+  if (options.tls->certificate.empty() != options.tls->key.empty()) {
+    return absl::InvalidArgumentError("a TLS certificate needs its key, and a key its certificate");
+  }
+  absl::StatusOr<std::string> roots = ReadTlsFile(options.tls->ca);
+  if (!roots.ok()) return roots.status();
+  absl::StatusOr<std::string> key = ReadTlsFile(options.tls->key);
+  if (!key.ok()) return key.status();
+  absl::StatusOr<std::string> certificate = ReadTlsFile(options.tls->certificate);
+  if (!certificate.ok()) return certificate.status();
+  return grpc::SslCredentials({*std::move(roots), *std::move(key), *std::move(certificate)});
+}
 
 grpc::ChannelArguments TensorChannelArguments() {
   grpc::ChannelArguments arguments;
@@ -57,9 +81,15 @@ absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options) {
     return absl::InvalidArgumentError("target is empty; want HOST:PORT, as in localhost:50051");
   }
   if (absl::Status status = CheckTimeout(options.timeout); !status.ok()) return status;
+  const auto credentials = Credentials(options);
+  if (!credentials.ok()) return credentials.status();
   KeepGrpcThreads();
-  std::shared_ptr<grpc::Channel> channel = grpc::CreateCustomChannel(
-      options.target, grpc::InsecureChannelCredentials(), TensorChannelArguments());
+  grpc::ChannelArguments arguments = TensorChannelArguments();
+  if (options.tls.has_value() && !options.tls->server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls->server_name);
+  }
+  std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(options.target, *credentials, arguments);
   return AttentionClient(std::move(options), std::move(channel));
 }
 

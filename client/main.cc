@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@
 #include "client/commands.h"
 
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
+ABSL_FLAG(bool, tls, false, "connect over TLS, and trust the roots that the system trusts");
+ABSL_FLAG(std::string, tls_ca, "",
+          "connect over TLS, and trust the roots in this PEM file and no others");
+ABSL_FLAG(std::string, tls_cert, "", "PEM file with this client's certificate");
+ABSL_FLAG(std::string, tls_key, "", "PEM file with its key");
+ABSL_FLAG(std::string, tls_server_name, "",
+          "name in the server's certificate, where it is not the target's host");
 ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
           "how long to wait for the answer, as in 90s or 5m; 0: 60s, 2s for health, 1h for layers");
 ABSL_FLAG(bool, json, false, "attend, encode, layers: print the response as protobuf JSON");
@@ -68,6 +76,10 @@ For a stored encoder "encode", an attention.v1.EncodeRequest, stands in place of
 then draws every layer and head.
 
   --target=HOST:PORT         the server; default localhost:50051
+  --tls                      connect over TLS; or, with what is needed of these:
+  --tls_ca=FILE              roots of the server's certificate, PEM; default: the system's
+  --tls_cert=FILE --tls_key=FILE   this client's certificate and key, PEM
+  --tls_server_name=NAME     name in the server's certificate, where it is not the target's host
   --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, 2s for
                              health, 1h for layers
   --json                     attend, encode, layers: print the response as protobuf JSON
@@ -110,11 +122,23 @@ absl::StatusOr<Shading> ChooseShading(const std::string& color) {
   return color_welcome ? Shading::kColor : Shading::kCharacters;
 }
 
+// Any of the flags for TLS asks for it.
+std::optional<attention::client::TlsFiles> Tls() {
+  attention::client::TlsFiles files = {.ca = absl::GetFlag(FLAGS_tls_ca),
+                                       .certificate = absl::GetFlag(FLAGS_tls_cert),
+                                       .key = absl::GetFlag(FLAGS_tls_key),
+                                       .server_name = absl::GetFlag(FLAGS_tls_server_name)};
+  const bool any = !(files.ca + files.certificate + files.key + files.server_name).empty();
+  if (!any && !absl::GetFlag(FLAGS_tls)) return std::nullopt;
+  return files;
+}
+
 ExitCode RunCommand(const std::vector<std::string>& words) {
   if (words.empty()) return UsageError("want a command: attend, explain, encode, layers or health");
   const std::string& command = words[0];
   CommandOptions options;
   options.client.target = absl::GetFlag(FLAGS_target);
+  options.client.tls = Tls();
   options.json = absl::GetFlag(FLAGS_json);
   options.service = absl::GetFlag(FLAGS_service);
   options.words = absl::StrSplit(absl::GetFlag(FLAGS_words), ' ', absl::SkipEmpty());

@@ -1,7 +1,9 @@
 #include <signal.h>
+#include <time.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "kernels/onednn_info.h"
@@ -14,20 +16,45 @@ namespace {
 using attention::ops::Log;
 using attention::ops::Severity;
 
-// The signals that ask the server to stop; blocked in all threads, so that one can wait for them.
-sigset_t BlockStopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
+sigset_t SetOf(std::initializer_list<int> signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  return set;
+}
+
+// What can change while the server runs. Other flags keep their values.
+void Reload(attention::Server& server, int argc, char** argv) {
+  const absl::StatusOr<attention::ServerOptions> options =
+      attention::OptionsFromCommandLine(argc, argv);
+  absl::Status status = options.status();
+  if (status.ok()) attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
+  status.Update(server.Reload());
+  if (status.ok()) return Log(Severity::kInfo, "reloaded", nlohmann::ordered_json::object());
+  Log(Severity::kError, "cannot_reload", {{"error", std::string(status.message())}});
+}
+
+// Until a signal asks the server to stop, and which one; `signals` are blocked.
+int WaitForStop(attention::Server& server, const sigset_t& signals, int argc, char** argv) {
+  for (;;) {
+    int signal = 0;
+    if (sigwait(&signals, &signal) != 0) continue;
+    if (signal != SIGHUP) return signal;
+    Reload(server, argc, argv);
+  }
+}
+
+// Until `most` has passed, or one of the blocked `signals` says not to wait.
+void WaitFor(absl::Duration most, const sigset_t& signals) {
+  const timespec timeout = absl::ToTimespec(most);
+  sigtimedwait(&signals, nullptr, &timeout);
 }
 
 void LogStart(const attention::Server& server, const attention::ServerOptions& options) {
   Log(Severity::kInfo, "started",
       {{"version", ATTENTION_VERSION},
        {"address", server.address()},
+       {"tls", !options.tls_cert.empty()},
        {"metrics_address", server.metrics_address()},
        {"isa", attention::OnednnIsa()},
        {"onednn", attention::OnednnVersion()},
@@ -38,6 +65,7 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
        {"layer_memory_mib", server.memory().layers >> 20},
        {"max_tokens", options.max_tokens},
        {"layer_dir", options.layer_dir},
+       {"lame_duck_s", absl::ToDoubleSeconds(options.lame_duck)},
        {"drain_s", absl::ToDoubleSeconds(options.drain)}});
 }
 
@@ -65,7 +93,8 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
-  const sigset_t signals = BlockStopSignals();  // before any thread starts
+  const sigset_t stop = SetOf({SIGTERM, SIGINT}), all = SetOf({SIGTERM, SIGINT, SIGHUP});
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);  // before any thread starts, so that this one waits
   const auto server = attention::Server::Start(*options);
   if (!server.ok()) {
     Log(Severity::kError, "cannot_start", {{"error", std::string(server.status().message())}});
@@ -76,9 +105,10 @@ int main(int argc, char** argv) {
   std::printf("listening on %s\n", (*server)->address().c_str());
   std::fflush(stdout);
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  const int signal = WaitForStop(**server, all, argc, argv);
   Log(Severity::kInfo, "stopping", {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
+  (*server)->LeaveRotation();
+  WaitFor(options->lame_duck, stop);
   const absl::Status stopped = (*server)->Stop();
   if (!stopped.ok()) {
     Log(Severity::kError, "stopped", {{"error", std::string(stopped.message())}});

@@ -57,6 +57,15 @@ void Observer::OnCall(const rpc::CallReport& call) {
   if (ops::IsLogged(severity)) ops::Log(severity, "call", Fields(call));
 }
 
+void Observer::OnDenied(const ops::Policy::Call& call) {
+  metrics_.CountDenied();
+  if (!ops::IsLogged(Severity::kWarning)) return;
+  nlohmann::ordered_json principals = nlohmann::ordered_json::array();
+  for (const absl::string_view principal : call.principals) principals.emplace_back(principal);
+  ops::Log(Severity::kWarning, "denied",
+           {{"path", std::string(call.path)}, {"principals", std::move(principals)}});
+}
+
 void Observer::OnBatch(const engine::Engine::BatchReport& batch) {
   metrics_.Observe(
       ops::Metrics::Batch{.calls = batch.calls, .tokens = batch.tokens, .wasted = batch.wasted});

@@ -6,6 +6,7 @@
 #include "absl/functional/any_invocable.h"
 #include "server/engine/engine.h"
 #include "server/ops/metrics.h"
+#include "server/ops/policy.h"
 #include "server/rpc/call_report.h"
 
 namespace attention {
@@ -18,6 +19,7 @@ class Observer {
   explicit Observer(absl::AnyInvocable<ops::Metrics::Levels() const> levels);
 
   void OnCall(const rpc::CallReport& call);
+  void OnDenied(const ops::Policy::Call& call);  // by the policy
   void OnBatch(const engine::Engine::BatchReport& batch);
 
   // In Prometheus's text format.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -13,10 +14,32 @@
 
 using attention::ServerOptions;
 
-ABSL_FLAG(std::string, host, ServerOptions().host,
-          "address to listen on; 0.0.0.0 or [::] for all (there is no authentication)");
+ABSL_FLAG(std::string, host, ServerOptions().host, "address to listen on; 0.0.0.0 or [::] for all");
 ABSL_FLAG(int, port, ServerOptions().port,
           "port to listen on, 0 to 65535; 0 picks a free one and prints it");
+
+ABSL_FLAG(std::string, tls_cert, "",
+          "PEM file with the server's certificate and those between it and its root; read again "
+          "when it changes; empty: no TLS");
+ABSL_FLAG(std::string, tls_key, "", "PEM file with its key");
+ABSL_FLAG(std::string, tls_client_ca, "",
+          "PEM file with the roots of the clients' certificates, which clients then must show");
+ABSL_FLAG(bool, insecure, false, "listen beyond loopback without TLS");
+ABSL_FLAG(std::string, policy, "",
+          "JSON file with who may call what, an authorization policy of gRPC; needs TLS; empty: "
+          "everybody may call everything");
+
+ABSL_FLAG(int, max_streams, ServerOptions().max_streams,
+          "calls and streams that one connection may have open");
+ABSL_FLAG(int, max_metadata_kib, ServerOptions().max_metadata_kib,
+          "most metadata that a call may bring, KiB");
+ABSL_FLAG(double, keepalive_s, absl::ToDoubleSeconds(ServerOptions().keepalive),
+          "seconds of silence after which a peer must answer a ping, or is dropped after 10 more");
+ABSL_FLAG(double, max_connection_idle_s, absl::ToDoubleSeconds(ServerOptions().max_connection_idle),
+          "seconds without a call after which a connection is closed; 0: never");
+ABSL_FLAG(double, max_connection_age_s, absl::ToDoubleSeconds(ServerOptions().max_connection_age),
+          "seconds, give or take a tenth, after which a client has to connect again, so that load "
+          "spreads over new servers; its calls have 10 minutes to finish; 0: never");
 
 ABSL_FLAG(std::string, metrics_host, ServerOptions().metrics_host,
           "address for /metrics, /healthz and /readyz, over plain HTTP");
@@ -55,8 +78,13 @@ ABSL_FLAG(
     std::string, log_level, ServerOptions().log_level,
     "least severe lines to log: debug (one a call), info, warning (calls that fail) or error");
 
+ABSL_FLAG(bool, channelz, ServerOptions().channelz,
+          "serve gRPC's Channelz, which tells of connections and their calls");
+
+ABSL_FLAG(double, lame_duck_s, absl::ToDoubleSeconds(ServerOptions().lame_duck),
+          "seconds that a stopping server still takes calls while its health says NOT_SERVING");
 ABSL_FLAG(double, drain_s, absl::ToDoubleSeconds(ServerOptions().drain),
-          "seconds that a stopping server waits for calls in flight; what is left is cut off");
+          "seconds that a stopping server then waits for calls in flight; what is left is cut off");
 
 ABSL_FLAG(std::string, config, "",
           "file with flags as a JSON object, e.g. {\"port\": 50051}; the command line counts more");
@@ -71,7 +99,9 @@ constexpr char kUsage[] = R"(Serves attention over gRPC (attention.v1.AttentionS
   attention_server [--host=ADDRESS] [--port=PORT] [FLAGS]
 
 Prints `listening on HOST:PORT` on standard output once calls are welcome, and logs JSON
-lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0.
+lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0;
+a second one does not wait for --lame_duck_s. SIGHUP: reads --log_level from --config, the
+policy and the certificates again.
 Exit codes: 0 stopped as asked, 1 cannot listen or cannot stop in time, 2 wrong usage.
 
 Flags and their defaults:
@@ -80,12 +110,16 @@ Flags and their defaults:
 
 std::vector<FlagGroup> Groups() {
   return {{"Where it listens", {"host", "port"}},
-          {"What operators see", {"metrics_host", "metrics_port", "log_level"}},
+          {"Who may call", {"tls_cert", "tls_key", "tls_client_ca", "policy", "insecure"}},
+          {"Connections",
+           {"max_streams", "max_metadata_kib", "keepalive_s", "max_connection_idle_s",
+            "max_connection_age_s"}},
+          {"What operators see", {"metrics_host", "metrics_port", "log_level", "channelz"}},
           {"Computing", {"threads", "max_batch_tokens", "max_queue_ms"}},
           {"Memory", {"memory_mib", "max_queued_mib", "max_working_mib", "layer_memory_mib"}},
           {"What a call may be", {"max_message_mib", "max_tokens"}},
           {"Stored layers", {"layer_dir"}},
-          {"Stopping", {"drain_s"}},
+          {"Stopping", {"lame_duck_s", "drain_s"}},
           {"The program", {"config", "help", "version"}}};
 }
 
@@ -106,14 +140,47 @@ struct Range {
   double least, most;
 };
 
+bool IsLoopback(absl::string_view host) {
+  return host == "localhost" || host == "::1" || host == "[::1]" ||
+         absl::StartsWith(host, "127.") || absl::StartsWith(host, "unix:");
+}
+
+absl::Status CheckWhoMayCall(const ServerOptions& options) {
+  const bool tls = !options.tls_cert.empty();
+  if (tls == options.tls_key.empty()) {
+    return absl::InvalidArgumentError("--tls_cert and --tls_key go together");
+  }
+  if (!tls && !options.tls_client_ca.empty()) {
+    return absl::InvalidArgumentError("--tls_client_ca needs --tls_cert and --tls_key");
+  }
+  if (!tls && !options.policy.empty()) {
+    return absl::InvalidArgumentError(
+        "--policy needs --tls_cert and --tls_key: without TLS nobody can tell who calls");
+  }
+  if (!tls && !options.insecure && !IsLoopback(options.host)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--host is ", options.host,
+                     ", which others can reach: give --tls_cert and --tls_key, or "
+                     "--insecure where anyone who can connect may read and change everything"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Check(const ServerOptions& options) {
   if (options.host.empty()) return OutOfRange("host", "empty", "an address such as 127.0.0.1");
+  if (absl::Status status = CheckWhoMayCall(options); !status.ok()) return status;
   if (!ops::ParseSeverity(options.log_level).has_value()) {
     return OutOfRange("log_level", options.log_level, "debug, info, warning or error");
   }
   constexpr double kMostMib = 1 << 24, kMostSeconds = 1e6;
   const Range ranges[] = {
       {"port", 1.0 * options.port, 0, 65535},
+      {"max_streams", 1.0 * options.max_streams, 1, 1 << 20},
+      {"max_metadata_kib", 1.0 * options.max_metadata_kib, 1, 1 << 14},
+      {"keepalive_s", absl::ToDoubleSeconds(options.keepalive), 1, kMostSeconds},
+      {"max_connection_idle_s", absl::ToDoubleSeconds(options.max_connection_idle), 0,
+       kMostSeconds},
+      {"max_connection_age_s", absl::ToDoubleSeconds(options.max_connection_age), 0, kMostSeconds},
       {"metrics_port", 1.0 * options.metrics_port, -1, 65535},
       {"threads", 1.0 * options.threads, 0, 4096},
       {"max_batch_tokens", 1.0 * options.max_batch_tokens, 0, 1 << 30},
@@ -124,6 +191,7 @@ absl::Status Check(const ServerOptions& options) {
       {"layer_memory_mib", 1.0 * options.layer_memory_mib, 0, kMostMib},
       {"max_message_mib", 1.0 * options.max_message_mib, 1, 2047},
       {"max_tokens", 1.0 * options.max_tokens, 1, 1 << 30},
+      {"lame_duck_s", absl::ToDoubleSeconds(options.lame_duck), 0, kMostSeconds},
       {"drain_s", absl::ToDoubleSeconds(options.drain), 0, kMostSeconds},
   };
   for (const Range& range : ranges) {
@@ -152,22 +220,35 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
   }
   if (absl::GetFlag(FLAGS_help)) EndWith(kUsage + DescribeFlags(Groups()));
   if (absl::GetFlag(FLAGS_version)) EndWith("attention_server " ATTENTION_VERSION "\n");
-  ServerOptions options = {.host = absl::GetFlag(FLAGS_host),
-                           .port = absl::GetFlag(FLAGS_port),
-                           .metrics_host = absl::GetFlag(FLAGS_metrics_host),
-                           .metrics_port = absl::GetFlag(FLAGS_metrics_port),
-                           .threads = absl::GetFlag(FLAGS_threads),
-                           .max_batch_tokens = absl::GetFlag(FLAGS_max_batch_tokens),
-                           .max_queue = absl::Milliseconds(absl::GetFlag(FLAGS_max_queue_ms)),
-                           .memory_mib = absl::GetFlag(FLAGS_memory_mib),
-                           .max_queued_mib = absl::GetFlag(FLAGS_max_queued_mib),
-                           .max_working_mib = absl::GetFlag(FLAGS_max_working_mib),
-                           .layer_memory_mib = absl::GetFlag(FLAGS_layer_memory_mib),
-                           .max_message_mib = absl::GetFlag(FLAGS_max_message_mib),
-                           .max_tokens = absl::GetFlag(FLAGS_max_tokens),
-                           .layer_dir = absl::GetFlag(FLAGS_layer_dir),
-                           .log_level = absl::GetFlag(FLAGS_log_level),
-                           .drain = absl::Seconds(absl::GetFlag(FLAGS_drain_s))};
+  ServerOptions options = {
+      .host = absl::GetFlag(FLAGS_host),
+      .port = absl::GetFlag(FLAGS_port),
+      .tls_cert = absl::GetFlag(FLAGS_tls_cert),
+      .tls_key = absl::GetFlag(FLAGS_tls_key),
+      .tls_client_ca = absl::GetFlag(FLAGS_tls_client_ca),
+      .insecure = absl::GetFlag(FLAGS_insecure),
+      .policy = absl::GetFlag(FLAGS_policy),
+      .max_streams = absl::GetFlag(FLAGS_max_streams),
+      .max_metadata_kib = absl::GetFlag(FLAGS_max_metadata_kib),
+      .keepalive = absl::Seconds(absl::GetFlag(FLAGS_keepalive_s)),
+      .max_connection_idle = absl::Seconds(absl::GetFlag(FLAGS_max_connection_idle_s)),
+      .max_connection_age = absl::Seconds(absl::GetFlag(FLAGS_max_connection_age_s)),
+      .metrics_host = absl::GetFlag(FLAGS_metrics_host),
+      .metrics_port = absl::GetFlag(FLAGS_metrics_port),
+      .threads = absl::GetFlag(FLAGS_threads),
+      .max_batch_tokens = absl::GetFlag(FLAGS_max_batch_tokens),
+      .max_queue = absl::Milliseconds(absl::GetFlag(FLAGS_max_queue_ms)),
+      .memory_mib = absl::GetFlag(FLAGS_memory_mib),
+      .max_queued_mib = absl::GetFlag(FLAGS_max_queued_mib),
+      .max_working_mib = absl::GetFlag(FLAGS_max_working_mib),
+      .layer_memory_mib = absl::GetFlag(FLAGS_layer_memory_mib),
+      .max_message_mib = absl::GetFlag(FLAGS_max_message_mib),
+      .max_tokens = absl::GetFlag(FLAGS_max_tokens),
+      .layer_dir = absl::GetFlag(FLAGS_layer_dir),
+      .log_level = absl::GetFlag(FLAGS_log_level),
+      .channelz = absl::GetFlag(FLAGS_channelz),
+      .lame_duck = absl::Seconds(absl::GetFlag(FLAGS_lame_duck_s)),
+      .drain = absl::Seconds(absl::GetFlag(FLAGS_drain_s))};
   if (absl::Status status = Check(options); !status.ok()) return status;
   return options;
 }

@@ -16,6 +16,27 @@ struct ServerOptions {
   // 0 to 65535; 0 picks a free port.
   int port = 50051;
 
+  // PEM files for TLS; all empty: plain text. tls_client_ca: clients must show a certificate of it.
+  std::string tls_cert = "";
+  std::string tls_key = "";
+  std::string tls_client_ca = "";
+  // Plain text also where others than this machine can connect.
+  bool insecure = false;
+  // The file with who may call what (ops::Policy), which needs tls_cert; empty: everybody
+  // everything.
+  std::string policy = "";
+
+  // Calls and streams that one connection may have open.
+  int max_streams = 1024;
+  // The headers of one call.
+  int max_metadata_kib = 16;
+  // After a silence as long as `keepalive` a peer must answer a ping; one that has had no call for
+  // `max_connection_idle`, or is connected for `max_connection_age` (give or take a tenth, so that
+  // not all come back at once), is asked to connect again when it has something to call.
+  absl::Duration keepalive = absl::Seconds(30);
+  absl::Duration max_connection_idle = absl::Minutes(10);
+  absl::Duration max_connection_age = absl::Minutes(30);
+
   // Where metrics and health are served over plain HTTP: -1 nowhere, 0 on a free port.
   std::string metrics_host = "127.0.0.1";
   int metrics_port = -1;
@@ -53,9 +74,14 @@ struct ServerOptions {
 
   // The least severe lines that are logged: "debug" (one a call), "info", "warning" or "error".
   std::string log_level = "info";
+  // Whether gRPC's Channelz service tells of connections and their calls.
+  bool channelz = false;
 
-  // How long a stopping server waits for calls in flight; those that are not through by then are
-  // cut off.
+  // How long a stopping server goes on as before, but for its health, so that those who watch it
+  // have time to turn elsewhere.
+  absl::Duration lame_duck = absl::ZeroDuration();
+  // How long a stopping server then waits for calls in flight; those that are not through by then
+  // are cut off.
   absl::Duration drain = absl::Seconds(30);
 };
 

@@ -1,19 +1,20 @@
 #include "server/server.h"
 
 #include <grpc/grpc.h>
+#include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
-#include <algorithm>
 #include <chrono>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/engine/cpu_budget.h"
+#include "server/ops/tls.h"
+#include "server/rpc/warm_up.h"
+#include "server/transport.h"
 
 namespace attention {
 namespace {
@@ -47,12 +48,9 @@ rpc::RequestLimits Limits(const ServerOptions& options) {
   return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
 }
 
-// Requests a little over the limit are let in, so that they are refused as all others are, with the
-// field and what is wanted. gRPC cuts off those beyond with a code of its own.
-int MaxReceivedBytes(int64_t max_message_bytes) {
-  const int64_t margin = std::min(max_message_bytes / 4, 16 * kMib);
-  return static_cast<int>(
-      std::min<int64_t>(max_message_bytes + margin, std::numeric_limits<int>::max()));
+ops::TlsFiles TlsOf(const ServerOptions& options) {
+  return {
+      .certificate = options.tls_cert, .key = options.tls_key, .client_ca = options.tls_client_ca};
 }
 
 // An IPv6 address stands in brackets before a port.
@@ -82,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (options.channelz) grpc::channelz::experimental::InitChannelzService();
   const absl::StatusOr<engine::MemoryPlan> memory = Plan(options);
   if (!memory.ok()) return memory.status();
   absl::StatusOr<std::unique_ptr<engine::LayerStore>> layers =
@@ -90,25 +89,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   std::unique_ptr<Server> server(new Server(options, *memory, *std::move(layers)));
   absl::Status status = server->Listen();
   if (status.ok()) status = server->ListenForMetrics();
+  if (status.ok()) status = server->BeginServing();
   if (!status.ok()) return status;
-  server->ready_ = true;
   return server;
 }
 
 absl::Status Server::Listen() {
+  const auto credentials = Credentials();
+  if (!credentials.ok()) return credentials.status();
   grpc::ServerBuilder builder;
-  // Responses carry a little more than the tensors that --max_message_mib bounds.
-  constexpr int kEnvelopeBytes = 4096;
-  const int max_bytes = static_cast<int>(options_.max_message_mib * kMib);
-  builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options_.max_message_mib * kMib));
-  builder.SetMaxSendMessageSize(max_bytes + kEnvelopeBytes);
-  builder.SetResourceQuota(
-      grpc::ResourceQuota("attention").Resize(static_cast<size_t>(memory_.transport)));
-  // Otherwise a second server on the same port would quietly take half of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  LimitTransport(options_, memory_.transport, builder);
   int port = 0;
   const std::string wanted = HostPort(options_.host, options_.port);
-  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(wanted, *credentials, &port);
   builder.RegisterService(&service_);
   builder.RegisterService(&layer_service_);
   grpc_ = builder.BuildAndStart();
@@ -119,11 +112,49 @@ absl::Status Server::Listen() {
                      "another --port (0 picks a free one) or --host"));
   }
   address_ = HostPort(options_.host, port);
-  for (const std::string& name :
-       {rpc::AttentionServiceImpl::Name(), rpc::LayerServiceImpl::Name()}) {
-    grpc_->GetHealthCheckService()->SetServingStatus(name, true);
-  }
+  grpc_->GetHealthCheckService()->SetServingStatus("", false);  // not yet
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Server::Credentials() {
+  const ops::TlsFiles files = TlsOf(options_);
+  if (files.empty()) return grpc::InsecureServerCredentials();
+  if (absl::Status status = ops::CheckTlsFiles(files); !status.ok()) return status;
+  std::shared_ptr<grpc::ServerCredentials> credentials = ops::TlsCredentials(files);
+  if (options_.policy.empty()) return credentials;
+  auto authorizer = ops::Authorizer::Create(
+      options_.policy, [this](const ops::Policy::Call& call) { observer_.OnDenied(call); });
+  if (!authorizer.ok()) return authorizer.status();
+  authorizer_ = *std::move(authorizer);
+  credentials->SetAuthMetadataProcessor(authorizer_);
+  return credentials;
+}
+
+// Compiles what is likely to be called, and only then says that it is there.
+absl::Status Server::BeginServing() {
+  absl::Status status = rpc::CompileUsualWidths(service_.context());
+  if (!status.ok()) return status;
+  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
+  layer_watch_ = std::make_unique<LayerWatch>(
+      service_.context(), [&health](const std::string& layer, bool serving) {
+        health.SetServingStatus(absl::StrCat("layers/", layer), serving);
+      });
+  for (const std::string& service :
+       {rpc::AttentionServiceImpl::Name(), rpc::LayerServiceImpl::Name()}) {
+    health.SetServingStatus(service, true);
+  }
+  health.SetServingStatus("", true);
+  ready_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Server::Reload() {
+  absl::Status status;
+  if (const ops::TlsFiles files = TlsOf(options_); !files.empty()) {
+    status = ops::CheckTlsFiles(files);
+  }
+  if (authorizer_ != nullptr) status.Update(authorizer_->Reload());
+  return status;
 }
 
 absl::Status Server::ListenForMetrics() {
@@ -152,10 +183,16 @@ ops::Metrics::Levels Server::Levels() const {
 
 Server::~Server() { Stop().IgnoreError(); }
 
+void Server::LeaveRotation() {
+  ready_ = false;
+  layer_watch_.reset();
+  // Of all services and layers, and of those that are yet to be named.
+  if (grpc_ != nullptr) grpc_->GetHealthCheckService()->SetServingStatus(false);
+}
+
 absl::Status Server::Stop() {
   if (grpc_ == nullptr) return absl::OkStatus();
-  ready_ = false;
-  grpc_->GetHealthCheckService()->SetServingStatus(false);
+  LeaveRotation();
   service_.EndStreams();
   const bool drained = calls_.Drain(options_.drain);
   if (!drained) {

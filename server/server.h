@@ -13,7 +13,9 @@
 #include "server/engine/engine.h"
 #include "server/engine/layers/layer_store.h"
 #include "server/engine/memory_budget.h"
+#include "server/layer_watch.h"
 #include "server/observer.h"
+#include "server/ops/authorizer.h"
 #include "server/ops/http_server.h"
 #include "server/ops/metrics.h"
 #include "server/options.h"
@@ -24,14 +26,17 @@
 namespace attention {
 
 // A running attention server: attention.v1.AttentionService and LayerService, gRPC's health service
-// (Check and Watch) and server reflection on one port. All methods are for one thread at a time.
+// (Check and Watch), server reflection and, if asked for, Channelz on one port. Health knows the
+// server as a whole (""), each service by its full name and each stored layer as "layers/NAME".
+// All methods are for one thread at a time.
 //
 // Construction: layers, engine, services, gRPC server. Shutdown is the reverse: the gRPC server
 // stops calling the service, the service its engine.
 class Server {
  public:
-  // Reads the layers, listens and serves. UNAVAILABLE where it cannot listen, e.g. because the port
-  // is in use; fails as engine::PlanMemory and LayerStore::Open.
+  // Reads the layers, compiles what their calls run, listens and serves. UNAVAILABLE where it
+  // cannot listen, e.g. because the port is in use; fails as engine::PlanMemory, LayerStore::Open,
+  // ops::CheckTlsFiles and ops::Authorizer::Create.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
   // Stops, unless Stop did.
@@ -52,7 +57,14 @@ class Server {
   // The stored layers.
   engine::LayerStore& layers() { return *layers_; }
 
-  // Health turns NOT_SERVING and new calls are refused with UNAVAILABLE; calls in flight finish,
+  // Reads the policy again, and looks whether the certificates (which are read again when they
+  // change) can be used. Fails as Start, and then goes on with what it had.
+  absl::Status Reload();
+
+  // Health turns NOT_SERVING; all else goes on. For those who watch it, before Stop.
+  void LeaveRotation();
+
+  // LeaveRotation, and new calls are refused with UNAVAILABLE; calls in flight finish,
   // for up to options.drain; what is left then is cut off between two tiles and answered with
   // UNAVAILABLE; then all connections close. So it takes about a second more than options.drain at
   // most. DEADLINE_EXCEEDED where calls had to be cut off.
@@ -62,6 +74,8 @@ class Server {
   Server(const ServerOptions& options, const engine::MemoryPlan& memory,
          std::unique_ptr<engine::LayerStore> layers);
   absl::Status Listen();
+  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials();
+  absl::Status BeginServing();
   absl::Status ListenForMetrics();
   ops::Metrics::Levels Levels() const;
 
@@ -75,7 +89,9 @@ class Server {
   engine::Engine engine_;
   rpc::AttentionServiceImpl service_;
   rpc::LayerServiceImpl layer_service_;
+  std::shared_ptr<ops::Authorizer> authorizer_;  // null: everybody may call everything
   std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<LayerWatch> layer_watch_;
   std::unique_ptr<ops::HttpServer> http_;
 };
 

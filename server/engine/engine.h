@@ -61,6 +61,10 @@ class Engine {
   //   INTERNAL            our fault
   absl::Status Submit(const std::shared_ptr<Job>& job);
 
+  // Compiles the operators of job.call, as Submit does for the first of its widths; nothing else of
+  // the job is looked at. Fails where the call could not run.
+  absl::Status Compile(const Job& job) { return WorkingBytes(job).status(); }
+
   // The caller has left. A job that waits is done now, on this thread; one that runs, between two
   // tiles, unless others of its batch are still wanted. A job that is done already stays so.
   void Cancel(const std::shared_ptr<Job>& job);

@@ -110,6 +110,8 @@ Metrics::Metrics(const Build& build, absl::AnyInvocable<Levels() const> levels)
       tokens_(Counter(registry_, "attention_tokens_total", "Tokens that were computed.")),
       wasted_(Counter(registry_, "attention_wasted_compute_seconds_total",
                       "Computing for callers who had left or whose deadline had passed.")),
+      denied_(Counter(registry_, "attention_denied_calls_total",
+                      "Calls that the policy refused, which attention_calls_total does not have.")),
       batch_calls_(
           HistogramFamily(registry_, "attention_batch_calls", "Calls in a batch.").Add({}, kCalls)),
       batch_tokens_(HistogramFamily(registry_, "attention_batch_tokens", "Tokens in a batch.")

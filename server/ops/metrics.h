@@ -56,6 +56,7 @@ class Metrics {
 
   void Observe(const Call& call);
   void Observe(const Batch& batch);
+  void CountDenied() { denied_.Increment(); }  // a call that the policy refused
 
   // All metrics in Prometheus's text format.
   std::string Text() const;
@@ -72,7 +73,7 @@ class Metrics {
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& calls_;
   prometheus::Family<prometheus::Histogram>&total_, &queue_, &compute_;
-  prometheus::Counter &tokens_, &wasted_;
+  prometheus::Counter &tokens_, &wasted_, &denied_;
   prometheus::Histogram &batch_calls_, &batch_tokens_;
   std::mutex mutex_;
   std::map<std::string, Latencies> latencies_;  // guarded by mutex_

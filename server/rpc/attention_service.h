@@ -28,6 +28,8 @@ class AttentionServiceImpl final : public v1::AttentionService::CallbackService 
                                    const v1::EncodeRequest* request,
                                    v1::EncodeResponse* response) override;
 
+  const ComputeContext& context() const { return context_; }
+
   // Open streams, and those to come, end once the calls that they have taken are answered.
   void EndStreams() { streams_.End(); }
 

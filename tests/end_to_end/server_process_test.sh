@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The server as a process: its flags, the line that names its port, the line that it logs, health, a
-# port in use, SIGTERM during a call.
+# port in use, SIGHUP, the time between SIGTERM and its end, SIGTERM during a call.
 #
 #   tests/end_to_end/server_process_test.sh [BUILD_DIR]     default: build/release
 #
@@ -88,6 +88,12 @@ expect "a value out of range" 2 '--port is 70000; want 0 to 65535' "$build/atten
 expect "a flag without its value" 2 '--port needs a value' "$build/attention_server" --port
 expect "an argument left over" 2 'unexpected argument .50051.' "$build/attention_server" 50051
 
+expect "beyond loopback without TLS" 2 'host is 0.0.0.0.*--insecure' "$build/attention_server" --host=0.0.0.0
+expect "a certificate without its key" 2 'tls_cert and --tls_key go together' "$build/attention_server" --tls_cert=a.pem
+expect "a policy without TLS" 2 'policy needs --tls_cert' "$build/attention_server" --policy=a.json
+expect "a certificate that is not there" 1 'cannot read .*/none.pem' "$build/attention_server" --port=0 \
+  --tls_cert="$folder/none.pem" --tls_key="$folder/none.pem"
+
 start_server "$build/attention_server" "$folder" --threads=1 # for the long call to be long everywhere
 port=${server_target##*:}
 expect_true "port 0 becomes a free port, printed" test "$port" -gt 0
@@ -119,6 +125,47 @@ expect_true "the log says that it stopped" is_json "$(log_line stopped)"
 expect "health where no server is" 3 "127.0.0.1:$port" "$build/attention_client" health --target="127.0.0.1:$port"
 expect "attend where no server is" 3 "127.0.0.1:$port" "$build/attention_client" attend \
   "$root/client/samples/001_jim_likes_football.json" --target="127.0.0.1:$port"
+
+# logged EVENT: whether it comes to be logged.
+logged() {
+  local deadline=$((SECONDS + 10))
+  until log_line "$1" >/dev/null; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.05
+  done
+}
+# health_is CODE: the exit code of the client's question, at once.
+health_is() {
+  local code=0
+  "$build/attention_client" health --target="$server_target" >/dev/null 2>&1 || code=$?
+  ((code == $1))
+}
+attends() {
+  "$build/attention_client" attend "$root/client/samples/001_jim_likes_football.json" \
+    --target="$server_target" >/dev/null
+}
+
+echo '{"log_level": "info", "lame_duck_s": 20}' >"$folder/config.json"
+start_server "$build/attention_server" "$folder" --config="$folder/config.json"
+says lame_duck_s 20.0
+expect_true "a call at level info" attends
+expect_true "is not logged" test -z "$(log_line call)"
+echo '{"log_level": "debug"}' >"$folder/config.json"
+kill -HUP "$server_pid"
+expect_true "SIGHUP reads the file again" logged reloaded
+expect_true "a call at level debug" attends
+expect_true "is one line" test "$(log_line call | wc -l)" -eq 1
+expect_true "of JSON" is_json "$(log_line call)"
+echo '{"log_level": "loud"}' >"$folder/config.json"
+kill -HUP "$server_pid"
+expect_true "a file that cannot be used is logged" logged cannot_reload
+kill -TERM "$server_pid"
+expect_true "SIGTERM is logged" logged stopping
+expect_true "a lame duck is not healthy" health_is 3
+expect_true "and still serves" attends
+stopping_since=$SECONDS
+expect_true "a second SIGTERM: exit code 0" stop_server
+expect_true "without waiting" test $((SECONDS - stopping_since)) -lt 10
 
 if ((failures > 0)); then
   echo "the server's log:"

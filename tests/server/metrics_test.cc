@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "tests/server/stored_layers.h"
+#include "tests/server/within.h"
 
 namespace attention {
 namespace {
@@ -95,6 +96,28 @@ TEST_F(Operators, HealthAndReadinessAreServedBesideThem) {
   EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200 OK"));
   EXPECT_THAT(Get("/readyz"), StartsWith("HTTP/1.1 200 OK"));
   EXPECT_THAT(Get("/"), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(Operators, HealthKnowsEachServiceAndEachLayer) {
+  const auto health = [&](const std::string& service) { return client_->CheckHealth(service); };
+  for (const std::string service :
+       {"", "attention.v1.AttentionService", "attention.v1.LayerService"}) {
+    EXPECT_TRUE(health(service).ok()) << service;
+  }
+  EXPECT_EQ(health("layers/nothing").code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(Within(absl::Seconds(10), [&] { return health("layers/double").ok(); }));
+  ASSERT_TRUE(client_->DeleteLayer("double").ok());
+  EXPECT_TRUE(Within(absl::Seconds(10), [&] {
+    return health("layers/double").code() == absl::StatusCode::kUnavailable;
+  }));
+}
+
+TEST_F(Operators, AServerThatLeavesTheRotationSaysSoAndStillServes) {
+  server_->LeaveRotation();
+  EXPECT_THAT(Get("/readyz"), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(client_->CheckHealth().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(Call("double").ok());
 }
 
 TEST_F(Operators, APortThatIsTakenIsRefusedWithWords) {

@@ -1,0 +1,155 @@
+// Who may connect, and who may call what, once --tls_cert, --tls_client_ca and --policy say so.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "absl/time/time.h"
+#include "tests/server/certificates.h"
+#include "tests/server/stored_layers.h"
+#include "tests/server/within.h"
+#include "tests/temporary_folder.h"
+
+namespace attention {
+namespace {
+
+using absl::StatusCode;
+using client::AttentionClient;
+using testing::HasSubstr;
+
+constexpr char kLoopback[] = "DNS:localhost,IP:127.0.0.1";
+constexpr char kApp[] = "URI:spiffe://example.org/app";
+constexpr char kOperator[] = "URI:spiffe://example.org/operator";
+
+// Who computes may do so; an operator may do all.
+constexpr char kPolicy[] = R"({
+  "name": "test",
+  "allow_rules": [
+    {"name": "computing", "request": {"paths": ["/attention.v1.AttentionService/*"]}},
+    {"name": "all", "source": {"principals": ["spiffe://example.org/operator"]}}
+  ]
+})";
+
+class Tls : public ServerWithLayers {
+ protected:
+  // Each test starts its own.
+  void SetUp() override {}
+
+  std::string Write(const std::string& name, const std::string& text) const {
+    const std::string path = folder_.File(name);
+    std::ofstream(path + ".new", std::ios::binary) << text;
+    std::filesystem::rename(path + ".new", path);
+    return path;
+  }
+
+  // Puts an identity that `authority` vouches for where the server looks for its own.
+  void WriteServer(const Authority& authority) const {
+    const Identity own = authority.Issue(kLoopback);
+    Write("server.key", own.key);
+    Write("server.pem", own.certificate);
+  }
+
+  ServerOptions WithTls() const {
+    WriteServer(servers_);
+    return {.port = 0,
+            .tls_cert = folder_.File("server.pem"),
+            .tls_key = folder_.File("server.key"),
+            .threads = 1};
+  }
+  ServerOptions WithMutualTls() const {
+    ServerOptions options = WithTls();
+    options.tls_client_ca = Write("client_ca.pem", clients_.Root());
+    return options;
+  }
+
+  // A client that trusts `server` and shows `own`, if it has one.
+  AttentionClient Client(const Authority& server, const Identity& own = {}) const {
+    client::TlsFiles files = {.ca = Write("ca.pem", server.Root())};
+    if (!own.key.empty()) {
+      files.certificate = Write("own.pem", own.certificate);
+      files.key = Write("own.key", own.key);
+    }
+    auto client = AttentionClient::Create(
+        {.target = server_->address(), .timeout = absl::Seconds(10), .tls = files});
+    EXPECT_TRUE(client.ok()) << client.status();
+    return *std::move(client);
+  }
+
+  // How a small call ends.
+  static StatusCode Compute(const AttentionClient& client) {
+    v1::ComputeAttentionRequest request;
+    *request.mutable_tokens()->mutable_tokens() = client::MakeTensor({1, 1}, {1});
+    return client.ComputeAttention(request).status().code();
+  }
+
+  TemporaryFolder folder_;
+  const Authority servers_, clients_;
+};
+
+TEST_F(Tls, ServesThoseWhoTrustItsCertificate) {
+  Start(WithTls());
+  EXPECT_EQ(Compute(Client(servers_)), StatusCode::kOk);
+  EXPECT_EQ(Compute(Client(clients_)), StatusCode::kUnavailable) << "trusts others";
+  EXPECT_EQ(Compute(*client_), StatusCode::kUnavailable) << "plain text";
+  EXPECT_EQ(Compute(Client(servers_)), StatusCode::kOk) << "and the next call works";
+}
+
+TEST_F(Tls, MutualTlsServesThoseWhoShowACertificateOfTheRightAuthority) {
+  Start(WithMutualTls());
+  EXPECT_EQ(Compute(Client(servers_, clients_.Issue(kApp))), StatusCode::kOk);
+  EXPECT_EQ(Compute(Client(servers_)), StatusCode::kUnavailable) << "shows none";
+  EXPECT_EQ(Compute(Client(servers_, servers_.Issue(kApp))), StatusCode::kUnavailable) << "another";
+}
+
+TEST_F(Tls, ANewCertificateIsTakenUpWhileTheServerRuns) {
+  Start(WithTls());
+  const AttentionClient connected = Client(servers_);
+  EXPECT_EQ(Compute(connected), StatusCode::kOk);
+  const Authority next;
+  WriteServer(next);
+  EXPECT_TRUE(Within(absl::Seconds(10), [&] { return Compute(Client(next)) == StatusCode::kOk; }));
+  EXPECT_EQ(Compute(connected), StatusCode::kOk) << "connections that there are stay";
+}
+
+TEST_F(Tls, FilesThatCannotBeUsedStopTheServerFromStarting) {
+  ServerOptions options = WithTls();
+  options.tls_cert = folder_.File("none.pem");
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("none.pem"));
+  options.tls_cert = Write("text.pem", "no certificate");
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("text.pem"));
+  options = WithTls();
+  options.tls_key = Write("other.key", servers_.Issue(kLoopback).key);
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("other.key"));
+}
+
+TEST_F(Tls, ThePolicySaysWhoMayChangeLayers) {
+  ServerOptions options = WithMutualTls();
+  options.policy = Write("policy.json", kPolicy);
+  Start(options);
+  const AttentionClient app = Client(servers_, clients_.Issue(kApp));
+  const AttentionClient oper = Client(servers_, clients_.Issue(kOperator));
+  EXPECT_EQ(Compute(app), StatusCode::kOk);
+  EXPECT_EQ(app.CreateLayer(SmallAttention("a", 1)).status().code(), StatusCode::kPermissionDenied);
+  EXPECT_EQ(UploadBytes(app, "a", kTimesConfig, TimesFile(2)).status().code(),
+            StatusCode::kPermissionDenied);
+  EXPECT_EQ(app.ListLayers().status().code(), StatusCode::kPermissionDenied);
+  EXPECT_TRUE(oper.CreateLayer(SmallAttention("a", 1)).ok());
+  EXPECT_EQ(Compute(oper), StatusCode::kOk);
+}
+
+TEST_F(Tls, APolicyIsReadAgainAndABadOneChangesNothing) {
+  ServerOptions options = WithMutualTls();
+  options.policy = Write("policy.json", kPolicy);
+  Start(options);
+  const AttentionClient app = Client(servers_, clients_.Issue(kApp));
+  Write("policy.json", "{");
+  EXPECT_THAT(std::string(server_->Reload().message()), HasSubstr("policy.json"));
+  EXPECT_EQ(Compute(app), StatusCode::kOk);
+  Write("policy.json", R"({"name": "closed", "allow_rules": []})");
+  EXPECT_TRUE(server_->Reload().ok());
+  EXPECT_EQ(Compute(app), StatusCode::kPermissionDenied);
+}
+
+}  // namespace
+}  // namespace attention
