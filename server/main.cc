@@ -93,6 +93,7 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
+  attention::ops::LogGrpc();
   const sigset_t stop = SetOf({SIGTERM, SIGINT}), all = SetOf({SIGTERM, SIGINT, SIGHUP});
   pthread_sigmask(SIG_BLOCK, &all, nullptr);  // before any thread starts, so that this one waits
   const auto server = attention::Server::Start(*options);

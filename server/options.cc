@@ -141,8 +141,7 @@ struct Range {
 };
 
 bool IsLoopback(absl::string_view host) {
-  return host == "localhost" || host == "::1" || host == "[::1]" ||
-         absl::StartsWith(host, "127.") || absl::StartsWith(host, "unix:");
+  return host == "localhost" || host == "::1" || host == "[::1]" || absl::StartsWith(host, "127.");
 }
 
 absl::Status CheckWhoMayCall(const ServerOptions& options) {

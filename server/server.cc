@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/end_connections.h"
 #include "server/engine/cpu_budget.h"
 #include "server/ops/tls.h"
 #include "server/rpc/warm_up.h"
@@ -99,19 +100,18 @@ absl::Status Server::Listen() {
   if (!credentials.ok()) return credentials.status();
   grpc::ServerBuilder builder;
   LimitTransport(options_, memory_.transport, builder);
-  int port = 0;
   const std::string wanted = HostPort(options_.host, options_.port);
-  builder.AddListeningPort(wanted, *credentials, &port);
+  builder.AddListeningPort(wanted, *credentials, &port_);
   builder.RegisterService(&service_);
   builder.RegisterService(&layer_service_);
   grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || port == 0) {
+  if (grpc_ == nullptr || port_ == 0) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", wanted,
                      ": the port is in use, or the address is not one of this machine; choose "
                      "another --port (0 picks a free one) or --host"));
   }
-  address_ = HostPort(options_.host, port);
+  address_ = HostPort(options_.host, port_);
   grpc_->GetHealthCheckService()->SetServingStatus("", false);  // not yet
   return absl::OkStatus();
 }
@@ -200,11 +200,12 @@ absl::Status Server::Stop() {
     // Until the tiles that have begun are through and the refusals have left.
     calls_.Drain(absl::Seconds(1));
   }
-  // gRPC answers CANCELLED to calls that reach it once it is shutting down. So for a moment those
-  // who were about to call again are told UNAVAILABLE, which says what to do.
-  absl::SleepFor(absl::Milliseconds(200));
-  // What is still open are health watches and reflection streams, which would stay for ever; a
-  // moment lets the last answers leave.
+  // A moment lets the last answers leave, and those who were about to call again be told
+  // UNAVAILABLE, which says what to do.
+  absl::SleepFor(absl::Milliseconds(100));
+  EndConnections(port_);
+  absl::SleepFor(absl::Milliseconds(100));
+  // What is still open are health watches and reflection streams of peers that do not close.
   grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
   grpc_.reset();
   http_.reset();

@@ -81,6 +81,7 @@ class Server {
 
   const ServerOptions options_;
   const engine::MemoryPlan memory_;
+  int port_ = 0;
   std::string address_, metrics_address_;
   std::atomic<bool> ready_ = false;
   Observer observer_;

@@ -1,5 +1,6 @@
 #include "server/ops/log.h"
 
+#include <grpc/support/log.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -17,7 +18,28 @@ constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
 
 std::atomic<Severity> least_severity = Severity::kInfo;
 
+Severity FromGrpc(gpr_log_severity severity) {
+  switch (severity) {
+    case GPR_LOG_SEVERITY_DEBUG:
+      return Severity::kDebug;
+    case GPR_LOG_SEVERITY_INFO:
+      return Severity::kInfo;
+    default:
+      return Severity::kWarning;  // what gRPC calls an error is mostly some peer's
+  }
+}
+
+void OnGrpcLog(gpr_log_func_args* line) {
+  const absl::string_view text = line->message;
+  // Of EndConnections, which closes the door before gRPC does.
+  if (text == "Failed accept4: Invalid argument") return;
+  Log(FromGrpc(line->severity), "grpc",
+      {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}});
+}
+
 }  // namespace
+
+void LogGrpc() { gpr_set_log_function(&OnGrpcLog); }
 
 std::optional<Severity> ParseSeverity(absl::string_view text) {
   for (const Severity severity :

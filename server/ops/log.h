@@ -23,6 +23,10 @@ bool IsLogged(Severity severity);
 // lines do not mix.
 void Log(Severity severity, absl::string_view event, const nlohmann::ordered_json& fields);
 
+// From now on what gRPC's library has to say, for the whole process, is logged as such lines too:
+// event "grpc".
+void LogGrpc();
+
 }  // namespace attention::ops
 
 #endif  // ATTENTION_SERVER_OPS_LOG_H_

@@ -1,0 +1,17 @@
+#ifndef ATTENTION_SERVER_END_CONNECTIONS_H_
+#define ATTENTION_SERVER_END_CONNECTIONS_H_
+
+namespace attention {
+
+// Refuses further TCP connections to `port`, at which this process listens, and ends those that
+// there are from our side: what was written still arrives, and then the peer finds that the
+// connection is over. A call that is on its way here fails with UNAVAILABLE there, which says that
+// it may be made again.
+//
+// gRPC's own shutdown would tell such a call CANCELLED: it sends GOAWAY, and from that moment on
+// refuses what the peer sent before it knew (seen with gRPC 1.51.1). So this comes first.
+void EndConnections(int port);
+
+}  // namespace attention
+
+#endif  // ATTENTION_SERVER_END_CONNECTIONS_H_
