@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "kernels/aligned_buffer.h"
@@ -16,15 +17,15 @@ namespace {
 
 // Rows that one product of oneDNN takes; a task's rows are cut into as many of the first as fit,
 // then of the second, and so on. Only the first where there is a product for few rows: near the
-// ceiling at any count, where oneDNN is 0.6 of it at 16 rows. (oneDNN's AVX2 kernels add up in
-// another order for 1, 2, 8 and 32 rows.)
+// ceiling at any count, where oneDNN is 0.6 of it at 16 rows. Of the others those that add up in
+// the same order as the first: oneDNN's AVX2 kernels do not for 1, 2, 8 and 32 rows, and with AMX
+// not for fewer than 16, which it leaves to other instructions.
 constexpr int64_t kRowTiles[] = {64, 16, 4};
 
 // Rows of a task at the most: with few, panels are read often; with many, rows are.
 constexpr int64_t kMostRows = 512;
 
 constexpr int64_t kTileSize = kRowTiles[0] * kPanelWidth;
-constexpr int64_t kLeastTile = kRowTiles[2];
 static_assert(2 * kFewRows <= kRowTiles[0], "sums and their rounded copy take a tile's memory");
 
 // How many rows a task takes, so that there are enough tasks for all threads.
@@ -56,7 +57,7 @@ struct LinearOp::Panel {
   int64_t column = 0, width = 0;
   float* bias = nullptr;       // [kPanelWidth]
   float* tile = nullptr;       // [kTileSize]: Y
-  float* last_rows = nullptr;  // [kLeastTile, in]: X
+  float* last_rows = nullptr;  // [rows of the last product, in]: X
 };
 
 LinearOp::LinearOp(const Config& config, PackAs as, OnednnActivation activation)
@@ -79,52 +80,104 @@ absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
                                                                  .activation = config.activation});
     if (!product.ok()) return product.status();
     op.products_.push_back(*std::move(product));
-    if (rows == kRowTiles[0]) op.few_rows_run_ = op.FindRunOfFewRows();
-    if (op.few_rows_run_ > 0) break;
   }
+  op.KeepWhatAgrees();
   return op;
 }
 
-// How oneDNN adds up is its own affair and may change with its version or the CPU. So both ways are
-// tried on numbers whose sums tell one order from another; 0 if no run gives the same bits.
-int64_t LinearOp::FindRunOfFewRows() const {
+// A tile's worth of rows, all alike, and a panel, whose results tell one order of adding up from
+// another: the bias takes away the exact sums, so that what is left are the errors of rounding, of
+// which results in bfloat16 keep as much as others.
+class LinearOp::Trial {
+ public:
+  explicit Trial(const LinearOp& op)
+      : y_row_bytes_(kPanelWidth * ByteSize(op.config_.y_type)),
+        x_(kRowTiles[0] * op.config_.in),
+        weight_(op.config_.in * kPanelWidth),
+        bias_(kPanelWidth),
+        memory_(op.WorkspaceSize()),
+        y_(kTileSize) {
+    const int64_t in = op.config_.in;
+    const DataType operand = op.as_.operand;
+    Fill(operand, in, x_.data());
+    Fill(operand, in * kPanelWidth, weight_.data());
+    for (int64_t j = 0; j < kPanelWidth; ++j) {
+      double sum = 0;
+      for (int64_t k = 0; k < in; ++k) {
+        sum += double{x_.data()[k]} * weight_.data()[k * kPanelWidth + j];
+      }
+      bias_.data()[j] = -static_cast<float>(sum);
+    }
+    for (int64_t i = 1; i < kRowTiles[0]; ++i) std::copy_n(x_.data(), in, x_.data() + i * in);
+    if (operand == DataType::kBfloat16) {
+      RoundToBfloat16(x_.data(), kRowTiles[0] * in, reinterpret_cast<uint16_t*>(x_.data()));
+    }
+    layer_ = {.x = x_.data(),
+              .rows = kRowTiles[0],
+              .linear = {.weight = {.data = weight_.data(), .in = in, .out = kPanelWidth},
+                         .bias = bias_.data()},
+              .y = y_.data()};
+    panel_ = op.PreparePanel(layer_, 0, memory_.data());
+  }
+
+  // The bytes of the first `rows` rows of Y that `multiply(layer, panel)` computes.
+  template <typename Multiply>
+  std::string Bytes(int64_t rows, Multiply multiply) {
+    std::fill_n(y_.data(), y_.size(), 0.0f);
+    multiply(layer_, panel_);
+    return {reinterpret_cast<const char*>(y_.data()), static_cast<size_t>(rows * y_row_bytes_)};
+  }
+
+ private:
+  // Numbers of many sizes that `operand` holds exactly.
+  void Fill(DataType operand, int64_t count, float* numbers) {
+    for (int64_t i = 0; i < count; ++i) {
+      state_ = state_ * 1664525 + 1013904223;
+      const float fraction = static_cast<float>(state_ >> 8) * 0x1p-23f - 1;
+      numbers[i] = std::ldexp(fraction, -static_cast<int>(state_ >> 5 & 7));
+      if (operand != DataType::kBfloat16) continue;
+      uint32_t bits = 0;
+      std::memcpy(&bits, &numbers[i], sizeof(bits));
+      bits &= 0xffff0000u;
+      std::memcpy(&numbers[i], &bits, sizeof(bits));
+    }
+  }
+
+  const int64_t y_row_bytes_;
+  uint32_t state_ = 1;
+  AlignedBuffer x_, weight_, bias_, memory_, y_;
+  Layer layer_;
+  Panel panel_;
+};
+
+// How oneDNN adds up is its own affair and may change with its version, the CPU and the rows. So
+// all ways are tried, and those that give other bits than the first are not taken.
+void LinearOp::KeepWhatAgrees() {
+  Trial trial(*this);
+  const auto bytes_of = [&](const OnednnMatmul& product, int64_t rows) {
+    return trial.Bytes(rows, [&](const Layer& layer, const Panel& panel) {
+      RunTile(product, layer, panel, 0, product.config().m);
+    });
+  };
+  few_rows_run_ = FindRunOfFewRows(trial, bytes_of(products_[0], kFewRows));
+  const auto differs = [&](const OnednnMatmul& product) {
+    const int64_t rows = product.config().m;
+    return few_rows_run_ > 0 || bytes_of(product, rows) != bytes_of(products_[0], rows);
+  };
+  products_.erase(std::remove_if(products_.begin() + 1, products_.end(), differs), products_.end());
+}
+
+// The run of MultiplyFewRows that gives the bytes `want` of kFewRows rows; 0 if none does.
+int64_t LinearOp::FindRunOfFewRows(Trial& trial, const std::string& want) const {
   // RunFewRows does not read bfloat16 that it adds to.
   if (config_.accumulate && config_.y_type == DataType::kBfloat16) return 0;
   if (!HasFewRowsProduct()) return 0;
-  constexpr int64_t kRows = kRowTiles[0], kOut = kPanelWidth;
-  const int64_t in = config_.in;
-  const float scale = 1 / std::sqrt(static_cast<float>(in));
-  uint32_t state = 1;
-  const auto fill = [&](float* numbers, int64_t count, float size) {
-    for (int64_t i = 0; i < count; ++i) {
-      state = state * 1664525 + 1013904223;
-      numbers[i] = size * (static_cast<float>(state >> 8) * 0x1p-23f - 1);
-    }
-  };
-  AlignedBuffer x(kRows * in), rounded(kRows * in), weight(in * kOut), bias(kOut);
-  AlignedBuffer memory(WorkspaceSize());
-  AlignedBuffer want(kRows * kOut), got(kRows * kOut);
-  fill(x.data(), kRows * in, 1);
-  fill(weight.data(), in * kOut, scale);
-  fill(bias.data(), kOut, 1);
-  if (as_.operand == DataType::kBfloat16) {
-    RoundToBfloat16(x.data(), kRows * in, reinterpret_cast<uint16_t*>(x.data()));
-  }
-  Layer layer{
-      .x = x.data(),
-      .rows = kRows,
-      .linear = {.weight = {.data = weight.data(), .in = in, .out = kOut}, .bias = bias.data()},
-      .y = want.data()};
-  const Panel panel = PreparePanel(layer, 0, memory.data());
-  const int64_t y_bytes = kFewRows * kOut * ByteSize(config_.y_type);
-  std::memset(want.data(), 0, y_bytes);
-  RunTile(products_[0], layer, panel, 0, kRows);
-  layer.y = got.data();
   for (const int64_t run :
-       {int64_t{512}, int64_t{1024}, int64_t{256}, int64_t{2048}, RoundUp(in, 2)}) {
-    std::memset(got.data(), 0, y_bytes);
-    RunFewRows(layer, panel, 0, kFewRows, run);
-    if (std::memcmp(want.data(), got.data(), y_bytes) == 0) return run;
+       {int64_t{512}, int64_t{1024}, int64_t{256}, int64_t{2048}, RoundUp(config_.in, 2)}) {
+    const std::string got = trial.Bytes(kFewRows, [&](const Layer& layer, const Panel& panel) {
+      RunFewRows(layer, panel, 0, kFewRows, run);
+    });
+    if (got == want) return run;
   }
   return 0;
 }
@@ -132,7 +185,7 @@ int64_t LinearOp::FindRunOfFewRows() const {
 // A panel, a tile of Y, a panel's bias and the last rows of X.
 int64_t LinearOp::WorkspaceSize() const {
   const int64_t panel = PackedPanelBytes(config_.in, as_.operand) / sizeof(float);
-  return panel + kTileSize + kPanelWidth + kLeastTile * config_.in;
+  return panel + kTileSize + kPanelWidth + products_.back().config().m * config_.in;
 }
 
 double LinearOp::WorkingBytes(int threads) const {

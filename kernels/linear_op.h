@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -58,10 +59,12 @@ class LinearOp {
  private:
   // One panel, and a task's memory for it.
   struct Panel;
+  class Trial;
 
   LinearOp(const Config& config, PackAs as, OnednnActivation activation);
 
-  int64_t FindRunOfFewRows() const;
+  void KeepWhatAgrees();
+  int64_t FindRunOfFewRows(Trial& trial, const std::string& want) const;
   int64_t WorkspaceSize() const;
   Panel PreparePanel(const Layer& layer, int64_t index, float* memory) const;
   void RunPanel(const Layer& layer, const Panel& panel, int64_t first_row, int64_t end_row) const;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
@@ -91,7 +92,13 @@ class Batching : public ServerWithLayers, public testing::WithParamInterface<v1:
         while (in_batches < 200 && absl::Now() < end) {
           auto response = call(request);
           in_batches += response.timing().batch_calls() > 1 ? 1 : 0;
-          EXPECT_EQ(Bytes(std::move(response)), alone[i]) << "call " << i;
+          const int64_t batch_calls = response.timing().batch_calls();
+          const std::string together = Bytes(std::move(response));
+          const auto difference =
+              std::mismatch(together.begin(), together.end(), alone[i].begin(), alone[i].end());
+          EXPECT_TRUE(together == alone[i])
+              << "call " << i << " in a batch of " << batch_calls << " differs at byte "
+              << difference.first - together.begin() << " of " << together.size();
         }
       });
     }
