@@ -7,7 +7,7 @@
 namespace attention::ops {
 namespace {
 
-absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+absl::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 Policy::Call Describe(const grpc::AuthMetadataProcessor::InputMetadata& metadata,
                       const grpc::AuthContext& peer) {

@@ -60,10 +60,10 @@ is_json() {
 # says NAME PATTERN: the line that was logged at the start has this field with such a value.
 says() { expect_true "the log says $1" grep --quiet --extended-regexp "[{,]\"$1\":$2[,}]" <<<"$(log_line started)"; }
 
-# A call that computes for seconds: 16384 tokens of 64 numbers attend to each other.
+# A call that computes for seconds: 32768 tokens of 64 numbers attend to each other.
 write_long_request() {
-  printf '{"request": {"tokens": {"tokens": {"data_type": "DATA_TYPE_FLOAT32", "shape": [16384, 64], "data": "'
-  head --bytes=$((16384 * 64 * 4)) /dev/zero | base64 --wrap=0
+  printf '{"request": {"tokens": {"tokens": {"data_type": "DATA_TYPE_FLOAT32", "shape": [32768, 64], "data": "'
+  head --bytes=$((32768 * 64 * 4)) /dev/zero | base64 --wrap=0
   printf '"}}, "results": ["OUTPUT"]}}'
 }
 
@@ -73,7 +73,7 @@ ticks_of_server() { cut --delimiter=' ' --fields=14 "/proc/$server_pid/stat"; }
 wait_until_it_computes() {
   local before deadline=$((SECONDS + 30))
   before=$(ticks_of_server)
-  until (($(ticks_of_server) > before + 50)); do
+  until (($(ticks_of_server) > before + 20)); do
     ((SECONDS < deadline)) && kill -0 "$caller" 2>/dev/null || return 1
     sleep 0.05
   done
