@@ -1,13 +1,10 @@
 // What a stored layer costs the server's CPU through the RPC, against the same call in process:
 //
-//   stored_layer_bench [--tokens=512] [--width=768] [--threads=1]
+//   stored_layer_bench [--tokens=512] [--width=768] [--threads=1] [--callers=1]
 //
 // Prints one JSON object: the median milliseconds of CPU time that one call takes, of the server's
 // process and in process, and the median of the ratios of rounds in which both took turns. The
 // server runs in a process of its own, on loopback; the client's CPU time does not count.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -25,80 +22,20 @@
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"
 #include "server/server.h"
+#include "tests/bench/callers.h"
 #include "tests/bench/rounds.h"
+#include "tests/bench/server_process.h"
 
 namespace attention {
 namespace {
 
 constexpr int kRounds = 21;
-constexpr int kCalls = 10;  // of a round and side
+constexpr int kCalls = 10;  // of a round in process
 
 struct Options {
   int64_t tokens = 512, width = 768;
-  int threads = 1;
+  int threads = 1, callers = 1;
 };
-
-// A server in a process of its own, which ends with this object.
-class ServerProcess {
- public:
-  explicit ServerProcess(int threads) {
-    int address[2], life[2];
-    if (pipe(address) != 0 || pipe(life) != 0) std::abort();
-    pid_ = fork();  // before this process has any threads
-    if (pid_ == 0) {
-      close(life[1]);
-      Serve(threads, address[1], life[0]);
-    }
-    close(life[0]);
-    close(address[1]);
-    life_ = life[1];
-    char text[256] = {};
-    if (read(address[0], text, sizeof(text) - 1) <= 0) std::abort();
-    address_ = text;
-  }
-  ~ServerProcess() {
-    close(life_);
-    waitpid(pid_, nullptr, 0);
-  }
-  ServerProcess(const ServerProcess&) = delete;
-  ServerProcess& operator=(const ServerProcess&) = delete;
-
-  const std::string& address() const { return address_; }
-  clockid_t CpuClock() const {
-    clockid_t clock = 0;
-    if (clock_getcpuclockid(pid_, &clock) != 0) std::abort();
-    return clock;
-  }
-
- private:
-  [[noreturn]] static void Serve(int threads, int address, int life) {
-    const auto server = Server::Start({.port = 0, .threads = threads});
-    if (!server.ok()) std::abort();
-    const std::string& text = (*server)->address();
-    if (write(address, text.data(), text.size()) < 0) std::abort();
-    char end = 0;
-    while (read(life, &end, 1) > 0) {
-    }
-    std::_Exit(0);
-  }
-
-  pid_t pid_ = -1;
-  int life_ = -1;
-  std::string address_;
-};
-
-double Seconds(clockid_t clock) {
-  timespec time = {};
-  if (clock_gettime(clock, &time) != 0) std::abort();
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-// CPU seconds that `clock` counts during one call.
-double Cpu(clockid_t clock, const std::function<void()>& call) {
-  const double begin = Seconds(clock);
-  for (int i = 0; i < kCalls; ++i) call();
-  return (Seconds(clock) - begin) / kCalls;
-}
 
 template <typename T>
 T Must(absl::StatusOr<T> result) {
@@ -181,8 +118,11 @@ Options Parse(int argc, char** argv) {
       options.width = value;
     } else if (name == "--threads" && value > 0) {
       options.threads = static_cast<int>(value);
+    } else if (name == "--callers" && value > 0) {
+      options.callers = static_cast<int>(value);
     } else {
-      std::fprintf(stderr, "stored_layer_bench [--tokens=N] [--width=64 * N] [--threads=N]\n");
+      std::fprintf(
+          stderr, "stored_layer_bench [--tokens=N] [--width=64 * N] [--threads=N] [--callers=N]\n");
       std::exit(2);
     }
   }
@@ -191,7 +131,7 @@ Options Parse(int argc, char** argv) {
 
 int Main(int argc, char** argv) {
   const Options options = Parse(argc, argv);
-  const ServerProcess server(options.threads);
+  const ServerProcess server([&] { return Serve({.port = 0, .threads = options.threads}); });
   const auto client = Must(client::AttentionClient::Create({.target = server.address()}));
   Must(client.CreateLayer(LayerFor(options)));
   const v1::ComputeAttentionRequest request = CallFor(options);
@@ -201,17 +141,23 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "stored_layer_bench: the two sides give other bytes\n");
     return 1;
   }
+  Callers callers(server.address(), options.callers, request);
   std::vector<double> served, own, ratios;
   for (int round = 0; round < kRounds; ++round) {
-    served.push_back(Cpu(server.CpuClock(), [&] { Must(client.ComputeAttention(request)); }));
-    own.push_back(Cpu(CLOCK_PROCESS_CPUTIME_ID, [&] { here.Run(); }));
+    const double before = server.CpuSeconds();
+    const int64_t calls = callers.CallFor(absl::Milliseconds(200)).calls;
+    served.push_back((server.CpuSeconds() - before) / static_cast<double>(calls));
+    const double own_before = Seconds(CLOCK_PROCESS_CPUTIME_ID);
+    for (int i = 0; i < kCalls; ++i) here.Run();
+    own.push_back((Seconds(CLOCK_PROCESS_CPUTIME_ID) - own_before) / kCalls);
     ratios.push_back(served.back() / own.back());
   }
   std::printf(
-      "{\"tokens\": %ld, \"width\": %ld, \"threads\": %d, \"server_cpu_ms\": %.3f, "
+      "{\"tokens\": %ld, \"width\": %ld, \"threads\": %d, \"callers\": %d, \"server_cpu_ms\": "
+      "%.3f, "
       "\"in_process_cpu_ms\": %.3f, \"ratio\": %.3f}\n",
       static_cast<long>(options.tokens), static_cast<long>(options.width), options.threads,
-      1e3 * Median(served), 1e3 * Median(own), Median(ratios));
+      options.callers, 1e3 * Median(served), 1e3 * Median(own), Median(ratios));
   return 0;
 }
 
