@@ -3,94 +3,24 @@
 #include <climits>
 #include <cstddef>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/call_status.h"
-#include "grpc/grpc.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
-#include "grpcpp/support/channel_arguments.h"
 
 namespace attention::client {
 namespace {
 
-// A gRPC server closes connections that ping more often than every 5 minutes while it has nothing
-// to send (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS), so stay above that.
-constexpr absl::Duration kKeepaliveTime = absl::Minutes(6);
-// How long a ping may stay unanswered. gRPC gives TCP the same time for bytes that nobody confirms,
-// so a server whose machine vanished is noticed within it.
-constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
-
-absl::StatusOr<std::string> ReadTlsFile(const std::string& path) {
-  if (path.empty()) return "";
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::InvalidArgumentError(absl::StrCat("cannot read the TLS file ", path));
-  return std::string{std::istreambuf_iterator<char>(file), {}};
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
-    const ClientOptions& options) {
-  if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
-  if (options.tls->certificate.empty() != options.tls->key.empty()) {
-    return absl::InvalidArgumentError("a TLS certificate needs its key, and a key its certificate");
-  }
-  absl::StatusOr<std::string> roots = ReadTlsFile(options.tls->ca);
-  if (!roots.ok()) return roots.status();
-  absl::StatusOr<std::string> key = ReadTlsFile(options.tls->key);
-  if (!key.ok()) return key.status();
-  absl::StatusOr<std::string> certificate = ReadTlsFile(options.tls->certificate);
-  if (!certificate.ok()) return certificate.status();
-  return grpc::SslCredentials({*std::move(roots), *std::move(key), *std::move(certificate)});
-}
-
-grpc::ChannelArguments TensorChannelArguments() {
-  grpc::ChannelArguments arguments;
-  // gRPC would refuse answers above 4 MiB: scores of 1024 x 1024 tokens. -1 is no limit.
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetMaxSendMessageSize(-1);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTime)));
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
-  // The target is reached directly: an http_proxy meant for web pages seldom speaks HTTP/2.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return arguments;
-}
-
-// gRPC ends its threads when the last channel and server of the process go, and then waits up to 10
-// seconds for the one that polls while a large message is written (seen with gRPC 1.51.1: calls of
-// 12 MiB). One reference that is never returned keeps the threads, and no destructor waits.
-void KeepGrpcThreads() { [[maybe_unused]] static const bool kept = (grpc_init(), true); }
-
 constexpr size_t kChunkBytes = size_t{1} << 20;  // of an upload
-
-absl::Status CheckTimeout(absl::Duration timeout) {
-  if (timeout > absl::ZeroDuration()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("timeout is ", absl::FormatDuration(timeout), "; want more than 0"));
-}
 
 }  // namespace
 
 absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options) {
-  if (options.target.empty()) {
-    return absl::InvalidArgumentError("target is empty; want HOST:PORT, as in localhost:50051");
-  }
-  if (absl::Status status = CheckTimeout(options.timeout); !status.ok()) return status;
-  const auto credentials = Credentials(options);
-  if (!credentials.ok()) return credentials.status();
-  KeepGrpcThreads();
-  grpc::ChannelArguments arguments = TensorChannelArguments();
-  if (options.tls.has_value() && !options.tls->server_name.empty()) {
-    arguments.SetSslTargetNameOverride(options.tls->server_name);
-  }
-  std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomChannel(options.target, *credentials, arguments);
-  return AttentionClient(std::move(options), std::move(channel));
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = CreateChannel(options);
+  if (!channel.ok()) return channel.status();
+  return AttentionClient(std::move(options), *std::move(channel));
 }
 
 AttentionClient::AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel)

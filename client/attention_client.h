@@ -13,31 +13,12 @@
 #include "absl/time/time.h"
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "attention/v1/layer_service.grpc.pb.h"
+#include "client/channel.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 
 namespace attention::client {
-
-// Files in PEM form for connections over TLS.
-struct TlsFiles {
-  std::string ca = "";  // roots of the server's certificate; empty: those that the system trusts
-  std::string certificate = "";  // of this client, where the server wants one, and
-  std::string key = "";          // its key; both or neither
-  // The name that the server's certificate must have, where that is not the target's host.
-  std::string server_name = "";
-};
-
-// Where the server is, and how long to wait for it.
-struct ClientOptions {
-  // HOST:PORT, or another address that gRPC knows, such as unix:/run/attention.sock.
-  std::string target = "localhost:50051";
-  // From the start of a call until its answer is complete; above 0. Raise it for calls that compute
-  // for minutes. absl::InfiniteDuration() waits for ever.
-  absl::Duration timeout = absl::Seconds(60);
-  // None: plain text, which anyone on the way can read and change.
-  std::optional<TlsFiles> tls = std::nullopt;
-};
 
 // Calls an attention server over one gRPC connection, which is made by the first call and made
 // again when it breaks. Messages of any size that protobuf allows (2 GiB) pass. Proxies named in
@@ -60,8 +41,7 @@ struct ClientOptions {
 //   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
 class AttentionClient {
  public:
-  // Does not wait for the server. INVALID_ARGUMENT: an empty target, a timeout that is not above 0,
-  // a TLS file that cannot be read.
+  // Does not wait for the server. Fails as CreateChannel.
   static absl::StatusOr<AttentionClient> Create(ClientOptions options);
 
   // Attention for one batch of sequences. `timeout` replaces that of the options for this call.

@@ -10,18 +10,16 @@
 #include <string>
 #include <vector>
 
-#include "absl/flags/commandlineflag.h"
 #include "absl/flags/flag.h"
-#include "absl/flags/reflection.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/commands.h"
+#include "client/parse_flags.h"
 
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
 ABSL_FLAG(bool, tls, false, "connect over TLS, and trust the roots that the system trusts");
@@ -171,77 +169,8 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
   return attention::client::RunExplain(options, std::cout, std::cerr);
 }
 
-// --name or --name=value, taken apart.
-struct FlagArgument {
-  absl::CommandLineFlag* flag = nullptr;  // null: there is no such flag
-  std::string value = "";
-  bool has_value = false;
-};
-
-FlagArgument TakeApart(absl::string_view argument) {
-  argument = absl::StripPrefix(argument, "-");
-  argument = absl::StripPrefix(argument, "-");
-  const size_t equals = argument.find('=');
-  const absl::string_view name = argument.substr(0, equals);
-  FlagArgument result{.flag = absl::FindCommandLineFlag(name)};
-  if (equals != argument.npos) {
-    result.value = std::string(argument.substr(equals + 1));
-    result.has_value = true;
-    return result;
-  }
-  if (result.flag == nullptr && absl::ConsumePrefix(&argument, "no")) {
-    absl::CommandLineFlag* negated = absl::FindCommandLineFlag(argument);
-    if (negated != nullptr && negated->IsOfType<bool>()) {
-      return {.flag = negated, .value = "false", .has_value = true};
-    }
-  }
-  if (result.flag != nullptr && result.flag->IsOfType<bool>()) {
-    result.value = "true";
-    result.has_value = true;
-  }
-  return result;
-}
-
-// Sets the flags above from the arguments and returns those that are no flags. Takes --name=value,
-// --name value, and for truth values --name and --noname; flags may stand before or behind the
-// others; after "--" nothing is a flag, and "-" alone never is.
-//
-// absl::ParseCommandLine would end the process with exit code 1 for an unknown flag and for --help;
-// the exit codes of this program say which kind of failure it was.
-absl::StatusOr<std::vector<std::string>> ParseFlags(absl::Span<const char* const> arguments) {
-  std::vector<std::string> others;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const absl::string_view argument = arguments[i];
-    if (argument == "--") {
-      others.insert(others.end(), arguments.begin() + i + 1, arguments.end());
-      break;
-    }
-    if (argument == "-" || argument.substr(0, 1) != "-") {
-      others.emplace_back(argument);
-      continue;
-    }
-    FlagArgument parsed = TakeApart(argument);
-    if (parsed.flag == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("there is no flag ", argument));
-    }
-    if (!parsed.has_value) {
-      if (++i == arguments.size()) {
-        return absl::InvalidArgumentError(absl::StrCat(argument, " needs a value"));
-      }
-      parsed.value = arguments[i];
-    }
-    std::string error;  // repeats the value and the name, and does not say what would do
-    if (!parsed.flag->ParseFrom(parsed.value, &error)) {
-      return absl::InvalidArgumentError(absl::StrCat("--", parsed.flag->Name(), " cannot be \"",
-                                                     parsed.value,
-                                                     "\"; it is: ", parsed.flag->Help()));
-    }
-  }
-  return others;
-}
-
 ExitCode Run(absl::Span<const char* const> arguments) {
-  const absl::StatusOr<std::vector<std::string>> words = ParseFlags(arguments);
+  const absl::StatusOr<std::vector<std::string>> words = attention::client::ParseFlags(arguments);
   if (!words.ok()) return UsageError(words.status().message());
   if (absl::GetFlag(FLAGS_help)) {
     std::cout << kUsage;

@@ -1,0 +1,86 @@
+#include "client/load/load_result.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace attention::client {
+namespace {
+
+constexpr size_t kMostTexts = 20;  // of failures; servers' texts have numbers that differ
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+bool EndedAsMeant(const CallEnd& end) {
+  switch (end.intent) {
+    case Intent::kAnswer:
+      return (end.code == grpc::StatusCode::OK && !end.is_wrong) ||
+             end.code == grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case Intent::kCancel:  // it may have been answered, or refused, before that
+      return end.code == grpc::StatusCode::CANCELLED || end.code == grpc::StatusCode::OK ||
+             end.code == grpc::StatusCode::RESOURCE_EXHAUSTED;
+    default:
+      return end.code == grpc::StatusCode::INVALID_ARGUMENT;
+  }
+}
+
+}  // namespace
+
+std::string CodeName(grpc::StatusCode code) {
+  return absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+}
+
+double LoadResult::AnsweredPerSecond() const {
+  if (lasted <= absl::ZeroDuration()) return 0;
+  return static_cast<double>(answered()) / absl::ToDoubleSeconds(lasted);
+}
+
+void LoadRecorder::Add(const CallEnd& end) {
+  if (end.intended < start_) return;
+  const absl::MutexLock lock(&mutex_);
+  const auto second = static_cast<size_t>(absl::ToInt64Seconds(end.ended - start_));
+  if (result_.seconds.size() <= second) result_.seconds.resize(second + 1);
+  ++result_.seconds[second].calls;
+  if (!EndedAsMeant(end)) {
+    std::string text = end.is_wrong ? "the answer has other bytes than when the call was made alone"
+                                    : absl::StrCat(CodeName(end.code), ": ", end.message);
+    if (result_.failures.size() >= kMostTexts) text = "others";
+    ++result_.failures[std::move(text)];
+  }
+  result_.wrong += end.is_wrong ? 1 : 0;
+  if (end.intent == Intent::kCancel) {
+    ++result_.cancelled;
+    return;
+  }
+  if (end.intent == Intent::kBeRefused) {
+    result_.refused += end.code == grpc::StatusCode::INVALID_ARGUMENT ? 1 : 0;
+    return;
+  }
+  ++result_.by_code[CodeName(end.code)];
+  if (end.code != grpc::StatusCode::OK) return;
+  result_.latency.Add(end.ended - end.intended);
+  result_.seconds[second].latency.Add(end.ended - end.intended);
+  result_.queue.Add(FromProto(end.timing.queue()));
+  result_.compute.Add(FromProto(end.timing.compute()));
+  result_.batch_calls += end.timing.batch_calls();
+  result_.answered_tokens += end.tokens;
+}
+
+void LoadRecorder::CountNotMade(absl::Time intended) {
+  if (intended < start_) return;
+  const absl::MutexLock lock(&mutex_);
+  ++result_.not_made;
+}
+
+LoadResult LoadRecorder::Take(absl::Time end) {
+  const absl::MutexLock lock(&mutex_);
+  result_.lasted = end - start_;
+  return std::move(result_);
+}
+
+}  // namespace attention::client
