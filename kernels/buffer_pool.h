@@ -39,6 +39,13 @@ class BufferPool {
     return Loan(*this, std::move(buffer));
   }
 
+  // Frees all that is not lent.
+  void Trim() {
+    std::vector<AlignedBuffer> freed;
+    const std::lock_guard lock(mutex_);
+    freed.swap(free_);
+  }
+
  private:
   // The smallest that is large enough, so that a small loan takes no large one away; else the
   // largest.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/onednn_info.h"
+#include "server/ops/freed_memory.h"
 #include "server/ops/log.h"
 #include "server/options.h"
 #include "server/server.h"
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
   }
   attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
   attention::ops::LogGrpc();
+  attention::ops::KeepFreedMemory();
   const sigset_t stop = SetOf({SIGTERM, SIGINT}), all = SetOf({SIGTERM, SIGINT, SIGHUP});
   pthread_sigmask(SIG_BLOCK, &all, nullptr);  // before any thread starts, so that this one waits
   const auto server = attention::Server::Start(*options);

@@ -66,6 +66,11 @@ void Observer::OnDenied(const ops::Policy::Call& call) {
            {{"path", std::string(call.path)}, {"principals", std::move(principals)}});
 }
 
+void Observer::OnStall(const std::string& peer) {
+  metrics_.CountStalled();
+  ops::Log(Severity::kWarning, "stalled", {{"peer", peer}});
+}
+
 void Observer::OnBatch(const engine::Engine::BatchReport& batch) {
   metrics_.Observe(
       ops::Metrics::Batch{.calls = batch.calls, .tokens = batch.tokens, .wasted = batch.wasted});

@@ -20,6 +20,7 @@ class Observer {
 
   void OnCall(const rpc::CallReport& call);
   void OnDenied(const ops::Policy::Call& call);  // by the policy
+  void OnStall(const std::string& peer);         // that did not read, or send, what it was to
   void OnBatch(const engine::Engine::BatchReport& batch);
 
   // In Prometheus's text format.

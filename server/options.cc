@@ -35,6 +35,9 @@ ABSL_FLAG(int, max_metadata_kib, ServerOptions().max_metadata_kib,
           "most metadata that a call may bring, KiB");
 ABSL_FLAG(double, keepalive_s, absl::ToDoubleSeconds(ServerOptions().keepalive),
           "seconds of silence after which a peer must answer a ping, or is dropped after 10 more");
+ABSL_FLAG(double, max_stall_s, absl::ToDoubleSeconds(ServerOptions().max_stall),
+          "seconds that a peer may take to read an answer, and one more for each MiB of it, or to "
+          "send the next part of an upload; then its call is cancelled");
 ABSL_FLAG(double, max_connection_idle_s, absl::ToDoubleSeconds(ServerOptions().max_connection_idle),
           "seconds without a call after which a connection is closed; 0: never");
 ABSL_FLAG(double, max_connection_age_s, absl::ToDoubleSeconds(ServerOptions().max_connection_age),
@@ -112,8 +115,8 @@ std::vector<FlagGroup> Groups() {
   return {{"Where it listens", {"host", "port"}},
           {"Who may call", {"tls_cert", "tls_key", "tls_client_ca", "policy", "insecure"}},
           {"Connections",
-           {"max_streams", "max_metadata_kib", "keepalive_s", "max_connection_idle_s",
-            "max_connection_age_s"}},
+           {"max_streams", "max_metadata_kib", "keepalive_s", "max_stall_s",
+            "max_connection_idle_s", "max_connection_age_s"}},
           {"What operators see", {"metrics_host", "metrics_port", "log_level", "channelz"}},
           {"Computing", {"threads", "max_batch_tokens", "max_queue_ms"}},
           {"Memory", {"memory_mib", "max_queued_mib", "max_working_mib", "layer_memory_mib"}},
@@ -177,6 +180,7 @@ absl::Status Check(const ServerOptions& options) {
       {"max_streams", 1.0 * options.max_streams, 1, 1 << 20},
       {"max_metadata_kib", 1.0 * options.max_metadata_kib, 1, 1 << 14},
       {"keepalive_s", absl::ToDoubleSeconds(options.keepalive), 1, kMostSeconds},
+      {"max_stall_s", absl::ToDoubleSeconds(options.max_stall), 0.1, kMostSeconds},
       {"max_connection_idle_s", absl::ToDoubleSeconds(options.max_connection_idle), 0,
        kMostSeconds},
       {"max_connection_age_s", absl::ToDoubleSeconds(options.max_connection_age), 0, kMostSeconds},
@@ -230,6 +234,7 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
       .max_streams = absl::GetFlag(FLAGS_max_streams),
       .max_metadata_kib = absl::GetFlag(FLAGS_max_metadata_kib),
       .keepalive = absl::Seconds(absl::GetFlag(FLAGS_keepalive_s)),
+      .max_stall = absl::Seconds(absl::GetFlag(FLAGS_max_stall_s)),
       .max_connection_idle = absl::Seconds(absl::GetFlag(FLAGS_max_connection_idle_s)),
       .max_connection_age = absl::Seconds(absl::GetFlag(FLAGS_max_connection_age_s)),
       .metrics_host = absl::GetFlag(FLAGS_metrics_host),

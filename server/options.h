@@ -34,6 +34,9 @@ struct ServerOptions {
   // `max_connection_idle`, or is connected for `max_connection_age` (give or take a tenth, so that
   // not all come back at once), is asked to connect again when it has something to call.
   absl::Duration keepalive = absl::Seconds(30);
+  // How long a peer may take to read an answer (a second more for each MiB), or to send the next
+  // part of an upload, before its call is cancelled. Raise it for clients behind slow lines.
+  absl::Duration max_stall = absl::Seconds(30);
   absl::Duration max_connection_idle = absl::Minutes(10);
   absl::Duration max_connection_age = absl::Minutes(30);
 

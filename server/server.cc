@@ -67,11 +67,13 @@ Server::Server(const ServerOptions& options, const engine::MemoryPlan& memory,
     : options_(options),
       memory_(memory),
       observer_([this] { return Levels(); }),
+      stalls_(options.max_stall, [this](const std::string& peer) { observer_.OnStall(peer); }),
       layers_(std::move(layers)),
       engine_(EngineOptions(options, memory, observer_), layers_->packed()),
-      service_({engine_, *layers_, Limits(options), memory.messages / 8, OnCall(observer_)},
-               calls_),
-      layer_service_(*layers_, calls_, OnCall(observer_)) {}
+      service_(
+          {engine_, *layers_, Limits(options), memory.messages / 8, OnCall(observer_), stalls_},
+          calls_),
+      layer_service_(*layers_, calls_, stalls_, OnCall(observer_)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   // Without a user of its own that stays, gRPC shuts its threads down with the last server and may
@@ -144,6 +146,10 @@ absl::Status Server::BeginServing() {
     health.SetServingStatus(service, true);
   }
   health.SetServingStatus("", true);
+  trimmer_ = std::make_unique<ops::FreedMemoryTrimmer>(
+      ops::FreedMemoryTrimmer::Options{.most_resident_bytes = memory_.total / 8 * 7,
+                                       .activity = [this] { return calls_.activity(); },
+                                       .let_go = [this] { engine_.TrimMemory(); }});
   ready_ = true;
   return absl::OkStatus();
 }

@@ -16,12 +16,14 @@
 #include "server/layer_watch.h"
 #include "server/observer.h"
 #include "server/ops/authorizer.h"
+#include "server/ops/freed_memory.h"
 #include "server/ops/http_server.h"
 #include "server/ops/metrics.h"
 #include "server/options.h"
 #include "server/rpc/attention_service.h"
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/layer_service.h"
+#include "server/rpc/stall_guard.h"
 
 namespace attention {
 
@@ -86,6 +88,7 @@ class Server {
   std::atomic<bool> ready_ = false;
   Observer observer_;
   rpc::CallsInFlight calls_;
+  rpc::StallGuard stalls_;
   std::unique_ptr<engine::LayerStore> layers_;
   engine::Engine engine_;
   rpc::AttentionServiceImpl service_;
@@ -94,6 +97,7 @@ class Server {
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<LayerWatch> layer_watch_;
   std::unique_ptr<ops::HttpServer> http_;
+  std::unique_ptr<ops::FreedMemoryTrimmer> trimmer_;
 };
 
 }  // namespace attention

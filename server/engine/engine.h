@@ -69,6 +69,9 @@ class Engine {
   // tiles, unless others of its batch are still wanted. A job that is done already stays so.
   void Cancel(const std::shared_ptr<Job>& job);
 
+  // Frees the memory that is kept for the next calls.
+  void TrimMemory() { executor_.buffers().Trim(); }
+
   // Calls that run end between two tiles, and those that wait at once. For good.
   void Stop() { executor_.Stop(); }
 

@@ -112,6 +112,9 @@ Metrics::Metrics(const Build& build, absl::AnyInvocable<Levels() const> levels)
                       "Computing for callers who had left or whose deadline had passed.")),
       denied_(Counter(registry_, "attention_denied_calls_total",
                       "Calls that the policy refused, which attention_calls_total does not have.")),
+      stalled_(Counter(registry_, "attention_stalled_calls_total",
+                       "Calls that were cancelled because the peer did not read its answer, or "
+                       "send the next part of an upload, in time.")),
       batch_calls_(
           HistogramFamily(registry_, "attention_batch_calls", "Calls in a batch.").Add({}, kCalls)),
       batch_tokens_(HistogramFamily(registry_, "attention_batch_tokens", "Tokens in a batch.")

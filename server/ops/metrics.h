@@ -56,7 +56,8 @@ class Metrics {
 
   void Observe(const Call& call);
   void Observe(const Batch& batch);
-  void CountDenied() { denied_.Increment(); }  // a call that the policy refused
+  void CountDenied() { denied_.Increment(); }    // a call that the policy refused
+  void CountStalled() { stalled_.Increment(); }  // a call whose peer was given up
 
   // All metrics in Prometheus's text format.
   std::string Text() const;
@@ -73,7 +74,7 @@ class Metrics {
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& calls_;
   prometheus::Family<prometheus::Histogram>&total_, &queue_, &compute_;
-  prometheus::Counter &tokens_, &wasted_, &denied_;
+  prometheus::Counter &tokens_, &wasted_, &denied_, &stalled_;
   prometheus::Histogram &batch_calls_, &batch_tokens_;
   std::mutex mutex_;
   std::map<std::string, Latencies> latencies_;  // guarded by mutex_

@@ -45,6 +45,12 @@ void ReadCgroup(ProcessUsage& usage) {
 
 }  // namespace
 
+int64_t ResidentBytes() {
+  int64_t pages = 0, resident_pages = 0;
+  std::ifstream statm("/proc/self/statm");
+  return statm >> pages >> resident_pages ? resident_pages * sysconf(_SC_PAGESIZE) : 0;
+}
+
 ProcessUsage ReadProcessUsage() {
   ProcessUsage usage;
   rusage used = {};
@@ -52,10 +58,7 @@ ProcessUsage ReadProcessUsage() {
     usage.cpu = absl::DurationFromTimeval(used.ru_utime) + absl::DurationFromTimeval(used.ru_stime);
   }
   usage.compute_cpu = ComputeCpu();
-  int64_t pages = 0, resident_pages = 0;
-  if (std::ifstream("/proc/self/statm") >> pages >> resident_pages) {
-    usage.resident_bytes = resident_pages * sysconf(_SC_PAGESIZE);
-  }
+  usage.resident_bytes = ResidentBytes();
   ReadCgroup(usage);
   return usage;
 }

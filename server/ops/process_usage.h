@@ -21,6 +21,9 @@ struct ProcessUsage {
 
 ProcessUsage ReadProcessUsage();
 
+// Memory that this process has; 0 where the kernel does not say.
+int64_t ResidentBytes();
+
 }  // namespace attention::ops
 
 #endif  // ATTENTION_SERVER_OPS_PROCESS_USAGE_H_

@@ -32,7 +32,8 @@ AttentionStream::AttentionStream(const ComputeContext& context, CallsInFlight& c
       calls_(calls),
       streams_(streams),
       rpc_(rpc),
-      deadline_(SteadyDeadline(rpc)) {
+      deadline_(SteadyDeadline(rpc)),
+      reading_(context.stalls, rpc) {
   streams_.Add(*this);
   Advance();
 }
@@ -155,11 +156,15 @@ void AttentionStream::Advance() {
     }
   }
   if (read != nullptr) StartRead(&read->request);
-  if (write != nullptr) StartWrite(&write->response);
+  if (write != nullptr) {
+    reading_.Begin(write->call.response_bytes());
+    StartWrite(&write->response);
+  }
   if (finish) Finish(outcome);
 }
 
 void AttentionStream::OnWriteDone(bool ok) {
+  reading_.End();
   {
     const std::lock_guard lock(mutex_);
     is_writing_ = false;

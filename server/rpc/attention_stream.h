@@ -80,6 +80,7 @@ class AttentionStream final
   OpenStreams& streams_;
   grpc::CallbackServerContext& rpc_;
   const engine::SteadyClock::time_point deadline_;
+  StallGuard::Wait reading_;  // an answer, by the peer; of one write at a time
 
   std::mutex mutex_;  // guards what follows
   ItemPtr next_;      // that gRPC reads into, or null

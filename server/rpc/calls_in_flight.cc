@@ -6,12 +6,19 @@ bool CallsInFlight::Enter() {
   absl::MutexLock lock(&mutex_);
   if (draining_) return false;
   ++count_;
+  ++activity_;
   return true;
 }
 
 void CallsInFlight::Leave() {
   absl::MutexLock lock(&mutex_);
   --count_;
+  ++activity_;
+}
+
+int64_t CallsInFlight::activity() const {
+  absl::MutexLock lock(&mutex_);
+  return activity_;
 }
 
 bool CallsInFlight::Drain(absl::Duration limit) {

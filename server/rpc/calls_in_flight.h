@@ -18,6 +18,9 @@ class CallsInFlight {
   bool Enter();
   void Leave();
 
+  // A number that changes with each of them.
+  int64_t activity() const;
+
   // From now on Enter returns false. Waits until no call is in flight, at most `limit`; returns
   // whether none is.
   bool Drain(absl::Duration limit);
@@ -25,8 +28,9 @@ class CallsInFlight {
  private:
   bool None() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return count_ == 0; }
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t activity_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -13,6 +13,7 @@
 #include "server/rpc/decode_encode.h"
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"
+#include "server/rpc/stall_guard.h"
 
 namespace attention::rpc {
 
@@ -24,6 +25,7 @@ struct ComputeContext {
   // What the messages of one stream may take before it is read no further.
   const int64_t max_stream_bytes;
   const OnCall on_call;
+  StallGuard& stalls;
 };
 
 // One message that the engine computes the answer to, whatever door it came through. Not
@@ -46,6 +48,9 @@ class ComputeCall {
   const std::shared_ptr<engine::Job>& job() const { return job_; }
   // What the messages take; once Start has returned.
   int64_t message_bytes() const { return job_ == nullptr ? 0 : job_->message_bytes; }
+
+  // What the answer takes.
+  int64_t response_bytes() const { return static_cast<int64_t>(response_.ByteSizeLong()); }
 
   // Tells context.on_call that the call, of `method`, is answered with `status`.
   void Report(const ComputeContext& context, absl::string_view method, const absl::Status& status,

@@ -17,7 +17,24 @@
 namespace attention::rpc {
 namespace {
 
-using Reader = grpc::ServerReader<v1::UploadLayerRequest>;
+// The parts of an upload, each of which must come in time.
+class Reader {
+ public:
+  Reader(grpc::ServerReader<v1::UploadLayerRequest>& reader, StallGuard& stalls,
+         grpc::ServerContext& rpc)
+      : reader_(reader), sending_(stalls, rpc) {}
+
+  bool Read(v1::UploadLayerRequest& part) {
+    sending_.Begin();
+    const bool there_is_one = reader_.Read(&part);
+    sending_.End();
+    return there_is_one;
+  }
+
+ private:
+  grpc::ServerReader<v1::UploadLayerRequest>& reader_;
+  StallGuard::Wait sending_;
+};
 
 absl::Status CheckHeader(const v1::UploadLayerHeader& header) {
   absl::Status status = CheckLayerName(header.name(), "header.name");
@@ -42,7 +59,7 @@ absl::StatusOr<int64_t> ReadChunks(Reader& reader, int64_t most,
                                    engine::LayerStore::Upload& upload) {
   int64_t bytes = 0;
   v1::UploadLayerRequest part;
-  while (reader.Read(&part)) {
+  while (reader.Read(part)) {
     if (!part.has_chunk()) return FieldError("part", "is no chunk; want chunks behind the header");
     const std::string& chunk = part.chunk();
     if (most > 0 && static_cast<int64_t>(chunk.size()) > most - bytes) {
@@ -90,7 +107,7 @@ absl::Status Publish(const grpc::ServerContext& context, engine::LayerStore::Upl
 
 absl::StatusOr<v1::UploadLayerHeader> ReadHeader(Reader& reader) {
   v1::UploadLayerRequest first;
-  if (reader.Read(&first) && first.has_header()) return first.header();
+  if (reader.Read(first) && first.has_header()) return first.header();
   return FieldError("part", "is no header; want a header before the chunks");
 }
 
@@ -183,12 +200,14 @@ absl::Status LayerServiceImpl::AsWriter(Step step) {
   return step();
 }
 
-grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context, Reader* reader,
+grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context,
+                                           grpc::ServerReader<v1::UploadLayerRequest>* parts,
                                            v1::Layer* response) {
   return Answer("UploadLayer", *context, [&]() -> absl::Status {
-    const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(*reader);
+    Reader reader(*parts, stalls_, *context);
+    const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(reader);
     if (!header.ok()) return header.status();
-    return AsWriter([&] { return Upload(*context, *header, *reader, layers_, *response); });
+    return AsWriter([&] { return Upload(*context, *header, reader, layers_, *response); });
   });
 }
 

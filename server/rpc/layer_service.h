@@ -12,6 +12,7 @@
 #include "server/engine/layers/layer_store.h"
 #include "server/rpc/call_report.h"
 #include "server/rpc/calls_in_flight.h"
+#include "server/rpc/stall_guard.h"
 
 namespace attention::rpc {
 
@@ -23,8 +24,9 @@ class LayerServiceImpl final : public v1::LayerService::Service {
   // Uploads and creations at a time; each holds a thread and, in memory, its file.
   static constexpr int kMostWriters = 8;
 
-  LayerServiceImpl(engine::LayerStore& layers, CallsInFlight& calls, OnCall on_call)
-      : layers_(layers), calls_(calls), on_call_(std::move(on_call)) {}
+  LayerServiceImpl(engine::LayerStore& layers, CallsInFlight& calls, StallGuard& stalls,
+                   OnCall on_call)
+      : layers_(layers), calls_(calls), stalls_(stalls), on_call_(std::move(on_call)) {}
 
   grpc::Status UploadLayer(grpc::ServerContext* context,
                            grpc::ServerReader<v1::UploadLayerRequest>* reader,
@@ -49,6 +51,7 @@ class LayerServiceImpl final : public v1::LayerService::Service {
 
   engine::LayerStore& layers_;
   CallsInFlight& calls_;
+  StallGuard& stalls_;
   const OnCall on_call_;
   std::atomic<int> writers_ = 0;
 };

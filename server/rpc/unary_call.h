@@ -7,6 +7,7 @@
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/compute_call.h"
 #include "server/rpc/grpc_status.h"
+#include "server/rpc/stall_guard.h"
 #include "server/rpc/trace_parent.h"
 
 namespace attention::rpc {
@@ -19,13 +20,18 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   template <typename Request, typename Response>
   UnaryCall(const char* method, const ComputeContext& context, CallsInFlight& calls,
             grpc::CallbackServerContext& rpc, const Request& request, Response& response)
-      : method_(method), context_(context), calls_(calls), rpc_(rpc), call_(request, response) {
+      : method_(method),
+        context_(context),
+        calls_(calls),
+        rpc_(rpc),
+        call_(request, response),
+        reading_(context.stalls, rpc) {
     const grpc::Status refused = Guarded([&] {
       const absl::Status status = Start();
       return status.ok() ? grpc::Status::OK : Answer(status);
     });
     // Once the engine has the call, it may be over already.
-    if (!refused.ok()) Finish(refused);
+    if (!refused.ok()) Send(refused);
   }
 
  private:
@@ -33,7 +39,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     entered_ = calls_.Enter();
     if (!entered_) return ShuttingDown();
     return call_.Start(context_, SteadyDeadline(rpc_), [this](const absl::Status& status) {
-      Finish(Guarded([&] { return Answer(status); }));
+      Send(Guarded([&] { return Answer(status); }));
     });
   }
 
@@ -41,6 +47,11 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     call_.Report(context_, method_, status, rpc_);
     EchoTraceParent(rpc_);
     return AnswerWith(status, rpc_);
+  }
+
+  void Send(const grpc::Status& status) {
+    reading_.Begin(call_.response_bytes());
+    Finish(status);  // it may be gone when this returns
   }
 
   void OnCancel() override {
@@ -58,6 +69,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext& rpc_;
   bool entered_ = false;
   Call call_;
+  StallGuard::Wait reading_;  // the answer, by the peer
 };
 
 }  // namespace attention::rpc

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "server/ops/freed_memory.h"
 #include "server/server.h"
 
 namespace attention {
@@ -44,6 +45,7 @@ ServerProcess::~ServerProcess() {
 }
 
 std::string Serve(const ServerOptions& options) {
+  ops::KeepFreedMemory();
   static const auto server = Server::Start(options);
   if (!server.ok()) std::abort();
   return (*server)->address();

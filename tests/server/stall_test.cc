@@ -1,0 +1,120 @@
+// Peers that answer pings, so that gRPC keeps them, and yet do not read or send what they should.
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "tests/server/stored_layers.h"
+#include "tests/server/within.h"
+
+namespace attention {
+namespace {
+
+class Stall : public ServerWithLayers {
+ protected:
+  void SetUp() override {
+    Start({.port = 0, .max_stall = absl::Milliseconds(500), .threads = 1});
+    channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+  }
+
+  static v1::ComputeAttentionRequest WithOutputOf(int64_t mib) {
+    v1::ComputeAttentionRequest request;
+    *request.mutable_tokens()->mutable_tokens() =
+        client::MakeTensor({16, mib << 14}, std::vector<float>(mib << 18, 0.01f));
+    request.add_results(v1::RESULT_OUTPUT);
+    return request;
+  }
+
+  // Its memory is free again, and others are served.
+  void ExpectForgotten() {
+    EXPECT_TRUE(Within(absl::Seconds(30), [&] { return server_->load().message_bytes == 0; }));
+    v1::ComputeAttentionRequest small;
+    *small.mutable_tokens()->mutable_tokens() = client::MakeTensor({1, 2}, {1, 2});
+    Compute(small);
+  }
+
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+// Reads nothing until it is told.
+class Unread : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  void OnDone(const grpc::Status& status) override {
+    status_ = status;
+    done_.Notify();
+  }
+  grpc::Status Wait() {
+    done_.WaitForNotification();
+    return status_;
+  }
+
+ private:
+  grpc::Status status_;
+  absl::Notification done_;
+};
+
+TEST_F(Stall, AnAnswerThatIsNotReadIsTakenBack) {
+  grpc::GenericStub stub(channel_);
+  grpc::ClientContext context;
+  grpc::ByteBuffer request;
+  bool own = false;
+  ASSERT_TRUE(grpc::SerializationTraits<v1::ComputeAttentionRequest>::Serialize(WithOutputOf(4),
+                                                                                &request, &own)
+                  .ok());
+  Unread call;
+  // As a stream, since a unary call would be read by gRPC itself.
+  stub.PrepareBidiStreamingCall(&context, "/attention.v1.AttentionService/ComputeAttention", {},
+                                &call);
+  call.StartWrite(&request, grpc::WriteOptions().set_last_message());
+  call.StartCall();
+  EXPECT_TRUE(Within(absl::Seconds(30), [&] { return server_->load().message_bytes > 0; }));
+  ExpectForgotten();
+  context.TryCancel();  // gRPC would not tell it the end before it has read what came
+  EXPECT_FALSE(call.Wait().ok());
+}
+
+TEST_F(Stall, AStreamWhoseAnswersAreNotReadEnds) {
+  const auto stub = v1::AttentionService::NewStub(channel_);
+  grpc::ClientContext context;
+  const auto stream = stub->StreamAttention(&context);
+  while (stream->Write(WithOutputOf(1))) {
+  }
+  ExpectForgotten();
+  context.TryCancel();
+  EXPECT_FALSE(stream->Finish().ok());
+}
+
+TEST_F(Stall, AnUploadThatDoesNotGoOnGivesItsPlaceAway) {
+  const auto stub = v1::LayerService::NewStub(channel_);
+  grpc::ClientContext context;
+  v1::Layer layer;
+  const auto upload = stub->UploadLayer(&context, &layer);
+  v1::UploadLayerRequest header;
+  header.mutable_header()->set_name("never");
+  header.mutable_header()->set_config_json(R"({"format": "attention", "num_heads": 1})");
+  EXPECT_TRUE(upload->Write(header));
+  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  Create(SmallAttention("layer", 1));
+}
+
+TEST_F(Stall, ASlowReaderWhoGoesOnIsServed) {
+  const auto stub = v1::AttentionService::NewStub(channel_);
+  grpc::ClientContext context;
+  const auto stream = stub->StreamAttention(&context);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(stream->Write(WithOutputOf(1)));
+  stream->WritesDone();
+  v1::ComputeAttentionResponse response;
+  for (int i = 0; i < 4; ++i) {
+    absl::SleepFor(absl::Milliseconds(400));
+    EXPECT_TRUE(stream->Read(&response));
+  }
+  const grpc::Status status = stream->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+}  // namespace
+}  // namespace attention
