@@ -7,7 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "client/load/load_report.h"
 #include "client/load/load_test.h"
@@ -136,6 +136,9 @@ int Load() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Debian builds Abseil with its search for deadlocks on, which would cost the callers more than
+  // their calls.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const auto rest = attention::client::ParseFlags(
       absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
   if (!rest.ok()) return UsageError(rest.status());

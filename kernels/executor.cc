@@ -10,6 +10,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <utility>
 #include <vector>
@@ -110,12 +111,19 @@ struct Executor::Impl {
   tbb::task_group enqueued;
   std::atomic<bool> stopped = false;
   BufferPool buffers;
+
+  // Of loops on other threads than the compute threads; as many as ran at a time.
+  std::mutex spare_mutex;
+  std::vector<Workspace> spare_workspaces;  // guarded by spare_mutex
 };
 
 Executor::Executor(int threads) : impl_(std::make_shared<Impl>(threads)) { LimitInstructionSet(); }
 
 Executor::Executor(const Executor& of, Hooks hooks)
     : impl_(of.impl_), hooks_(std::move(hooks)), is_first_(false) {}
+
+Executor::Executor(const Executor& of, OnCallingThread /*where*/)
+    : impl_(of.impl_), is_first_(false), runs_here_(true) {}
 
 Executor::~Executor() {
   if (is_first_) impl_->arena.execute([this] { impl_->enqueued.wait(); });
@@ -138,7 +146,26 @@ void Executor::Enqueue(absl::AnyInvocable<void()> task) {
   }));
 }
 
+absl::Status Executor::RunHere(int64_t count, Tile tile) {
+  Workspace workspace;
+  {
+    const std::lock_guard lock(impl_->spare_mutex);
+    if (!impl_->spare_workspaces.empty()) {
+      workspace = std::move(impl_->spare_workspaces.back());
+      impl_->spare_workspaces.pop_back();
+    }
+  }
+  absl::Status status;
+  for (int64_t index = 0; index < count && status.ok(); ++index) {
+    status = stopped() ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
+  }
+  const std::lock_guard lock(impl_->spare_mutex);
+  impl_->spare_workspaces.push_back(std::move(workspace));
+  return status;
+}
+
 absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
+  if (runs_here_) return RunHere(count, tile);
   FirstFailure failure(count);
   HandOver(&failure);
   const auto run_tile = [&](int64_t index) {

@@ -41,6 +41,10 @@ class Executor {
   explicit Executor(int threads);
   // The threads of `of`, which must outlive this, for one piece of work. Its loops call the hooks.
   Executor(const Executor& of, Hooks hooks);
+  // For work so short that handing it over would take longer: its loops run on the thread that
+  // calls them, tile after tile, beside the compute threads.
+  struct OnCallingThread {};
+  Executor(const Executor& of, OnCallingThread);
   ~Executor();  // the first of them waits for the tasks that were enqueued
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -70,9 +74,12 @@ class Executor {
 
  private:
   struct Impl;
+  absl::Status RunHere(int64_t count, Tile tile);
+
   std::shared_ptr<Impl> impl_;
   const Hooks hooks_;
   const bool is_first_ = true;
+  const bool runs_here_ = false;
 };
 
 }  // namespace attention

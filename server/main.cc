@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "absl/synchronization/mutex.h"
 #include "kernels/onednn_info.h"
 #include "server/ops/freed_memory.h"
 #include "server/ops/log.h"
@@ -96,6 +97,8 @@ int main(int argc, char** argv) {
   attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
   attention::ops::LogGrpc();
   attention::ops::KeepFreedMemory();
+  // Debian builds Abseil with its search for deadlocks on, which costs more than many a lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const sigset_t stop = SetOf({SIGTERM, SIGINT}), all = SetOf({SIGTERM, SIGINT, SIGHUP});
   pthread_sigmask(SIG_BLOCK, &all, nullptr);  // before any thread starts, so that this one waits
   const auto server = attention::Server::Start(*options);

@@ -47,8 +47,8 @@ Observer::Observer(absl::AnyInvocable<ops::Metrics::Levels() const> levels)
 
 void Observer::OnCall(const rpc::CallReport& call) {
   const bool ran = call.timing != nullptr;
-  metrics_.Observe(ops::Metrics::Call{.method = std::string(call.method),
-                                      .code = absl::StatusCodeToString(call.status.code()),
+  metrics_.Observe(ops::Metrics::Call{.method = call.method,
+                                      .code = call.status.code(),
                                       .total = call.total,
                                       .queue = ran ? call.timing->queue : absl::ZeroDuration(),
                                       .compute = ran ? call.timing->compute : absl::ZeroDuration(),

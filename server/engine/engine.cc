@@ -90,9 +90,36 @@ absl::Status Engine::Submit(const std::shared_ptr<Job>& job) {
   }
   job->working_bytes = *bytes;
   job->cost = std::visit([](const auto* call) { return CostOf(*call); }, job->call);
+  if (job->cost.flop <= Scheduler::kTinyFlop &&
+      (LayerOf(*job) == nullptr || FindPacked(*job) != nullptr)) {
+    return RunAtOnce(job);
+  }
   job->batch_key = std::visit([](const auto* call) { return BatchKey(*call); }, job->call);
   if (absl::Status status = scheduler_.Add(job); !status.ok()) return status;
   WakeSlot();
+  return absl::OkStatus();
+}
+
+// Null where the call names no layer, or one that is not packed.
+std::shared_ptr<const PackedLayer> Engine::FindPacked(const Job& job) {
+  const std::shared_ptr<const StoredLayer>& layer = LayerOf(job);
+  return layer == nullptr ? nullptr : layers_.Find(*layer, ComputeTypeOf(job));
+}
+
+// On this thread, from here to its answer.
+absl::Status Engine::RunAtOnce(const std::shared_ptr<Job>& job) {
+  if (absl::Status status = scheduler_.AddAtOnce(*job); !status.ok()) return status;
+  CallTiming timing;
+  timing.started = job->submitted;
+  timing.batch_calls = 1;
+  const Jobs jobs = Prepared({job}, timing);
+  if (jobs.empty()) return absl::OkStatus();
+  timing.prepare = Since(timing.started);
+  Executor executor(executor_, Executor::OnCallingThread());
+  absl::Status status = RunJobs(jobs, FindPacked(*job), executor);
+  timing.compute = Since(timing.started) - timing.prepare;
+  Report({.jobs = jobs, .flop = job->cost.flop, .tokens = job->cost.tokens}, timing.compute);
+  Answer(job, std::move(status), timing);
   return absl::OkStatus();
 }
 
@@ -128,9 +155,8 @@ void Engine::RunSmall() {
   // No layer that has yet to be packed: the tile that is to follow may be one that packs it.
   std::shared_ptr<const PackedLayer> packed;
   const Batch batch = scheduler_.NextSmall([&](const Job& job) {
-    const std::shared_ptr<const StoredLayer>& layer = LayerOf(job);
-    packed = layer == nullptr ? nullptr : layers_.Find(*layer, ComputeTypeOf(job));
-    return layer == nullptr || packed != nullptr;
+    packed = FindPacked(job);
+    return packed != nullptr || LayerOf(job) == nullptr;
   });
   if (batch.empty()) return;
   RunBatch(batch, packed);

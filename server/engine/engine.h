@@ -49,7 +49,8 @@ class Engine {
   Engine(const Options& options, PackedLayers& layers);
 
   // Takes the job, or refuses it: then job->done is not called. Compiles the operator of a call
-  // that is the first of its widths, about a millisecond; computes nothing.
+  // that is the first of its widths, about a millisecond; computes nothing but calls of a few
+  // microseconds (Scheduler::kTinyFlop), whose job->done is called before this returns.
   //   INVALID_ARGUMENT    needs more than max_working_bytes; the message says how to mend it
   //   RESOURCE_EXHAUSTED  too much waits already; with a RetryAfter
   //   DEADLINE_EXCEEDED   it would be overdue before it is through
@@ -84,6 +85,8 @@ class Engine {
   using Jobs = std::vector<std::shared_ptr<Job>>;
 
   absl::StatusOr<double> WorkingBytes(const Job& job);
+  std::shared_ptr<const PackedLayer> FindPacked(const Job& job);
+  absl::Status RunAtOnce(const std::shared_ptr<Job>& job);
   void WakeSlot();
   void RunSlot();
   void RunSmall();

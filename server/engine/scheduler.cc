@@ -72,21 +72,9 @@ absl::Status Scheduler::CheckTime(const Job& job, SteadyClock::time_point now) {
 absl::Status Scheduler::Add(const std::shared_ptr<Job>& job) {
   const std::lock_guard lock(mutex_);
   const SteadyClock::time_point now = SteadyClock::now();
-  if (absl::Status status = CheckTime(*job, now); !status.ok()) return status;
-  const int64_t in_flight = *message_bytes_;
-  if (in_flight + job->message_bytes > options_.max_message_bytes) {
-    const double rate = rate_.flop_per_second();
-    const double seconds = rate == 0 ? 0.1 : waiting_flop_ / rate / 2;
-    return WithRetryAfter(
-        absl::ResourceExhaustedError(absl::StrFormat(
-            "the server is busy: the call and its answer take %.1f MiB, and those in flight "
-            "%.1f of %.1f MiB (--max_queued_mib); try again later or call another server",
-            static_cast<double>(job->message_bytes) / kMib, static_cast<double>(in_flight) / kMib,
-            static_cast<double>(options_.max_message_bytes) / kMib)),
-        Jittered(seconds));
-  }
-  job->reserved = ReservedBytes(message_bytes_, job->message_bytes);
-  job->submitted = now;
+  absl::Status status = CheckTime(*job, now);
+  if (status.ok()) status = Reserve(*job, now);
+  if (!status.ok()) return status;
   job->place = queue_.insert(queue_.end(), job);
   job->waits = true;
   waiting_flop_ += job->cost.flop;
@@ -94,6 +82,32 @@ absl::Status Scheduler::Add(const std::shared_ptr<Job>& job) {
     waiting_small_flop_ += job->cost.flop;
     ++small_calls_;
   }
+  return absl::OkStatus();
+}
+
+absl::Status Scheduler::AddAtOnce(Job& job) {
+  const std::lock_guard lock(mutex_);
+  const SteadyClock::time_point now = SteadyClock::now();
+  if (job.IsOverdue(now)) return absl::DeadlineExceededError("the deadline has passed");
+  return Reserve(job, now);
+}
+
+// Counts the call's messages from now on, if there is room for them.
+absl::Status Scheduler::Reserve(Job& job, SteadyClock::time_point now) {
+  const int64_t in_flight = *message_bytes_;
+  if (in_flight + job.message_bytes > options_.max_message_bytes) {
+    const double rate = rate_.flop_per_second();
+    const double seconds = rate == 0 ? 0.1 : waiting_flop_ / rate / 2;
+    return WithRetryAfter(
+        absl::ResourceExhaustedError(absl::StrFormat(
+            "the server is busy: the call and its answer take %.1f MiB, and those in flight "
+            "%.1f of %.1f MiB (--max_queued_mib); try again later or call another server",
+            static_cast<double>(job.message_bytes) / kMib, static_cast<double>(in_flight) / kMib,
+            static_cast<double>(options_.max_message_bytes) / kMib)),
+        Jittered(seconds));
+  }
+  job.reserved = ReservedBytes(message_bytes_, job.message_bytes);
+  job.submitted = now;
   return absl::OkStatus();
 }
 

@@ -26,7 +26,9 @@ namespace attention::engine {
 // milliseconds) does not have to wait for a slot: between two tiles of a large batch a thread takes
 // small calls first, the oldest of them and what batches with it, but spends no more than half of
 // its time on them. So a small call waits about a tile, however large the calls before it, and a
-// large one is slowed down by half at the most.
+// large one is slowed down by half at the most. A call that is done sooner than it would be handed
+// over (kTinyFlop, some 30 microseconds) does not wait at all: the thread that brought it computes
+// it (Engine::Submit).
 //
 // Admission. What waits and runs is known in operations, and how many a second get done is
 // measured. A call is refused at once where its turn would come later than max_queue from now,
@@ -45,6 +47,7 @@ class Scheduler {
   };
 
   static constexpr double kSmallFlop = 2.5e8;
+  static constexpr double kTinyFlop = 3e6;  // of which CostOf counts 2e6 for every call
 
   // Calls that run together: as many as agree in their key.
   struct Batch {
@@ -72,6 +75,10 @@ class Scheduler {
   // Lets the job wait, whose cost, batch_key and working_bytes are set. RESOURCE_EXHAUSTED with a
   // RetryAfter, or DEADLINE_EXCEEDED.
   absl::Status Add(const std::shared_ptr<Job>& job);
+
+  // Takes a job that will run at once and not wait: its memory counts, and nothing else. Fails as
+  // Add.
+  absl::Status AddAtOnce(Job& job);
 
   // Whether there is a free slot and something that waits for one: then the slot is the caller's,
   // who calls Next until that returns nothing.
@@ -101,6 +108,7 @@ class Scheduler {
   };
 
   absl::Status CheckTime(const Job& job, SteadyClock::time_point now);
+  absl::Status Reserve(Job& job, SteadyClock::time_point now);
   absl::Duration Jittered(double seconds);
   double SecondsUntilTurn(const Job& job, SteadyClock::time_point now) const;
   Batch Gather(Queue::iterator first, double max_flop, SteadyClock::time_point now);

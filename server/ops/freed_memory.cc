@@ -15,9 +15,6 @@ void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, kLargest);
   mallopt(M_TRIM_THRESHOLD, INT32_MAX);
   mallopt(M_TOP_PAD, 16 << 20);
-  // Each arena keeps what was freed in it, so few of them keep less; more would spare threads a
-  // wait, of which there are few: large blocks are copied for longer than they are allocated.
-  mallopt(M_ARENA_MAX, 4);
 }
 
 FreedMemoryTrimmer::FreedMemoryTrimmer(Options options)

@@ -120,22 +120,29 @@ Metrics::Metrics(const Build& build, absl::AnyInvocable<Levels() const> levels)
       batch_tokens_(HistogramFamily(registry_, "attention_batch_tokens", "Tokens in a batch.")
                         .Add({}, kTokens)) {}
 
-const Metrics::Latencies& Metrics::LatenciesOf(const std::string& method) {
-  const std::lock_guard lock(mutex_);
-  const auto found = latencies_.find(method);
-  if (found != latencies_.end()) return found->second;
-  const prometheus::Labels labels = {{"method", method}};
-  return latencies_[method] = {&total_.Add(labels, kSeconds), &queue_.Add(labels, kSeconds),
-                               &compute_.Add(labels, kSeconds)};
+Metrics::OfMethod& Metrics::FindOrAdd(absl::string_view method) {
+  const auto found = methods_.find(method);
+  if (found != methods_.end()) return found->second;
+  const prometheus::Labels labels = {{"method", std::string(method)}};
+  return methods_[std::string(method)] = {.total = &total_.Add(labels, kSeconds),
+                                          .queue = &queue_.Add(labels, kSeconds),
+                                          .compute = &compute_.Add(labels, kSeconds),
+                                          .calls = {}};
 }
 
 void Metrics::Observe(const Call& call) {
-  calls_.Add({{"method", call.method}, {"code", call.code}}).Increment();
-  const Latencies& latencies = LatenciesOf(call.method);
-  latencies.total->Observe(absl::ToDoubleSeconds(call.total));
+  const std::lock_guard lock(mutex_);
+  OfMethod& of_method = FindOrAdd(call.method);
+  prometheus::Counter*& calls = of_method.calls[call.code];
+  if (calls == nullptr) {
+    calls = &calls_.Add(
+        {{"method", std::string(call.method)}, {"code", absl::StatusCodeToString(call.code)}});
+  }
+  calls->Increment();
+  of_method.total->Observe(absl::ToDoubleSeconds(call.total));
   if (!call.was_computed) return;
-  latencies.queue->Observe(absl::ToDoubleSeconds(call.queue));
-  latencies.compute->Observe(absl::ToDoubleSeconds(call.compute));
+  of_method.queue->Observe(absl::ToDoubleSeconds(call.queue));
+  of_method.compute->Observe(absl::ToDoubleSeconds(call.compute));
 }
 
 void Metrics::Observe(const Batch& batch) {

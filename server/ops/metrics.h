@@ -7,12 +7,15 @@
 #include <prometheus/registry.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace attention::ops {
@@ -23,8 +26,8 @@ class Metrics {
  public:
   // One call that was answered.
   struct Call {
-    std::string method;  // one of the .proto's: a label
-    std::string code;    // of the answer, "OK" or "RESOURCE_EXHAUSTED": a label
+    absl::string_view method;                       // one of the .proto's: a label
+    absl::StatusCode code = absl::StatusCode::kOk;  // of the answer: "RESOURCE_EXHAUSTED", a label
     absl::Duration total, queue, compute;
     bool was_computed = false;  // else there is neither queue nor compute
   };
@@ -63,11 +66,12 @@ class Metrics {
   std::string Text() const;
 
  private:
-  // Those of one method.
-  struct Latencies {
+  // What is counted of one method; kept, since the families look it up by maps of texts.
+  struct OfMethod {
     prometheus::Histogram *total, *queue, *compute;
+    std::map<absl::StatusCode, prometheus::Counter*> calls;
   };
-  const Latencies& LatenciesOf(const std::string& method);
+  OfMethod& FindOrAdd(absl::string_view method);
 
   const Build build_;
   const absl::AnyInvocable<Levels() const> levels_;
@@ -77,7 +81,7 @@ class Metrics {
   prometheus::Counter &tokens_, &wasted_, &denied_, &stalled_;
   prometheus::Histogram &batch_calls_, &batch_tokens_;
   std::mutex mutex_;
-  std::map<std::string, Latencies> latencies_;  // guarded by mutex_
+  std::map<std::string, OfMethod, std::less<>> methods_;  // guarded by mutex_
 };
 
 }  // namespace attention::ops

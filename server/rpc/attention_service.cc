@@ -9,6 +9,8 @@ AttentionServiceImpl::AttentionServiceImpl(const ComputeContext& context, CallsI
     : context_(context), calls_(calls) {
   // Reflection describes what is linked in, and gRPC's health service brings no description along.
   grpc::health::v1::HealthCheckRequest::descriptor();
+  SetMessageAllocatorFor_ComputeAttention(&compute_messages_);
+  SetMessageAllocatorFor_Encode(&encode_messages_);
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::ComputeAttention(

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "server/rpc/arena_messages.h"
 #include "server/rpc/attention_stream.h"
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/compute_call.h"
@@ -38,6 +39,8 @@ class AttentionServiceImpl final : public v1::AttentionService::CallbackService 
 
  private:
   const ComputeContext context_;
+  ArenaMessages<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse> compute_messages_;
+  ArenaMessages<v1::EncodeRequest, v1::EncodeResponse> encode_messages_;
   CallsInFlight& calls_;
   OpenStreams streams_;
 };

@@ -96,21 +96,23 @@ double ResponseBytes(const DecodedRequest& decoded) {
   const ResultShapes shapes(decoded);
   const engine::WantedResults& wanted = decoded.call.wanted;
   const engine::ResultTypes& types = decoded.call.types;
-  const auto bytes = [](bool is_wanted, const Shape& shape, DataType type) {
-    return is_wanted ? Bytes(shape, ByteSize(type)) : 0.0;
+  double sum = 0;
+  const auto add = [&](bool is_wanted, Shape (ResultShapes::*shape)() const, int64_t size) {
+    if (is_wanted) sum += Bytes((shapes.*shape)(), size);
   };
-  const DataType float32 = DataType::kFloat32;
-  return bytes(wanted.output, shapes.output, types.result) +
-         bytes(wanted.attention_scores, shapes.Scores(), types.result) +
-         bytes(wanted.attention_weights, shapes.Weights(), types.result) +
-         bytes(wanted.query, shapes.Query(), types.result) +
-         bytes(wanted.key, shapes.Key(), types.key) +
-         bytes(wanted.value, shapes.Value(), types.value) +
-         bytes(wanted.weighted_values, shapes.WeightedValues(), types.result) +
-         2 * bytes(wanted.top_keys, shapes.TopKeys(), float32) +  // an int32 takes as much
-         bytes(wanted.log_sum_exp, shapes.LogSumExp(), float32) +
-         bytes(wanted.present_key, shapes.PresentKey(), types.key) +
-         bytes(wanted.present_value, shapes.PresentValue(), types.value);
+  const int64_t result = ByteSize(types.result), float32 = ByteSize(DataType::kFloat32);
+  if (wanted.output) sum += Bytes(shapes.output, result);
+  add(wanted.attention_scores, &ResultShapes::Scores, result);
+  add(wanted.attention_weights, &ResultShapes::Weights, result);
+  add(wanted.query, &ResultShapes::Query, result);
+  add(wanted.key, &ResultShapes::Key, ByteSize(types.key));
+  add(wanted.value, &ResultShapes::Value, ByteSize(types.value));
+  add(wanted.weighted_values, &ResultShapes::WeightedValues, result);
+  add(wanted.top_keys, &ResultShapes::TopKeys, 2 * float32);  // an int32 takes as much
+  add(wanted.log_sum_exp, &ResultShapes::LogSumExp, float32);
+  add(wanted.present_key, &ResultShapes::PresentKey, ByteSize(types.key));
+  add(wanted.present_value, &ResultShapes::PresentValue, ByteSize(types.value));
+  return sum;
 }
 
 void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {

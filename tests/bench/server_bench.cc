@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "client/attention_client.h"
 #include "client/tensor.h"
 #include "server/transport.h"
@@ -133,6 +134,7 @@ void MeasureBatching() {
 }  // namespace attention
 
 int main(int argc, char** argv) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const std::string_view what = argc == 2 ? argv[1] : "";
   if (what == "smallest") {
     attention::MeasureSmallest();

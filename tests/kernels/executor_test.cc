@@ -209,5 +209,31 @@ TEST(Executor, ShortWorkRunsBetweenTheTilesOfALongLoopAndSharesNoWorkspaceWithTh
   }
 }
 
+TEST(Executor, RunsShortWorkOnTheThreadThatBringsIt) {
+  Executor executor(2);
+  Executor here(executor, Executor::OnCallingThread());
+  const std::thread::id caller = std::this_thread::get_id();
+  std::vector<int64_t> seen;
+  EXPECT_TRUE(here.ParallelFor(5,
+                               [&](int64_t index, Workspace& workspace) {
+                                 workspace.Grow(10);
+                                 EXPECT_EQ(std::this_thread::get_id(), caller);
+                                 seen.push_back(index);
+                                 return absl::OkStatus();
+                               })
+                  .ok());
+  EXPECT_EQ(seen, (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  seen.clear();
+  const absl::Status failed = here.ParallelFor(5, [&](int64_t index, Workspace&) {
+    seen.push_back(index);
+    return index == 2 ? absl::InvalidArgumentError("two") : absl::OkStatus();
+  });
+  EXPECT_EQ(failed.message(), "two");
+  EXPECT_EQ(seen.size(), 3u);
+  executor.Stop();
+  EXPECT_EQ(here.ParallelFor(1, [](int64_t, Workspace&) { return absl::OkStatus(); }).code(),
+            absl::StatusCode::kCancelled);
+}
+
 }  // namespace
 }  // namespace attention

@@ -56,12 +56,12 @@ class Memory : public RunningServer {
 // Once responses were allocated, and filled with zeros, on gRPC's threads as the calls came in: 30
 // calls in the queue held 1.9 GB.
 TEST_F(Memory, AResponseTakesMemoryWhenTheTurnOfItsCallHasCome) {
-  AllocationWatch first_response(ScoreBytes(101), Then::kHold);
-  std::thread first([&] { EXPECT_TRUE(Call(Scores(101)).ok()); });
+  AllocationWatch first_response(ScoreBytes(301), Then::kHold);
+  std::thread first([&] { EXPECT_TRUE(Call(Scores(301)).ok()); });
   while (first_response.count() == 0) std::this_thread::yield();
 
-  AllocationWatch second_response(ScoreBytes(203), Then::kGrant);
-  std::thread second([&] { EXPECT_TRUE(Call(Scores(203)).ok()); });
+  AllocationWatch second_response(ScoreBytes(403), Then::kGrant);
+  std::thread second([&] { EXPECT_TRUE(Call(Scores(403)).ok()); });
   absl::SleepFor(absl::Milliseconds(300));
   EXPECT_EQ(second_response.count(), 0) << "the compute thread is still at the first";
 
@@ -80,8 +80,8 @@ TEST_F(Memory, ACallThatNeedsTooMuchIsRefusedWithoutWaitingForItsTurn) {
   *weights.mutable_v_proj() = Ones({1, 2048});
   large.add_results(v1::RESULT_OUTPUT);
 
-  AllocationWatch first_response(ScoreBytes(101), Then::kHold);
-  std::thread first([&] { EXPECT_TRUE(Call(Scores(101)).ok()); });
+  AllocationWatch first_response(ScoreBytes(301), Then::kHold);
+  std::thread first([&] { EXPECT_TRUE(Call(Scores(301)).ok()); });
   while (first_response.count() == 0) std::this_thread::yield();
   AllocationWatch response(4096 * 2048 * sizeof(float), Then::kGrant);
   const absl::Status status = Call(large);
