@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
-  attention::ops::LogGrpc();
+  attention::ops::LogLibraries();
   attention::ops::KeepFreedMemory();
   // Debian builds Abseil with its search for deadlocks on, which costs more than many a lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

