@@ -26,6 +26,33 @@ void OpenStreams::End() {
   for (AttentionStream* const stream : streams_) stream->End();
 }
 
+class AttentionStream::Visit {
+ public:
+  explicit Visit(AttentionStream& stream) : stream_(stream) { stream_.Enter(); }
+  ~Visit() { stream_.Leave(); }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+ private:
+  AttentionStream& stream_;
+};
+
+void AttentionStream::Enter() {
+  const std::lock_guard lock(mutex_);
+  ++visits_;
+}
+
+void AttentionStream::Leave() {
+  grpc::Status outcome;
+  {
+    const std::lock_guard lock(mutex_);
+    if (--visits_ > 0 || finished_ || !IsOver()) return;
+    finished_ = true;
+    outcome = Outcome();
+  }
+  Finish(outcome);
+}
+
 AttentionStream::AttentionStream(const ComputeContext& context, CallsInFlight& calls,
                                  OpenStreams& streams, grpc::CallbackServerContext& rpc)
     : context_(context),
@@ -34,11 +61,13 @@ AttentionStream::AttentionStream(const ComputeContext& context, CallsInFlight& c
       rpc_(rpc),
       deadline_(SteadyDeadline(rpc)),
       reading_(context.stalls, rpc) {
+  const Visit visit(*this);
   streams_.Add(*this);
   Advance();
 }
 
 void AttentionStream::End() {
+  const Visit visit(*this);
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
@@ -47,6 +76,13 @@ void AttentionStream::End() {
 }
 
 void AttentionStream::OnReadDone(bool ok) {
+  const Visit visit(*this);
+  TakeCall(ok);
+  Advance();
+}
+
+// What was read, unless nothing was.
+void AttentionStream::TakeCall(bool ok) {
   Item* item = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -55,19 +91,21 @@ void AttentionStream::OnReadDone(bool ok) {
     const bool wanted = ok && !finished_ && !cancelled_ && !ending_;
     if (wanted && calls_.Enter()) {
       item = read.get();
-      running_[item] = std::move(read);
+      item->number = taken_++;
+      running_[item->number] = std::move(read);
     } else if (wanted) {
       ending_ = true;
     }
   }
   if (item != nullptr) StartCall(*item);
-  Advance();
 }
 
 void AttentionStream::StartCall(Item& item) {
+  const int64_t number = item.number;  // of an item that may be gone once it was started
   absl::Status status;
   try {
     status = item.call.Start(context_, deadline_, [this, &item](const absl::Status& answer) {
+      const Visit visit(*this);
       Answer(item, answer);
       Advance();
     });
@@ -78,7 +116,7 @@ void AttentionStream::StartCall(Item& item) {
   std::shared_ptr<engine::Job> unwanted;
   {
     const std::lock_guard lock(mutex_);
-    if (running_.count(&item) == 0) return;  // answered already, and perhaps gone
+    if (running_.count(number) == 0) return;  // answered already
     item.is_started = !cancelled_;
     Count(item);
     if (cancelled_) unwanted = item.call.job();
@@ -103,7 +141,7 @@ void AttentionStream::Answer(Item& item, const absl::Status& status) {
   item.call.Report(context_, "StreamAttention", status, rpc_);
   const std::lock_guard lock(mutex_);
   Count(item);
-  const auto own = running_.find(&item);
+  const auto own = running_.find(item.number);
   answered_.push_back(std::move(own->second));
   running_.erase(own);
 }
@@ -130,14 +168,11 @@ grpc::Status AttentionStream::Outcome() const {
   return ToGrpcStatus(ending_ ? ShuttingDown() : absl::OkStatus());
 }
 
-// Does what there is to do: reads the next call, writes an answer, or ends. What is decided is
-// noted before the lock is let go of, so that each is done once, and nothing of this object is
-// touched afterwards but by what was decided here.
+// Does what there is to do: reads the next call, writes an answer. What is decided is noted before
+// the lock is let go of, so that each is done once.
 void AttentionStream::Advance() {
   Item* read = nullptr;
   Item* write = nullptr;
-  bool finish = false;
-  grpc::Status outcome;
   {
     const std::lock_guard lock(mutex_);
     if (finished_) return;
@@ -150,20 +185,16 @@ void AttentionStream::Advance() {
       next_ = std::make_unique<Item>();
       read = next_.get();
     }
-    if (IsOver()) {
-      finished_ = finish = true;
-      outcome = Outcome();
-    }
   }
   if (read != nullptr) StartRead(&read->request);
   if (write != nullptr) {
     reading_.Begin(write->call.response_bytes());
     StartWrite(&write->response);
   }
-  if (finish) Finish(outcome);
 }
 
 void AttentionStream::OnWriteDone(bool ok) {
+  const Visit visit(*this);
   reading_.End();
   {
     const std::lock_guard lock(mutex_);
@@ -175,6 +206,7 @@ void AttentionStream::OnWriteDone(bool ok) {
 }
 
 void AttentionStream::OnCancel() {
+  const Visit visit(*this);
   {
     const std::lock_guard lock(mutex_);
     cancelled_ = true;

@@ -53,6 +53,7 @@ class AttentionStream final
 
  private:
   struct Item {
+    int64_t number = 0;  // of the calls of this stream
     v1::ComputeAttentionRequest request;
     v1::ComputeAttentionResponse response;
     ComputeAttentionCall call{request, response};
@@ -60,6 +61,12 @@ class AttentionStream final
     int64_t bytes = 0;        // counted in bytes_
   };
   using ItemPtr = std::unique_ptr<Item>;
+
+  // Whatever a thread does here, it does between Enter and Leave: the last that leaves finishes a
+  // stream that is over, so that none is gone while another thread is still at it.
+  class Visit;
+  void Enter();
+  void Leave();
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -69,6 +76,7 @@ class AttentionStream final
   void StartCall(Item& item);
   void Answer(Item& item, const absl::Status& status);
   void Advance();
+  void TakeCall(bool ok);
   void DropAnswer();
   void Count(Item& item);
   bool TakesMore() const;
@@ -84,7 +92,9 @@ class AttentionStream final
 
   std::mutex mutex_;  // guards what follows
   ItemPtr next_;      // that gRPC reads into, or null
-  std::map<const Item*, ItemPtr> running_;
+  int visits_ = 0;
+  int64_t taken_ = 0;  // calls
+  std::map<int64_t, ItemPtr> running_;  // by number
   std::deque<ItemPtr> answered_;  // gRPC writes the first where is_writing_
   bool is_writing_ = false;
   int64_t bytes_ = 0;  // of all that were taken and are not yet answered
