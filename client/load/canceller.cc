@@ -11,25 +11,28 @@ Canceller::Canceller() : thread_([this] { Work(); }) {}
 
 Canceller::~Canceller() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     end_ = true;
   }
+  changed_.notify_one();
   thread_.join();
 }
 
 void Canceller::CancelAt(absl::Time when, std::shared_ptr<grpc::ClientContext> context) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto place = due_.emplace(when, std::move(context));
-  news_ = news_ || place == due_.begin();
+  if (place != due_.begin()) return;
+  news_ = true;
+  changed_.notify_one();
 }
 
 void Canceller::Work() {
   for (;;) {
     std::vector<std::shared_ptr<grpc::ClientContext>> now;
     {
-      const absl::MutexLock lock(&mutex_);
-      const absl::Time next = due_.empty() ? absl::InfiniteFuture() : due_.begin()->first;
-      mutex_.AwaitWithDeadline(absl::Condition(this, &Canceller::HasNews), next);
+      std::unique_lock lock(mutex_);
+      const absl::Time next = due_.empty() ? absl::Now() + absl::Seconds(1) : due_.begin()->first;
+      changed_.wait_until(lock, absl::ToChronoTime(next), [this] { return news_ || end_; });
       if (end_) return;
       news_ = false;
       const auto later = due_.upper_bound(absl::Now());

@@ -3,12 +3,12 @@
 
 #include <grpcpp/client_context.h>
 
+#include <condition_variable>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 namespace attention::client {
@@ -24,12 +24,12 @@ class Canceller {
 
  private:
   void Work();
-  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return news_ || end_; }
 
-  absl::Mutex mutex_;
-  std::multimap<absl::Time, std::shared_ptr<grpc::ClientContext>> due_ ABSL_GUARDED_BY(mutex_);
-  bool news_ ABSL_GUARDED_BY(mutex_) = false;  // something is due earlier than all before
-  bool end_ ABSL_GUARDED_BY(mutex_) = false;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::multimap<absl::Time, std::shared_ptr<grpc::ClientContext>> due_;
+  bool news_ = false;  // something is due earlier than all before
+  bool end_ = false;
   std::thread thread_;
 };
 

@@ -42,7 +42,7 @@ double LoadResult::AnsweredPerSecond() const {
 
 void LoadRecorder::Add(const CallEnd& end) {
   if (end.intended < start_) return;
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto second = static_cast<size_t>(absl::ToInt64Seconds(end.ended - start_));
   if (result_.seconds.size() <= second) result_.seconds.resize(second + 1);
   ++result_.seconds[second].calls;
@@ -73,12 +73,12 @@ void LoadRecorder::Add(const CallEnd& end) {
 
 void LoadRecorder::CountNotMade(absl::Time intended) {
   if (intended < start_) return;
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   ++result_.not_made;
 }
 
 LoadResult LoadRecorder::Take(absl::Time end) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   result_.lasted = end - start_;
   return std::move(result_);
 }

@@ -1,13 +1,14 @@
 #include "client/load/load_test.h"
 
 #include <atomic>
+#include <cstddef>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <random>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
 #include "client/load/canceller.h"
 #include "client/load/load_caller.h"
@@ -21,24 +22,24 @@ namespace {
 class ClosedLoop {
  public:
   ClosedLoop(std::vector<LoadCaller>& callers, absl::Time end)
-      : callers_(callers), end_(end), active_(static_cast<int>(callers.size())) {}
+      : callers_(callers), end_(end), active_(static_cast<std::ptrdiff_t>(callers.size())) {}
 
   void Start() {
     for (LoadCaller& caller : callers_) Call(caller);
   }
-  void Wait() { active_.Wait(); }
+  void Wait() { active_.wait(); }
 
  private:
   void Call(LoadCaller& caller) {
     caller.Call(absl::Now(), [this, &caller] {
       if (absl::Now() < end_) return Call(caller);
-      active_.DecrementCount();
+      active_.count_down();
     });
   }
 
   std::vector<LoadCaller>& callers_;
   const absl::Time end_;
-  absl::BlockingCounter active_;
+  std::latch active_;
 };
 
 // Calls that come at times of their own, from now on until `end`, whatever became of those before.
