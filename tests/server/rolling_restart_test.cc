@@ -39,7 +39,8 @@ class RollingRestart : public testing::TestWithParam<const char*> {
     ASSERT_TRUE(server.ok()) << server.status();
     servers_[i] = *std::move(server);
     const std::string& address = servers_[i]->address();
-    ports_[i] = std::stoi(address.substr(address.rfind(':') + 1));
+    // The first time alone: callers read it, and it stays.
+    if (ports_[i] == 0) ports_[i] = std::stoi(address.substr(address.rfind(':') + 1));
   }
 
   void Restart(size_t i) {
