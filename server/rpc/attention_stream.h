@@ -93,9 +93,9 @@ class AttentionStream final
   std::mutex mutex_;  // guards what follows
   ItemPtr next_;      // that gRPC reads into, or null
   int visits_ = 0;
-  int64_t taken_ = 0;  // calls
+  int64_t taken_ = 0;                   // calls
   std::map<int64_t, ItemPtr> running_;  // by number
-  std::deque<ItemPtr> answered_;  // gRPC writes the first where is_writing_
+  std::deque<ItemPtr> answered_;        // gRPC writes the first where is_writing_
   bool is_writing_ = false;
   int64_t bytes_ = 0;  // of all that were taken and are not yet answered
   bool read_all_ = false, ending_ = false, cancelled_ = false, finished_ = false;
