@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/aligned_buffer.h"
 #include "kernels/convert.h"
 #include "kernels/few_rows_product.h"
@@ -64,6 +65,10 @@ LinearOp::LinearOp(const Config& config, PackAs as, OnednnActivation activation)
     : config_(config), as_(as), few_rows_activation_(std::move(activation)) {}
 
 absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
+  if (config.in > kMostIn) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a matrix of weights has ", config.in, " rows; want at most ", kMostIn));
+  }
   const PackAs as = OnednnMatmul::OperandsFor(config.compute_type);
   absl::StatusOr<OnednnActivation> activation =
       OnednnActivation::Create(config.activation, kFewRows * kPanelWidth);

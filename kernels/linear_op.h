@@ -47,7 +47,12 @@ class LinearOp {
     void* y = nullptr;  // [rows, out] of y_type
   };
 
-  // Compiles the products. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
+  // The widest X: more than any known model has. Making an operator tries its products, with memory
+  // and time that grow with the width: 50 MiB at this one.
+  static constexpr int64_t kMostIn = 1 << 16;
+
+  // Compiles the products. INVALID_ARGUMENT: X is wider than kMostIn; INVALID_ARGUMENT or INTERNAL
+  // as OnednnMatmul::Create.
   static absl::StatusOr<LinearOp> Create(const Config& config);
 
   // Bytes of working memory that Run takes on `threads` threads. A double, which does not overflow.

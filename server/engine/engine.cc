@@ -46,6 +46,21 @@ bool IsInVain(const Job& job) {
          (job.deadline != SteadyClock::time_point::max() && job.IsOverdue(SteadyClock::now()));
 }
 
+size_t SequencesOf(const Job& job) {
+  if (const auto* const call = std::get_if<const AttentionCall*>(&job.call)) {
+    return (*call)->sequences.size();
+  }
+  return std::get<const EncodeCall*>(job.call)->lens.size();
+}
+
+// Whether the job is done sooner than it would be handed over. Its operations do not tell of what
+// it copies, nor of what each sequence takes; so its messages, memory and tokens are few as well.
+bool IsTiny(const Job& job) {
+  constexpr int64_t kMostBytes = 64 << 10, kMostTokens = 64;
+  return job.cost.flop <= Scheduler::kTinyFlop && job.message_bytes <= kMostBytes &&
+         job.working_bytes <= 1 << 20 && job.cost.tokens <= kMostTokens && SequencesOf(job) <= 16;
+}
+
 // The calls of jobs that are all of one kind.
 template <typename Call, typename Jobs>
 std::vector<const Call*> CallsOf(const Jobs& jobs) {
@@ -90,9 +105,9 @@ absl::Status Engine::Submit(const std::shared_ptr<Job>& job) {
   }
   job->working_bytes = *bytes;
   job->cost = std::visit([](const auto* call) { return CostOf(*call); }, job->call);
-  if (job->cost.flop <= Scheduler::kTinyFlop &&
-      (LayerOf(*job) == nullptr || FindPacked(*job) != nullptr)) {
-    return RunAtOnce(job);
+  if (IsTiny(*job)) {
+    const std::shared_ptr<const PackedLayer> packed = FindPacked(*job);
+    if (packed != nullptr || LayerOf(*job) == nullptr) return RunAtOnce(job, packed);
   }
   job->batch_key = std::visit([](const auto* call) { return BatchKey(*call); }, job->call);
   if (absl::Status status = scheduler_.Add(job); !status.ok()) return status;
@@ -107,7 +122,8 @@ std::shared_ptr<const PackedLayer> Engine::FindPacked(const Job& job) {
 }
 
 // On this thread, from here to its answer.
-absl::Status Engine::RunAtOnce(const std::shared_ptr<Job>& job) {
+absl::Status Engine::RunAtOnce(const std::shared_ptr<Job>& job,
+                               const std::shared_ptr<const PackedLayer>& packed) {
   if (absl::Status status = scheduler_.AddAtOnce(*job); !status.ok()) return status;
   CallTiming timing;
   timing.started = job->submitted;
@@ -116,7 +132,7 @@ absl::Status Engine::RunAtOnce(const std::shared_ptr<Job>& job) {
   if (jobs.empty()) return absl::OkStatus();
   timing.prepare = Since(timing.started);
   Executor executor(executor_, Executor::OnCallingThread());
-  absl::Status status = RunJobs(jobs, FindPacked(*job), executor);
+  absl::Status status = RunJobs(jobs, packed, executor);
   timing.compute = Since(timing.started) - timing.prepare;
   Report({.jobs = jobs, .flop = job->cost.flop, .tokens = job->cost.tokens}, timing.compute);
   Answer(job, std::move(status), timing);

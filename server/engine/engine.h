@@ -86,7 +86,8 @@ class Engine {
 
   absl::StatusOr<double> WorkingBytes(const Job& job);
   std::shared_ptr<const PackedLayer> FindPacked(const Job& job);
-  absl::Status RunAtOnce(const std::shared_ptr<Job>& job);
+  absl::Status RunAtOnce(const std::shared_ptr<Job>& job,
+                         const std::shared_ptr<const PackedLayer>& packed);
   void WakeSlot();
   void RunSlot();
   void RunSmall();

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "server/rpc/decode_fields.h"
 #include "server/rpc/grpc_status.h"
 
 namespace attention::rpc {
@@ -135,7 +136,7 @@ void AttentionStream::Count(Item& item) {
 void AttentionStream::Answer(Item& item, const absl::Status& status) {
   if (!status.ok()) {
     item.response.Clear();
-    item.response.set_request_id(item.request.request_id());
+    item.response.set_request_id(std::string(ShownRequestId(item.request.request_id())));
     *item.response.mutable_error() = ToRpcStatus(status);
   }
   item.call.Report(context_, "StreamAttention", status, rpc_);

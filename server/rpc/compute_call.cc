@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/decode_fields.h"
 #include "server/rpc/field_error.h"
 #include "server/rpc/set_duration.h"
 
@@ -92,7 +93,7 @@ void ComputeCall<Request, Response, Decoded>::Report(const ComputeContext& conte
       {.method = method,
        .status = status,
        .rpc = rpc,
-       .request_id = request_.request_id(),
+       .request_id = ShownRequestId(request_.request_id()),
        .total = absl::FromChrono(engine::SteadyClock::now() - started_),
        .decode = decode_,
        .timing = timing_.batch_calls > 0 ? &timing_ : nullptr,

@@ -10,6 +10,8 @@
 namespace attention::rpc {
 namespace {
 
+constexpr size_t kMaxRequestIdBytes = 256;
+
 // How many heads a setting and a shape say: `setting` 0 means `implied`.
 absl::StatusOr<int64_t> Heads(int32_t setting, int64_t implied, absl::string_view field) {
   if (setting < 0) {
@@ -86,9 +88,12 @@ absl::Status RefuseOtherFields(const v1::AttentionConfig& config, absl::Span<con
   return absl::OkStatus();
 }
 
+absl::string_view ShownRequestId(absl::string_view request_id) {
+  return request_id.size() <= kMaxRequestIdBytes ? request_id : absl::string_view();
+}
+
 absl::Status CheckEnvelope(const google::protobuf::Message& request, absl::string_view request_id,
                            const RequestLimits& limits) {
-  constexpr size_t kMaxRequestIdBytes = 256;
   const auto bytes = static_cast<int64_t>(request.ByteSizeLong());
   if (bytes > limits.max_message_bytes) {
     return FieldError("request",

@@ -49,6 +49,9 @@ absl::Status CheckHeadDim(const v1::AttentionConfig& config, int64_t head_dim);
 absl::Status RefuseOtherFields(const v1::AttentionConfig& config, absl::Span<const int> allowed,
                                absl::string_view why);
 
+// A request_id as it may be logged and sent back: one that CheckEnvelope refuses is left out.
+absl::string_view ShownRequestId(absl::string_view request_id);
+
 // That the request is no larger than `limits` says, and its request_id not too long.
 absl::Status CheckEnvelope(const google::protobuf::Message& request, absl::string_view request_id,
                            const RequestLimits& limits);

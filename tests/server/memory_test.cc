@@ -93,6 +93,20 @@ TEST_F(Memory, ACallThatNeedsTooMuchIsRefusedWithoutWaitingForItsTurn) {
   first.join();
 }
 
+// Making the operator of so wide a weight once took gigabytes, before any limit was looked at.
+TEST_F(Memory, AWeightThatIsTooWideIsRefusedBeforeAnOperatorIsMade) {
+  constexpr int64_t kWide = 1 << 20;
+  v1::ComputeAttentionRequest request = FromTokens(Ones({1, kWide}));
+  v1::ProjectionWeights& weights = *request.mutable_tokens()->mutable_projection_weights();
+  *weights.mutable_q_proj() = Ones({kWide, 1});
+  *weights.mutable_k_proj() = Ones({kWide, 1});
+  *weights.mutable_v_proj() = Ones({kWide, 1});
+  request.add_results(v1::RESULT_OUTPUT);
+  const absl::Status status = Call(request);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has 1048576 rows; want at most 65536"));
+}
+
 // An exception from decoding once passed through gRPC, and the call counted as in flight for ever.
 TEST_F(Memory, NoneForDecodingRefusesTheCallAndCountsItOut) {
   constexpr int kKeys = 10007;

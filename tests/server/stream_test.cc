@@ -115,6 +115,19 @@ TEST_F(Streaming, ACallThatFailsIsAnsweredWithItsErrorAndTheStreamGoesOn) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+// Once it came back whole, and into the log.
+TEST_F(Streaming, ARequestIdThatIsTooLongIsNotSentBack) {
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = stub_->StreamAttention(&context);
+  stream->Write(Tokens(1, 8, std::string(100000, 'x')));
+  Response response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.request_id(), "");
+  EXPECT_EQ(response.error().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 // A reader who stalls once could have made the server take in calls without end.
 TEST_F(Streaming, WhoReadsNoAnswersIsReadFromNoMoreAndHoldsUpNobodyElse) {
   grpc::ClientContext context;
