@@ -1,6 +1,7 @@
 #include "server/observer.h"
 
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
 
 #include "kernels/onednn_info.h"
@@ -54,21 +55,27 @@ void Observer::OnCall(const rpc::CallReport& call) {
                                       .compute = ran ? call.timing->compute : absl::ZeroDuration(),
                                       .was_computed = ran});
   const Severity severity = SeverityOf(call.status);
-  if (ops::IsLogged(severity)) ops::Log(severity, "call", Fields(call));
+  if (severity == Severity::kDebug) {
+    if (ops::IsLogged(severity)) ops::Log(severity, "call", Fields(call));
+    return;
+  }
+  ops::LogAtRate(failed_.at(static_cast<size_t>(call.status.code())), severity, "call",
+            [&] { return Fields(call); });
 }
 
 void Observer::OnDenied(const ops::Policy::Call& call) {
   metrics_.CountDenied();
-  if (!ops::IsLogged(Severity::kWarning)) return;
-  nlohmann::ordered_json principals = nlohmann::ordered_json::array();
-  for (const absl::string_view principal : call.principals) principals.emplace_back(principal);
-  ops::Log(Severity::kWarning, "denied",
-           {{"path", std::string(call.path)}, {"principals", std::move(principals)}});
+  ops::LogAtRate(denied_, Severity::kWarning, "denied", [&]() -> nlohmann::ordered_json {
+    nlohmann::ordered_json principals = nlohmann::ordered_json::array();
+    for (const absl::string_view principal : call.principals) principals.emplace_back(principal);
+    return {{"path", std::string(call.path)}, {"principals", std::move(principals)}};
+  });
 }
 
 void Observer::OnStall(const std::string& peer) {
   metrics_.CountStalled();
-  ops::Log(Severity::kWarning, "stalled", {{"peer", peer}});
+  ops::LogAtRate(stalled_, Severity::kWarning, "stalled",
+            [&]() -> nlohmann::ordered_json { return {{"peer", peer}}; });
 }
 
 void Observer::OnBatch(const engine::Engine::BatchReport& batch) {

@@ -1,18 +1,23 @@
 #ifndef ATTENTION_SERVER_OBSERVER_H_
 #define ATTENTION_SERVER_OBSERVER_H_
 
+#include <array>
+#include <cstddef>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "server/engine/engine.h"
+#include "server/ops/line_rate.h"
 #include "server/ops/metrics.h"
 #include "server/ops/policy.h"
 #include "server/rpc/call_report.h"
 
 namespace attention {
 
-// Turns what happens in a server into metrics and log lines: a line a call at debug, and a line
-// for each that fails. Thread-safe.
+// Turns what happens in a server into metrics and log lines: at debug a line a call, else a line for
+// each that fails, up to LineRate::kMost a second of each code; the next line says how many were left out
+// ("left_out"). Thread-safe.
 class Observer {
  public:
   // `levels` is called by MetricsText.
@@ -27,7 +32,11 @@ class Observer {
   std::string MetricsText() const { return metrics_.Text(); }
 
  private:
+  static constexpr size_t kCodes = static_cast<size_t>(absl::StatusCode::kUnauthenticated) + 1;
+
   ops::Metrics metrics_;
+  std::array<ops::LineRate, kCodes> failed_;  // by code
+  ops::LineRate denied_, stalled_;
 };
 
 }  // namespace attention

@@ -24,7 +24,9 @@ ABSL_FLAG(std::string, tls_cert, "",
 ABSL_FLAG(std::string, tls_key, "", "PEM file with its key");
 ABSL_FLAG(std::string, tls_client_ca, "",
           "PEM file with the roots of the clients' certificates, which clients then must show");
-ABSL_FLAG(bool, insecure, false, "listen beyond loopback without TLS");
+ABSL_FLAG(bool, insecure, false,
+          "listen beyond loopback without TLS: for calls where there is no --tls_cert, and for "
+          "metrics, which never have it");
 ABSL_FLAG(std::string, policy, "",
           "JSON file with who may call what, an authorization policy of gRPC; needs TLS; empty: "
           "everybody may call everything");
@@ -37,7 +39,7 @@ ABSL_FLAG(double, keepalive_s, absl::ToDoubleSeconds(ServerOptions().keepalive),
           "seconds of silence after which a peer must answer a ping, or is dropped after 10 more");
 ABSL_FLAG(double, max_stall_s, absl::ToDoubleSeconds(ServerOptions().max_stall),
           "seconds that a peer may take to read an answer, and one more for each MiB of it, or to "
-          "send the next part of an upload; then its call is cancelled");
+          "send the next MiB of an upload; then its call is cancelled");
 ABSL_FLAG(double, max_connection_idle_s, absl::ToDoubleSeconds(ServerOptions().max_connection_idle),
           "seconds without a call after which a connection is closed; 0: never");
 ABSL_FLAG(double, max_connection_age_s, absl::ToDoubleSeconds(ServerOptions().max_connection_age),
@@ -165,6 +167,12 @@ absl::Status CheckWhoMayCall(const ServerOptions& options) {
                      ", which others can reach: give --tls_cert and --tls_key, or "
                      "--insecure where anyone who can connect may read and change everything"));
   }
+  if (!options.insecure && options.metrics_port >= 0 && !IsLoopback(options.metrics_host)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics_host is ", options.metrics_host,
+                     ", which others can reach, and metrics have no TLS: give --insecure where "
+                     "anyone who can connect may read them"));
+  }
   return absl::OkStatus();
 }
 
@@ -210,13 +218,14 @@ absl::Status SetAllFlags(absl::Span<const char* const> arguments) {
   absl::Status status = SetFlags(arguments);
   const std::string file = absl::GetFlag(FLAGS_config);
   if (!status.ok() || file.empty()) return status;
-  status = SetFlagsFromFile(file);
+  status = SetFlagsFromFile(file, {"config", "help", "version"});
   return status.ok() ? SetFlags(arguments) : status;
 }
 
 }  // namespace
 
 absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
+  ResetFlags();  // when read again, what the file no longer names has its default
   const auto arguments = absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1);
   if (absl::Status status = SetAllFlags(arguments); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(status.message(), "; see --help"));

@@ -20,7 +20,8 @@ struct ServerOptions {
   std::string tls_cert = "";
   std::string tls_key = "";
   std::string tls_client_ca = "";
-  // Plain text also where others than this machine can connect.
+  // Plain text also where others than this machine can connect: for calls without tls_cert, and
+  // for metrics.
   bool insecure = false;
   // The file with who may call what (ops::Policy), which needs tls_cert; empty: everybody
   // everything.
@@ -35,7 +36,7 @@ struct ServerOptions {
   // not all come back at once), is asked to connect again when it has something to call.
   absl::Duration keepalive = absl::Seconds(30);
   // How long a peer may take to read an answer (a second more for each MiB), or to send the next
-  // part of an upload, before its call is cancelled. Raise it for clients behind slow lines.
+  // MiB of an upload, before its call is cancelled. Raise it for clients behind slow lines.
   absl::Duration max_stall = absl::Seconds(30);
   absl::Duration max_connection_idle = absl::Minutes(10);
   absl::Duration max_connection_age = absl::Minutes(30);

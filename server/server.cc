@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "server/end_connections.h"
 #include "server/engine/cpu_budget.h"
+#include "server/ops/host_port.h"
 #include "server/ops/tls.h"
 #include "server/rpc/warm_up.h"
 #include "server/transport.h"
@@ -52,12 +53,6 @@ rpc::RequestLimits Limits(const ServerOptions& options) {
 ops::TlsFiles TlsOf(const ServerOptions& options) {
   return {
       .certificate = options.tls_cert, .key = options.tls_key, .client_ca = options.tls_client_ca};
-}
-
-// An IPv6 address stands in brackets before a port.
-std::string HostPort(const std::string& host, int port) {
-  const bool bare_ipv6 = host.find(':') != std::string::npos && host.front() != '[';
-  return bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
 }  // namespace
@@ -102,7 +97,7 @@ absl::Status Server::Listen() {
   if (!credentials.ok()) return credentials.status();
   grpc::ServerBuilder builder;
   LimitTransport(options_, memory_.transport, builder);
-  const std::string wanted = HostPort(options_.host, options_.port);
+  const std::string wanted = ops::HostPort(options_.host, options_.port);
   builder.AddListeningPort(wanted, *credentials, &port_);
   builder.RegisterService(&service_);
   builder.RegisterService(&layer_service_);
@@ -113,7 +108,7 @@ absl::Status Server::Listen() {
                      ": the port is in use, or the address is not one of this machine; choose "
                      "another --port (0 picks a free one) or --host"));
   }
-  address_ = HostPort(options_.host, port_);
+  address_ = ops::HostPort(options_.host, port_);
   grpc_->GetHealthCheckService()->SetServingStatus("", false);  // not yet
   return absl::OkStatus();
 }
@@ -170,7 +165,7 @@ absl::Status Server::ListenForMetrics() {
                                       .ready = [this] { return ready_.load(); }});
   if (!http.ok()) return http.status();
   http_ = *std::move(http);
-  metrics_address_ = HostPort(options_.metrics_host, http_->port());
+  metrics_address_ = ops::HostPort(options_.metrics_host, http_->port());
   return absl::OkStatus();
 }
 

@@ -1,13 +1,16 @@
 #include "server/set_flags.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/reflection.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/ops/unique_json.h"
 
 namespace attention {
 namespace {
@@ -25,6 +28,13 @@ std::string FlagText(const nlohmann::json& value) {
 }
 
 }  // namespace
+
+void ResetFlags() {
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    std::string error;
+    if (flag->CurrentValue() != flag->DefaultValue()) flag->ParseFrom(flag->DefaultValue(), &error);
+  }
+}
 
 absl::Status SetFlags(absl::Span<const char* const> arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -52,11 +62,16 @@ absl::Status SetFlags(absl::Span<const char* const> arguments) {
   return absl::OkStatus();
 }
 
-absl::Status SetFlagsFromFile(const std::string& file) {
+absl::Status SetFlagsFromFile(const std::string& file,
+                              absl::Span<const absl::string_view> not_from_file) {
   std::ifstream in(file);
   if (!in) return absl::NotFoundError(absl::StrCat("--config: cannot read ", file));
-  const auto config = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false,
-                                            /*ignore_comments=*/true);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const absl::StatusOr<nlohmann::json> parsed = ops::ParseUniqueJson(text);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": ", parsed.status().message()));
+  }
+  const nlohmann::json& config = *parsed;
   if (!config.is_object()) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": is no JSON object of flags, such as {\"port\": 50051}"));
@@ -65,6 +80,10 @@ absl::Status SetFlagsFromFile(const std::string& file) {
     absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(name);
     if (flag == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(file, ": there is no flag `", name, "`"));
+    }
+    if (std::find(not_from_file.begin(), not_from_file.end(), name) != not_from_file.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": `", name, "` is for the command line alone"));
     }
     if (value.is_structured() || value.is_null()) {
       return absl::InvalidArgumentError(

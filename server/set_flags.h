@@ -10,6 +10,9 @@
 
 namespace attention {
 
+// Sets all of the process's absl flags to their defaults.
+void ResetFlags();
+
 // Sets the process's absl flags: --name=value, --name value, and for truth values --name alone.
 // INVALID_ARGUMENT, with words for the user, where there is no such flag or a value does not parse.
 //
@@ -18,8 +21,10 @@ namespace attention {
 absl::Status SetFlags(absl::Span<const char* const> arguments);
 
 // Sets flags from a JSON object {"name": value, ...}, comments allowed. NOT_FOUND where the file
-// cannot be read; INVALID_ARGUMENT as SetFlags, and where the file is not such an object.
-absl::Status SetFlagsFromFile(const std::string& file);
+// cannot be read; INVALID_ARGUMENT as SetFlags, and where the file is not such an object, names a
+// flag twice or one of `not_from_file`.
+absl::Status SetFlagsFromFile(const std::string& file,
+                              absl::Span<const absl::string_view> not_from_file);
 
 // A heading, and the flags below it.
 struct FlagGroup {

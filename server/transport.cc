@@ -38,8 +38,11 @@ void LimitTransport(const ServerOptions& options, int64_t transport_bytes,
   constexpr int kEnvelopeBytes = 4096;
   builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options.max_message_mib * kMib));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message_mib * kMib) + kEnvelopeBytes);
-  builder.SetResourceQuota(
-      grpc::ResourceQuota("attention").Resize(static_cast<size_t>(transport_bytes)));
+  // Calls that change or list layers hold a thread each; those beyond are RESOURCE_EXHAUSTED.
+  constexpr int kMostThreads = 64;
+  builder.SetResourceQuota(grpc::ResourceQuota("attention")
+                               .Resize(static_cast<size_t>(transport_bytes))
+                               .SetMaxThreads(kMostThreads));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, options.max_metadata_kib << 10);
 

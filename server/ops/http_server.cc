@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/ops/host_port.h"
 
 namespace attention::ops {
 namespace {
@@ -63,7 +64,7 @@ HttpServer::~HttpServer() = default;
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& host, int port,
                                                               const Handlers& handlers) {
-  const std::string address = absl::StrCat(host, ":", port);
+  const std::string address = HostPort(host, port);
   const std::vector<std::string> options = {
       "listening_ports",    address, "num_threads",       "2",
       "request_timeout_ms", "5000",  "enable_keep_alive", "no"};

@@ -5,12 +5,21 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/ops/line_rate.h"
 
 namespace attention::ops {
 namespace {
@@ -18,6 +27,103 @@ namespace {
 constexpr const char* kNames[] = {"debug", "info", "warning", "error"};
 
 std::atomic<Severity> least_severity = Severity::kInfo;
+
+// `text`, cut between two characters where it is too long.
+std::string Cut(const std::string& text) {
+  constexpr size_t kMostBytes = 2048;
+  if (text.size() <= kMostBytes) return text;
+  size_t end = kMostBytes;
+  const auto continues = [&](size_t i) { return (static_cast<unsigned char>(text[i]) >> 6) == 2; };
+  while (end > kMostBytes - 3 && continues(end)) --end;
+  return text.substr(0, end) + "...";
+}
+
+std::string LineOf(Severity severity, absl::string_view event,
+                   const nlohmann::ordered_json& fields) {
+  nlohmann::ordered_json line;
+  line["time"] = absl::FormatTime(absl::RFC3339_full, absl::Now(), absl::UTCTimeZone());
+  line["severity"] = absl::AsciiStrToUpper(kNames[static_cast<int>(severity)]);
+  line["event"] = std::string(event);
+  for (const auto& [name, value] : fields.items()) {
+    if (value.is_string()) {
+      line[name] = Cut(value.get_ref<const std::string&>());
+    } else {
+      line[name] = value;
+    }
+  }
+  // Bytes that are no UTF-8 are replaced rather than thrown at.
+  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+// Writes lines to standard error, on a thread of its own.
+class LineWriter {
+ public:
+  // The only one, which lives as long as the process: what is destroyed last may still log.
+  static LineWriter& Get() {
+    static auto* const writer = [] {
+      std::atexit(&FlushLog);
+      return new LineWriter;
+    }();
+    return *writer;
+  }
+
+  void Add(std::string line) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (waiting_.size() + line.size() > kMostWaitingBytes) {
+        ++lost_;
+        return;
+      }
+      waiting_ += line;
+    }
+    changed_.notify_one();
+  }
+
+  void Flush() {
+    std::unique_lock lock(mutex_);
+    written_.wait_for(lock, std::chrono::seconds(1), [this] { return waiting_.empty() && !writes_; });
+  }
+
+ private:
+  static constexpr size_t kMostWaitingBytes = 1 << 20;
+
+  LineWriter() {
+    std::thread([this] { Work(); }).detach();
+  }
+
+  [[noreturn]] void Work() {
+    std::string lines;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      writes_ = false;
+      if (waiting_.empty()) written_.notify_all();
+      changed_.wait(lock, [this] { return !waiting_.empty(); });
+      writes_ = true;
+      lines.clear();
+      lines.swap(waiting_);
+      const int64_t lost = std::exchange(lost_, 0);
+      lock.unlock();
+      if (lost > 0) lines += LineOf(Severity::kWarning, "log_lines_lost", {{"count", lost}});
+      WriteAll(lines);
+      lock.lock();
+    }
+  }
+
+  static void WriteAll(absl::string_view text) {
+    while (!text.empty()) {
+      const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return;  // nobody will ever read it
+      text.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_, written_;
+  std::string waiting_;  // lines
+  int64_t lost_ = 0;
+  bool writes_ = false;
+};
 
 Severity FromGrpc(gpr_log_severity severity) {
   switch (severity) {
@@ -34,8 +140,10 @@ void OnGrpcLog(gpr_log_func_args* line) {
   const absl::string_view text = line->message;
   // Of EndConnections, which closes the door before gRPC does.
   if (text == "Failed accept4: Invalid argument") return;
-  Log(FromGrpc(line->severity), "grpc",
-      {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}});
+  static LineRate rate;  // any client can make it speak
+  LogAtRate(rate, FromGrpc(line->severity), "grpc", [&]() -> nlohmann::ordered_json {
+    return {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}};
+  });
 }
 
 void OnProtobufLog(google::protobuf::LogLevel /*level*/, const char* file, int line,
@@ -64,16 +172,9 @@ void SetLogLevel(Severity least) { least_severity = least; }
 bool IsLogged(Severity severity) { return severity >= least_severity; }
 
 void Log(Severity severity, absl::string_view event, const nlohmann::ordered_json& fields) {
-  if (!IsLogged(severity)) return;
-  nlohmann::ordered_json line;
-  line["time"] = absl::FormatTime(absl::RFC3339_full, absl::Now(), absl::UTCTimeZone());
-  line["severity"] = absl::AsciiStrToUpper(kNames[static_cast<int>(severity)]);
-  line["event"] = std::string(event);
-  line.update(fields);
-  // Bytes that are no UTF-8 are replaced rather than thrown at. One write keeps a line whole.
-  const std::string text =
-      line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+  if (IsLogged(severity)) LineWriter::Get().Add(LineOf(severity, event, fields));
 }
+
+void FlushLog() { LineWriter::Get().Flush(); }
 
 }  // namespace attention::ops

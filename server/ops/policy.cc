@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/ops/unique_json.h"
 
 namespace attention::ops {
 namespace {
@@ -22,6 +23,12 @@ bool TextMatches(absl::string_view pattern, absl::string_view text) {
   if (absl::ConsumePrefix(&pattern, "*")) return absl::EndsWith(text, pattern);
   if (absl::ConsumeSuffix(&pattern, "*")) return absl::StartsWith(text, pattern);
   return text == pattern;
+}
+
+// Elsewhere a star would match itself alone, and such a rule nobody.
+bool HasStarInside(absl::string_view pattern) {
+  if (!absl::ConsumePrefix(&pattern, "*")) absl::ConsumeSuffix(&pattern, "*");
+  return absl::StrContains(pattern, '*');
 }
 
 bool AnyTextMatches(const std::vector<std::string>& patterns, absl::string_view text) {
@@ -101,6 +108,7 @@ class Policy::Reader {
     ForEach(object, where, name, [&](const json& text, const std::string& at) {
       if (!text.is_string()) return Note(at, "is not a string");
       texts.push_back(text.get<std::string>());
+      if (HasStarInside(texts.back())) Note(at, "has a * inside; want one at its begin or end alone");
     });
     return texts;
   }
@@ -123,9 +131,11 @@ class Policy::Reader {
 };
 
 absl::StatusOr<Policy> Policy::FromJson(absl::string_view text) {
-  const json policy = json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false,
-                                  /*ignore_comments=*/true);
-  if (policy.is_discarded()) return absl::InvalidArgumentError("policy is not JSON");
+  const absl::StatusOr<json> parsed = ParseUniqueJson(text);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("policy ", parsed.status().message()));
+  }
+  const json& policy = *parsed;
   Reader reader;
   Policy result;
   if (reader.HasOnly(policy, "policy", {"name", "deny_rules", "allow_rules"})) {

@@ -189,7 +189,7 @@ void AttentionStream::Advance() {
   }
   if (read != nullptr) StartRead(&read->request);
   if (write != nullptr) {
-    reading_.Begin(write->call.response_bytes());
+    reading_.BeginRead(write->call.response_bytes());
     StartWrite(&write->response);
   }
 }

@@ -17,23 +17,36 @@
 namespace attention::rpc {
 namespace {
 
-// The parts of an upload, each of which must come in time.
+// The parts of an upload, which must come in time: its peer has StallGuard::limit() for each MiB,
+// however many parts that are. The time in which the server does something else is not the peer's.
 class Reader {
  public:
   Reader(grpc::ServerReader<v1::UploadLayerRequest>& reader, StallGuard& stalls,
          grpc::ServerContext& rpc)
-      : reader_(reader), sending_(stalls, rpc) {}
+      : reader_(reader), stalls_(stalls), sending_(stalls, rpc) {}
 
   bool Read(v1::UploadLayerRequest& part) {
-    sending_.Begin();
+    const absl::Time begun = absl::Now();
+    sending_.Begin(left_);
     const bool there_is_one = reader_.Read(&part);
     sending_.End();
+    left_ -= absl::Now() - begun;
+    bytes_ += static_cast<int64_t>(part.ByteSizeLong());
+    if (bytes_ >= kStepBytes) {
+      bytes_ = 0;
+      left_ = stalls_.limit();
+    }
     return there_is_one;
   }
 
  private:
+  static constexpr int64_t kStepBytes = 1 << 20;
+
   grpc::ServerReader<v1::UploadLayerRequest>& reader_;
+  const StallGuard& stalls_;
   StallGuard::Wait sending_;
+  absl::Duration left_ = stalls_.limit();
+  int64_t bytes_ = 0;  // since it had all of it
 };
 
 absl::Status CheckHeader(const v1::UploadLayerHeader& header) {
@@ -204,10 +217,12 @@ grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context,
                                            grpc::ServerReader<v1::UploadLayerRequest>* parts,
                                            v1::Layer* response) {
   return Answer("UploadLayer", *context, [&]() -> absl::Status {
-    Reader reader(*parts, stalls_, *context);
-    const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(reader);
-    if (!header.ok()) return header.status();
-    return AsWriter([&] { return Upload(*context, *header, reader, layers_, *response); });
+    return AsWriter([&]() -> absl::Status {
+      Reader reader(*parts, stalls_, *context);
+      const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(reader);
+      if (!header.ok()) return header.status();
+      return Upload(*context, *header, reader, layers_, *response);
+    });
   });
 }
 

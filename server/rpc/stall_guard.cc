@@ -22,8 +22,7 @@ StallGuard::~StallGuard() {
   thread_.join();
 }
 
-void StallGuard::Wait::Begin(int64_t bytes) {
-  const absl::Duration most = guard_.limit_ + absl::Seconds(bytes >> 20);
+void StallGuard::Wait::Begin(absl::Duration most) {
   const std::lock_guard lock(guard_.mutex_);
   if (waits_) guard_.due_.erase(place_);
   place_ = guard_.due_.emplace(SteadyClock::now() + absl::ToChronoNanoseconds(most), this);

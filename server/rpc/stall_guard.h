@@ -21,10 +21,12 @@ namespace attention::rpc {
 // places for uploads, for as long as they like. Thread-safe; must outlive all its Waits.
 class StallGuard {
  public:
-  // A peer has `limit` for each step, and a second more for each MiB that it is sent. `on_stall`
-  // is told of each call that is cancelled, by its peer; must not throw.
+  // `limit` is what a peer has for each step. `on_stall` is told of each call that is cancelled, by
+  // its peer; must not throw.
   StallGuard(absl::Duration limit, std::function<void(const std::string& peer)> on_stall);
   ~StallGuard();
+
+  absl::Duration limit() const { return limit_; }
 
   // The steps of one call's peer. For one thread at a time; its destructor ends it.
   class Wait {
@@ -35,8 +37,10 @@ class StallGuard {
     Wait(const Wait&) = delete;
     Wait& operator=(const Wait&) = delete;
 
-    // The peer's turn: it has been sent `bytes`, or is to send something.
-    void Begin(int64_t bytes = 0);
+    // The peer's turn: it is to send something, within `most`.
+    void Begin(absl::Duration most);
+    // It is to read `bytes`: within the limit, and a second more for each MiB.
+    void BeginRead(int64_t bytes) { Begin(guard_.limit_ + absl::Seconds(bytes >> 20)); }
     // It has taken it.
     void End();
 

@@ -50,7 +50,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
   void Send(const grpc::Status& status) {
-    reading_.Begin(call_.response_bytes());
+    reading_.BeginRead(call_.response_bytes());
     Finish(status);  // it may be gone when this returns
   }
 

@@ -95,6 +95,13 @@ expect "a flag without its value" 2 '--port needs a value' "$build/attention_ser
 expect "an argument left over" 2 'unexpected argument .50051.' "$build/attention_server" 50051
 
 expect "beyond loopback without TLS" 2 'host is 0.0.0.0.*--insecure' "$build/attention_server" --host=0.0.0.0
+expect "metrics beyond loopback" 2 'metrics_host is 0.0.0.0.*--insecure' "$build/attention_server" \
+  --metrics_port=0 --metrics_host=0.0.0.0
+echo '{"help": true}' >"$folder/config.json"
+expect "a file of flags that asks for help" 2 '.help. is for the command line' "$build/attention_server" \
+  --config="$folder/config.json"
+echo '{"port": 0, "port": 1}' >"$folder/config.json"
+expect "a flag twice in a file" 2 'member "port" twice' "$build/attention_server" --config="$folder/config.json"
 expect "a certificate without its key" 2 'tls_cert and --tls_key go together' "$build/attention_server" --tls_cert=a.pem
 expect "a policy without TLS" 2 'policy needs --tls_cert' "$build/attention_server" --policy=a.json
 expect "a certificate that is not there" 1 'cannot read .*/none.pem' "$build/attention_server" --port=0 \
@@ -132,10 +139,10 @@ expect "health where no server is" 3 "127.0.0.1:$port" "$build/attention_client"
 expect "attend where no server is" 3 "127.0.0.1:$port" "$build/attention_client" attend \
   "$root/client/samples/001_jim_likes_football.json" --target="127.0.0.1:$port"
 
-# logged EVENT: whether it comes to be logged.
+# logged EVENT [TIMES]: whether it comes to be logged, so many times.
 logged() {
   local deadline=$((SECONDS + 10))
-  until log_line "$1" >/dev/null; do
+  until (($(log_line "$1" | wc -l) == ${2:-1})); do
     ((SECONDS < deadline)) || return 1
     sleep 0.05
   done
@@ -160,10 +167,16 @@ echo '{"log_level": "debug"}' >"$folder/config.json"
 kill -HUP "$server_pid"
 expect_true "SIGHUP reads the file again" logged reloaded
 expect_true "a call at level debug" attends
-expect_true "is one line" test "$(log_line call | wc -l)" -eq 1
+expect_true "is logged" logged call
+expect_true "in one line" test "$(log_line call | wc -l)" -eq 1
 expect_true "of JSON" is_json "$(log_line call)"
 expect_true "every line of the log is JSON" \
   all_json "$folder/server.log"
+echo '{}' >"$folder/config.json"
+kill -HUP "$server_pid"
+expect_true "a file without the flag that it had" logged reloaded 2
+expect_true "a call" attends
+expect_true "is not logged any more" test "$(log_line call | wc -l)" -eq 1
 echo '{"log_level": "loud"}' >"$folder/config.json"
 kill -HUP "$server_pid"
 expect_true "a file that cannot be used is logged" logged cannot_reload

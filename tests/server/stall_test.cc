@@ -4,10 +4,12 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 
-#include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "tests/server/stored_layers.h"
 #include "tests/server/within.h"
 
@@ -99,6 +101,49 @@ TEST_F(Stall, AnUploadThatDoesNotGoOnGivesItsPlaceAway) {
   EXPECT_TRUE(upload->Write(header));
   EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::CANCELLED);
   Create(SmallAttention("layer", 1));
+}
+
+TEST_F(Stall, AnUploadThatOnlyDripsGivesItsPlaceAway) {
+  const auto stub = v1::LayerService::NewStub(channel_);
+  grpc::ClientContext context;
+  v1::Layer layer;
+  const auto upload = stub->UploadLayer(&context, &layer);
+  v1::UploadLayerRequest part;
+  part.mutable_header()->set_name("never");
+  part.mutable_header()->set_config_json(R"({"format": "attention", "num_heads": 1})");
+  const absl::Time begun = absl::Now();
+  while (upload->Write(part) && absl::Now() - begun < absl::Seconds(20)) {
+    part.set_chunk("");
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(Stall, UploadsThatDoNotBeginHoldUpNoOtherCall) {
+  const auto stub = v1::LayerService::NewStub(channel_);
+  struct Upload {
+    grpc::ClientContext context;
+    v1::Layer layer;
+    std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer;
+  };
+  std::array<Upload, 100> uploads;
+  for (Upload& upload : uploads) {
+    upload.writer = stub->UploadLayer(&upload.context, &upload.layer);
+    upload.writer->WaitForInitialMetadata();  // its headers have left
+  }
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  v1::ListLayersResponse listed;
+  const grpc::Status status = stub->ListLayers(&context, {}, &listed);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  int refused = 0;
+  for (Upload& upload : uploads) {
+    const grpc::StatusCode code = upload.writer->Finish().error_code();
+    EXPECT_THAT(code, testing::AnyOf(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                     grpc::StatusCode::CANCELLED));
+    refused += code == grpc::StatusCode::RESOURCE_EXHAUSTED ? 1 : 0;
+  }
+  EXPECT_GT(refused, 80);
 }
 
 TEST_F(Stall, ASlowReaderWhoGoesOnIsServed) {

@@ -3,11 +3,18 @@
 #include <gmock/gmock.h>
 #include <grpc/support/log.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <thread>
 
+#include "absl/strings/str_split.h"
 #include "attention/v1/attention_service.pb.h"
+#include "server/ops/line_rate.h"
 
 namespace attention::ops {
 namespace {
@@ -22,6 +29,7 @@ std::string Logged(Severity level, F f) {
   SetLogLevel(level);
   testing::internal::CaptureStderr();
   f();
+  FlushLog();
   SetLogLevel(Severity::kInfo);
   return testing::internal::GetCapturedStderr();
 }
@@ -32,6 +40,59 @@ TEST(Log, EscapesWhatComesFromOutside) {
   });
   EXPECT_EQ(line.find('\n'), line.size() - 1) << "one line";
   EXPECT_EQ(nlohmann::json::parse(line).at("text"), "a\"b\n{}\x01\uFFFD");
+}
+
+TEST(Log, CutsLongTextsBetweenTwoCharacters) {
+  std::string text = "a";
+  for (int i = 0; i < 2000; ++i) text += "\u00e9";  // of two bytes
+  const auto line = nlohmann::json::parse(
+      Logged(Severity::kInfo, [&] { Log(Severity::kInfo, "event", {{"text", text}}); }));
+  EXPECT_EQ(line.at("text"), text.substr(0, 2047) + "...");
+}
+
+// A reader of standard error that has stopped reading once held up every call that failed.
+TEST(Log, WaitsForNobodyWhoReadsItAndCountsTheLinesThatAreLost) {
+  std::array<int, 2> pipe_ends = {};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  const int standard_error = dup(STDERR_FILENO);
+  dup2(pipe_ends[1], STDERR_FILENO);
+  constexpr int kLines = 3000;
+  for (int i = 0; i < kLines; ++i) {
+    Log(Severity::kInfo, "event", {{"text", std::string(1000, 'x')}});  // 3 MB, nobody reads
+  }
+  std::string read_back;
+  std::thread reader([&, from = pipe_ends[0]] {
+    std::array<char, 4096> block = {};
+    for (ssize_t n = 0; (n = read(from, block.data(), block.size())) > 0;) {
+      read_back.append(block.data(), static_cast<size_t>(n));
+    }
+  });
+  FlushLog();
+  Log(Severity::kInfo, "event", {{"text", "after"}});
+  FlushLog();
+  dup2(standard_error, STDERR_FILENO);
+  close(standard_error);
+  close(pipe_ends[1]);
+  reader.join();
+  close(pipe_ends[0]);
+  int64_t written = 0, lost = 0;
+  for (const absl::string_view text : absl::StrSplit(read_back, '\n', absl::SkipEmpty())) {
+    const auto line = nlohmann::json::parse(text);
+    line.at("event") == "event" ? ++written : lost += line.at("count").get<int64_t>();
+  }
+  EXPECT_EQ(written + lost, kLines + 1);
+  EXPECT_GT(lost, 0);
+  EXPECT_THAT(read_back, HasSubstr("after"));
+}
+
+TEST(LineRate, AdmitsSoManyLinesASecondAndCountsTheOthers) {
+  LineRate rate;
+  const LineRate::Clock::time_point now = LineRate::Clock::now();
+  for (int i = 0; i < LineRate::kMost; ++i) EXPECT_EQ(rate.Admit(now), 0);
+  EXPECT_EQ(rate.Admit(now), std::nullopt);
+  EXPECT_EQ(rate.Admit(now + std::chrono::milliseconds(999)), std::nullopt);
+  EXPECT_EQ(rate.Admit(now + std::chrono::seconds(1)), 2) << "were left out";
+  EXPECT_EQ(rate.Admit(now + std::chrono::seconds(1)), 0);
 }
 
 // protobuf once wrote a line of its own for each request whose texts were not UTF-8.

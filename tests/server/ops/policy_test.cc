@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
 namespace attention::ops {
 namespace {
 
@@ -96,6 +100,23 @@ TEST(Policy, SaysWhereAFileIsWrong) {
     const absl::Status status = Policy::FromJson(c.json).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.json;
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.want)) << c.json;
+  }
+}
+
+// The first of two members of the same name once vanished, and a deny rule with it.
+TEST(Policy, RefusesWhatWouldSilentlyNotCount) {
+  const auto problem = [](absl::string_view json) {
+    return std::string(Policy::FromJson(json).status().message());
+  };
+  EXPECT_THAT(problem(R"({"name": "p", "deny_rules": [{"name": "d"}], "deny_rules": [],
+                          "allow_rules": [{"name": "all"}]})"),
+              HasSubstr("\"deny_rules\" twice"));
+  for (const absl::string_view star : {"a*b", "*a*", "**", "a*b*"}) {
+    EXPECT_THAT(problem(absl::StrCat(R"({"name": "p", "allow_rules": [{"name": "a", "source":
+                                     {"principals": [")",
+                                     star, R"("]}}]})")),
+                HasSubstr("principals[0] has a * inside"))
+        << star;
   }
 }
 
