@@ -3,9 +3,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
-
 namespace attention::client {
+
+using Clock = std::chrono::steady_clock;
 
 Canceller::Canceller() : thread_([this] { Work(); }) {}
 
@@ -18,7 +18,8 @@ Canceller::~Canceller() {
   thread_.join();
 }
 
-void Canceller::CancelAt(absl::Time when, std::shared_ptr<grpc::ClientContext> context) {
+void Canceller::CancelAfter(absl::Duration delay, std::shared_ptr<grpc::ClientContext> context) {
+  const auto when = Clock::now() + absl::ToChronoNanoseconds(delay);
   const std::lock_guard lock(mutex_);
   const auto place = due_.emplace(when, std::move(context));
   if (place != due_.begin()) return;
@@ -31,11 +32,11 @@ void Canceller::Work() {
     std::vector<std::shared_ptr<grpc::ClientContext>> now;
     {
       std::unique_lock lock(mutex_);
-      const absl::Time next = due_.empty() ? absl::Now() + absl::Seconds(1) : due_.begin()->first;
-      changed_.wait_until(lock, absl::ToChronoTime(next), [this] { return news_ || end_; });
+      const auto next = due_.empty() ? Clock::now() + std::chrono::seconds(1) : due_.begin()->first;
+      changed_.wait_until(lock, next, [this] { return news_ || end_; });
       if (end_) return;
       news_ = false;
-      const auto later = due_.upper_bound(absl::Now());
+      const auto later = due_.upper_bound(Clock::now());
       for (auto it = due_.begin(); it != later; ++it) now.push_back(std::move(it->second));
       due_.erase(due_.begin(), later);
     }

@@ -2,6 +2,7 @@
 
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -63,7 +64,7 @@ Intent LoadCaller::DrawIntent() {
 
 CallEnd LoadCaller::EndOf(const InFlight& call, const grpc::Status& status) {
   CallEnd end = call.end;
-  end.ended = absl::Now();
+  end.ended = std::chrono::steady_clock::now();
   end.code = status.error_code();
   end.message = status.error_message();
   end.tokens = call.request->tokens;
@@ -76,7 +77,7 @@ CallEnd LoadCaller::EndOf(const InFlight& call, const grpc::Status& status) {
   return end;
 }
 
-void LoadCaller::Call(absl::Time intended, std::function<void()> done) {
+void LoadCaller::Call(SteadyTime intended, std::function<void()> done) {
   auto call = std::make_unique<InFlight>();
   call->end.intent = DrawIntent();
   call->end.intended = intended;
@@ -87,7 +88,7 @@ void LoadCaller::Call(absl::Time intended, std::function<void()> done) {
   call->done = std::move(done);
   if (call->end.intent == Intent::kCancel) {
     const double part = std::uniform_real_distribution<double>()(random_);
-    canceller_.CancelAt(absl::Now() + part * kLatestCancel, call->context);
+    canceller_.CancelAfter(part * kLatestCancel, call->context);
   }
   grpc::GenericStub& stub = *stubs_[next_stub_++ % stubs_.size()];
   InFlight* const own = call.release();  // its callback's, which is called in any case

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "client/load/canceller.h"
 #include "client/load/load_options.h"
 #include "client/load/load_requests.h"
@@ -29,7 +28,7 @@ class LoadCaller {
 
   // Makes a call that was to begin at `intended`, and calls `done` when it has ended and was
   // counted.
-  void Call(absl::Time intended, std::function<void()> done);
+  void Call(SteadyTime intended, std::function<void()> done);
 
  private:
   struct InFlight;

@@ -17,7 +17,7 @@ constexpr double kPercentiles[] = {50, 90, 95, 99, 99.9};
 double Ms(absl::Duration duration) { return absl::ToDoubleMilliseconds(duration); }
 
 Json Percentiles(const LatencyHistogram& histogram) {
-  Json json = {{"mean_ms", Ms(histogram.Mean())}};
+  Json json = {{"count", histogram.count()}, {"mean_ms", Ms(histogram.Mean())}};
   for (const double percent : kPercentiles) {
     json[absl::StrCat("p", percent, "_ms")] = Ms(histogram.Percentile(percent));
   }
@@ -25,8 +25,12 @@ Json Percentiles(const LatencyHistogram& histogram) {
   return json;
 }
 
-double PerAnswer(double total, const LoadResult& result) {
-  return total / static_cast<double>(std::max<int64_t>(result.answered(), 1));
+double Per(int64_t count, double total) {
+  return total / static_cast<double>(std::max<int64_t>(count, 1));
+}
+
+double BatchCalls(const LoadResult& result) {
+  return Per(result.queue.count(), static_cast<double>(result.batch_calls));
 }
 
 std::string Row(absl::string_view name, const LatencyHistogram& histogram) {
@@ -55,8 +59,7 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
   json["seconds"] = absl::ToDoubleSeconds(result.lasted);
   json["answered"] = result.answered();
   json["answered_per_s"] = result.AnsweredPerSecond();
-  json["tokens_per_s"] =
-      static_cast<double>(result.answered_tokens) / absl::ToDoubleSeconds(result.lasted);
+  json["tokens_per_s"] = result.TokensPerSecond();
   json["by_code"] = result.by_code;
   json["wrong"] = result.wrong;
   json["cancelled"] = result.cancelled;
@@ -66,9 +69,9 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
   json["latency"] = Percentiles(result.latency);
   json["server_queue"] = Percentiles(result.queue);
   json["server_compute"] = Percentiles(result.compute);
-  json["batch_calls"] = PerAnswer(static_cast<double>(result.batch_calls), result);
+  json["batch_calls"] = BatchCalls(result);
   if (options.server_pid > 0) {
-    json["server_cpu_ms_per_call"] = PerAnswer(Ms(result.server_cpu), result);
+    json["server_cpu_ms_per_call"] = Per(result.answers, Ms(result.server_cpu));
     json["server_cpus"] = result.server_cpu / result.lasted;
     json["server_resident_mib"] = static_cast<double>(result.server_resident_bytes) / (1 << 20);
   }
@@ -87,8 +90,7 @@ std::string LoadText(const LoadOptions& options, const LoadResult& result) {
   std::string text = absl::StrFormat(
       "%s, %.1f s, %s\n%d calls answered: %.1f/s, %.0f tokens/s\n", LoopText(options),
       absl::ToDoubleSeconds(result.lasted), absl::StrJoin(options.targets, ", "), result.answered(),
-      result.AnsweredPerSecond(),
-      static_cast<double>(result.answered_tokens) / absl::ToDoubleSeconds(result.lasted));
+      result.AnsweredPerSecond(), result.TokensPerSecond());
   for (const auto& [code, count] : result.by_code) {
     if (code != "OK") absl::StrAppend(&text, count, " calls ended with ", code, "\n");
   }
@@ -103,10 +105,10 @@ std::string LoadText(const LoadOptions& options, const LoadResult& result) {
   absl::StrAppend(&text, Row("latency", result.latency), Row("queue, on the server", result.queue),
                   Row("compute, on the server", result.compute));
   absl::StrAppendFormat(&text, "\n%.2f calls in an answer's batch\n",
-                        PerAnswer(static_cast<double>(result.batch_calls), result));
+                        BatchCalls(result));
   if (options.server_pid > 0) {
     absl::StrAppendFormat(&text, "the server took %.3f ms of CPU an answer and up to %d MiB\n",
-                          PerAnswer(Ms(result.server_cpu), result),
+                          Per(result.answers, Ms(result.server_cpu)),
                           result.server_resident_bytes >> 20);
   }
   for (const auto& [failure, count] : result.failures) {

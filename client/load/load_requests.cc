@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <optional>
 #include <random>
-#include <string_view>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "client/tensor.h"
 
@@ -43,7 +42,6 @@ v1::ComputeAttentionRequest AttentionRequest(const LoadOptions& options, int64_t
 v1::EncodeRequest EncodeRequestFor(const v1::Layer& layer, int64_t tokens,
                                    std::mt19937_64& random) {
   const v1::EncoderLayerInfo& encoder = layer.encoder();
-  if (encoder.max_len() > 0) tokens = std::min(tokens, encoder.max_len());
   v1::EncodeRequest request;
   request.mutable_layer()->set_name(layer.name());
   if (encoder.vocabulary() > 0) {
@@ -133,10 +131,11 @@ v1::ComputeAttentionRequest InvalidRequest() {
 }  // namespace
 
 size_t OutputDigest(const v1::ComputeAttentionResponse& response) {
-  return std::hash<std::string_view>()(response.output().data());
+  return absl::HashOf(response.output().data(), response.attention_scores().data(),
+                      response.attention_weights().data());
 }
 size_t OutputDigest(const v1::EncodeResponse& response) {
-  return std::hash<std::string_view>()(response.pooled().data());
+  return absl::HashOf(response.pooled().data());
 }
 
 absl::StatusOr<LoadRequests> MakeLoadRequests(const LoadOptions& options,
@@ -154,9 +153,12 @@ absl::StatusOr<LoadRequests> MakeLoadRequests(const LoadOptions& options,
   std::mt19937_64 random(options.seed);
   LoadRequests requests;
   for (int i = 0; i < options.distinct_calls; ++i) {
-    const int64_t tokens = options.lengths.Draw(random);
+    int64_t tokens = options.lengths.Draw(random);
     const bool encodes = layer.has_value() && layer->kind() == v1::LAYER_KIND_ENCODER;
     const int64_t width = layer.has_value() ? layer->d_model() : options.width;
+    if (encodes && layer->encoder().max_len() > 0) {
+      tokens = std::min(tokens, layer->encoder().max_len());
+    }
     auto call =
         encodes ? Ready(options, client, EncodeRequestFor(*layer, tokens, random), tokens)
                 : Ready(options, client, AttentionRequest(options, tokens, width, random), tokens);

@@ -33,7 +33,8 @@ struct LoadRequests {
 absl::StatusOr<LoadRequests> MakeLoadRequests(const LoadOptions& options,
                                               const AttentionClient& client);
 
-// Of an answer: a hash of the bytes of its output or its pooled vectors.
+// Of an answer: a hash of the bytes of its output, scores and weights, or of its pooled vectors.
+// Another in each process.
 size_t OutputDigest(const v1::ComputeAttentionResponse& response);
 size_t OutputDigest(const v1::EncodeResponse& response);
 

@@ -36,14 +36,22 @@ std::string CodeName(grpc::StatusCode code) {
 }
 
 double LoadResult::AnsweredPerSecond() const {
-  if (lasted <= absl::ZeroDuration()) return 0;
-  return static_cast<double>(answered()) / absl::ToDoubleSeconds(lasted);
+  return static_cast<double>(answers) / absl::ToDoubleSeconds(lasted);
+}
+
+double LoadResult::TokensPerSecond() const {
+  return static_cast<double>(answered_tokens) / absl::ToDoubleSeconds(lasted);
 }
 
 void LoadRecorder::Add(const CallEnd& end) {
-  if (end.intended < start_) return;
   const std::lock_guard lock(mutex_);
-  const auto second = static_cast<size_t>(absl::ToInt64Seconds(end.ended - start_));
+  const bool was_answered = end.intent == Intent::kAnswer && end.code == grpc::StatusCode::OK;
+  if (was_answered && end.ended >= start_ && end.ended < end_) {
+    ++result_.answers;
+    result_.answered_tokens += end.tokens;
+  }
+  if (end.intended < start_) return;
+  const auto second = static_cast<size_t>((end.ended - start_) / std::chrono::seconds(1));
   if (result_.seconds.size() <= second) result_.seconds.resize(second + 1);
   ++result_.seconds[second].calls;
   if (!EndedAsMeant(end)) {
@@ -62,24 +70,28 @@ void LoadRecorder::Add(const CallEnd& end) {
     return;
   }
   ++result_.by_code[CodeName(end.code)];
-  if (end.code != grpc::StatusCode::OK) return;
-  result_.latency.Add(end.ended - end.intended);
-  result_.seconds[second].latency.Add(end.ended - end.intended);
-  result_.queue.Add(FromProto(end.timing.queue()));
-  result_.compute.Add(FromProto(end.timing.compute()));
-  result_.batch_calls += end.timing.batch_calls();
-  result_.answered_tokens += end.tokens;
+  if (!was_answered) return;
+  const absl::Duration latency = absl::FromChrono(end.ended - end.intended);
+  result_.latency.Add(latency);
+  result_.seconds[second].latency.Add(latency);
+  if (!end.timing.has_value()) return;
+  result_.queue.Add(FromProto(end.timing->queue()));
+  result_.compute.Add(FromProto(end.timing->compute()));
+  result_.batch_calls += end.timing->batch_calls();
 }
 
-void LoadRecorder::CountNotMade(absl::Time intended) {
+void LoadRecorder::CountNotMade(SteadyTime intended) {
   if (intended < start_) return;
   const std::lock_guard lock(mutex_);
   ++result_.not_made;
 }
 
-LoadResult LoadRecorder::Take(absl::Time end) {
+LoadResult LoadRecorder::Take() {
   const std::lock_guard lock(mutex_);
-  result_.lasted = end - start_;
+  result_.lasted = absl::FromChrono(end_ - start_);
+  if (result_.not_made > 0) {
+    result_.failures["not made: too many calls were in flight"] = result_.not_made;
+  }
   return std::move(result_);
 }
 

@@ -3,9 +3,11 @@
 
 #include <grpcpp/support/status.h>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,8 @@
 
 namespace attention::client {
 
+using SteadyTime = std::chrono::steady_clock::time_point;
+
 // What is meant by a call of a load test.
 enum class Intent { kAnswer, kCancel, kBeRefused };
 
@@ -23,59 +27,63 @@ struct CallEnd {
   Intent intent = Intent::kAnswer;
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::string message;
-  absl::Time intended;  // when it was to begin: of an open loop earlier than it did where that lags
-  absl::Time ended;
+  // When it was to begin: of an open loop earlier than it did where that lags.
+  SteadyTime intended = {};
+  SteadyTime ended = {};
   int64_t tokens = 0;
   bool is_wrong = false;  // its bytes are others than when it was made alone
-  v1::Timing timing;      // the server's, of an answer
+  std::optional<v1::Timing> timing = std::nullopt;  // the server's, of an answer that was read
 };
 
 // What a load test found.
 struct LoadResult {
+  // The test; what came before and after it is in no rate.
   absl::Duration lasted;
-  LatencyHistogram latency, queue,
-      compute;  // of calls that were answered; the last two on the server
+  int64_t answers = 0;  // that came in it, and to how many tokens
   int64_t answered_tokens = 0;
-  int64_t batch_calls = 0;  // over the answered calls, how many there were in each one's batch
+
+  // What follows is of the calls that were to begin in it, whenever they ended.
+  LatencyHistogram latency;          // of those that were answered
+  LatencyHistogram queue, compute;   // on the server, of those whose answers were read
+  int64_t batch_calls = 0;           // over the latter, how many there were in each one's batch
   std::map<std::string, int64_t> by_code;  // of calls that were to be answered: "OK": 1000
   int64_t wrong = 0;
   int64_t cancelled = 0;  // those that were to be
   int64_t refused = 0;    // those that were to be, and were
   int64_t not_made = 0;   // an open loop had too many in flight
   // The texts of calls that ended as they should not have, and how many did: those that were to be
-  // answered, but for RESOURCE_EXHAUSTED, and those that were to be refused or cancelled.
+  // answered, but for RESOURCE_EXHAUSTED, those that were to be refused or cancelled, and those that
+  // were not made.
   std::map<std::string, int64_t> failures;
 
   struct Second {
     int64_t calls = 0;         // that ended in it, with whatever code
     LatencyHistogram latency;  // of the answered
   };
-  std::vector<Second> seconds;  // of the test, by when calls ended
+  std::vector<Second> seconds;  // from its start on, by when calls ended
 
-  // The server's process, where it was watched.
+  // The server's process, where it was watched: in the test.
   absl::Duration server_cpu;
   int64_t server_resident_bytes = 0;  // the most that was seen
 
   int64_t answered() const { return latency.count(); }
   double AnsweredPerSecond() const;
+  double TokensPerSecond() const;
 };
 
-// Gathers how calls end, from `start` on; those that were to begin before are not counted.
-// Thread-safe.
+// Gathers how calls end in a test from `start` to `end`. Thread-safe.
 class LoadRecorder {
  public:
-  explicit LoadRecorder(absl::Time start) : start_(start) {}
+  LoadRecorder(SteadyTime start, SteadyTime end) : start_(start), end_(end) {}
 
   void Add(const CallEnd& end);
-  void CountNotMade(absl::Time intended);
+  void CountNotMade(SteadyTime intended);
 
   // After the last Add.
-  LoadResult Take(absl::Time end);
+  LoadResult Take();
 
  private:
-  const absl::Time start_;
-  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands memory from thread to
-  // thread.
+  const SteadyTime start_, end_;
   std::mutex mutex_;
   LoadResult result_;  // guarded by mutex_
 };

@@ -1,11 +1,13 @@
 #include "client/load/load_test.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <latch>
 #include <memory>
 #include <optional>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,10 +20,12 @@
 namespace attention::client {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // Callers who each call again when they are answered, until `end`.
 class ClosedLoop {
  public:
-  ClosedLoop(std::vector<LoadCaller>& callers, absl::Time end)
+  ClosedLoop(std::vector<LoadCaller>& callers, SteadyTime end)
       : callers_(callers), end_(end), active_(static_cast<std::ptrdiff_t>(callers.size())) {}
 
   void Start() {
@@ -31,14 +35,14 @@ class ClosedLoop {
 
  private:
   void Call(LoadCaller& caller) {
-    caller.Call(absl::Now(), [this, &caller] {
-      if (absl::Now() < end_) return Call(caller);
+    caller.Call(Clock::now(), [this, &caller] {
+      if (Clock::now() < end_) return Call(caller);
       active_.count_down();
     });
   }
 
   std::vector<LoadCaller>& callers_;
-  const absl::Time end_;
+  const SteadyTime end_;
   std::latch active_;
 };
 
@@ -46,14 +50,15 @@ class ClosedLoop {
 class OpenLoop {
  public:
   OpenLoop(const LoadOptions& options, LoadCaller& caller, LoadRecorder& recorder)
-      : options_(options), caller_(caller), recorder_(recorder) {}
+      : options_(options), caller_(caller), recorder_(recorder), random_(options.seed) {}
 
-  void RunUntil(absl::Time end) {
-    std::mt19937_64 random(options_.seed);
+  void RunUntil(SteadyTime end) {
     std::exponential_distribution<double> gap(options_.rate);
-    for (absl::Time next = absl::Now(); next < end; next += absl::Seconds(gap(random))) {
-      const absl::Duration early = next - absl::Now();
-      if (early > absl::ZeroDuration()) absl::SleepFor(early);
+    const auto next_gap = [&] {
+      return absl::ToChronoNanoseconds(absl::Seconds(gap(random_)));
+    };
+    for (SteadyTime next = Clock::now() + next_gap(); next < end; next += next_gap()) {
+      std::this_thread::sleep_until(next);
       if (in_flight_ >= options_.most_in_flight) {
         recorder_.CountNotMade(next);
         continue;
@@ -70,6 +75,7 @@ class OpenLoop {
   const LoadOptions& options_;
   LoadCaller& caller_;
   LoadRecorder& recorder_;
+  std::mt19937_64 random_;
   std::atomic<int> in_flight_ = 0;
 };
 
@@ -102,8 +108,9 @@ absl::StatusOr<LoadResult> RunLoadTest(const LoadOptions& options) {
   absl::StatusOr<LoadCaller::Stubs> stubs = ConnectAll(options);
   if (!stubs.ok()) return stubs.status();
 
-  const absl::Time start = absl::Now() + options.warm_up, end = start + options.duration;
-  LoadRecorder recorder(start);
+  const SteadyTime start = Clock::now() + absl::ToChronoNanoseconds(options.warm_up);
+  const SteadyTime end = start + absl::ToChronoNanoseconds(options.duration);
+  LoadRecorder recorder(start, end);
   Canceller canceller;
   std::vector<LoadCaller> callers;
   const int count = options.rate > 0 ? 1 : options.callers;
@@ -111,25 +118,25 @@ absl::StatusOr<LoadResult> RunLoadTest(const LoadOptions& options) {
     callers.emplace_back(options, *requests, *stubs, canceller, recorder, options.seed + i);
   }
   std::optional<ServerUsage> usage;
-  const auto watch = [&] {
-    absl::SleepFor(start - absl::Now());
-    usage.emplace(options.server_pid);
-  };
   if (options.rate > 0) {
     OpenLoop loop(options, callers[0], recorder);
     loop.RunUntil(start);
-    watch();
+    usage.emplace(options.server_pid);
     loop.RunUntil(end);
+    usage->Stop();
     loop.Wait();
   } else {
     ClosedLoop loop(callers, end);
     loop.Start();
-    watch();
+    std::this_thread::sleep_until(start);
+    usage.emplace(options.server_pid);
+    std::this_thread::sleep_until(end);
+    usage->Stop();
     loop.Wait();
   }
-  LoadResult result = recorder.Take(absl::Now());
-  result.server_cpu = usage->Cpu();
-  result.server_resident_bytes = usage->MostResidentBytes();
+  LoadResult result = recorder.Take();
+  result.server_cpu = usage->cpu();
+  result.server_resident_bytes = usage->most_resident_bytes();
   return result;
 }
 

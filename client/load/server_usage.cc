@@ -30,19 +30,13 @@ ServerUsage::ServerUsage(pid_t pid) : pid_(pid), cpu_before_(pid > 0 ? CpuOf(pid
   if (pid_ > 0) thread_ = std::thread([this] { Watch(); });
 }
 
-ServerUsage::~ServerUsage() { MostResidentBytes(); }
+ServerUsage::~ServerUsage() { Stop(); }
 
-absl::Duration ServerUsage::Cpu() const {
-  const std::optional<absl::Duration> now = cpu_before_ ? CpuOf(pid_) : std::nullopt;
-  return now ? *now - *cpu_before_ : absl::ZeroDuration();
-}
-
-int64_t ServerUsage::MostResidentBytes() {
-  if (thread_.joinable()) {
-    end_.Notify();
-    thread_.join();
-  }
-  return most_bytes_;
+void ServerUsage::Stop() {
+  if (!thread_.joinable()) return;
+  if (const auto now = CpuOf(pid_); now && cpu_before_) cpu_ = *now - *cpu_before_;
+  end_.Notify();
+  thread_.join();
 }
 
 void ServerUsage::Watch() {

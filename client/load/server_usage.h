@@ -17,22 +17,24 @@ std::optional<absl::Duration> CpuOf(pid_t pid);
 // Memory that it has; 0: there is none.
 int64_t ResidentBytesOf(pid_t pid);
 
-// Watches a process from construction on. For one thread.
+// Watches a process from construction on until Stop. For one thread.
 class ServerUsage {
  public:
   explicit ServerUsage(pid_t pid);  // 0: watches nothing
-  ~ServerUsage();
+  ~ServerUsage();                   // Stop
 
-  absl::Duration Cpu() const;  // since construction
-  // Ends the watch; the most that was seen, looking every 50 ms.
-  int64_t MostResidentBytes();
+  void Stop();
+  // What it has taken by then, and the most memory that was seen, looking every 50 ms.
+  absl::Duration cpu() const { return cpu_; }
+  int64_t most_resident_bytes() const { return most_bytes_; }
 
  private:
   void Watch();
 
   const pid_t pid_;
   const std::optional<absl::Duration> cpu_before_;
-  int64_t most_bytes_ = 0;  // the thread's
+  absl::Duration cpu_;
+  int64_t most_bytes_ = 0;  // the thread's, until it is joined
   absl::Notification end_;
   std::thread thread_;
 };

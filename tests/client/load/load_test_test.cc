@@ -1,12 +1,14 @@
-// Load tests of a real server.
+// Load tests of a real server, and how they count.
 #include "client/load/load_test.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "client/load/load_caller.h"
 #include "client/load/load_report.h"
 #include "tests/server/stored_layers.h"
 
@@ -58,15 +60,53 @@ TEST_F(LoadTest, AnOpenLoopMakesAboutAsManyCallsAsItOffers) {
   EXPECT_THAT(result.failures, IsEmpty());
 }
 
-TEST_F(LoadTest, AnOpenLoopCountsLatencyFromTheIntendedStart) {
-  // One thread, calls of tens of milliseconds, more of them than it can do: each waits for those
-  // before.
-  Start({.port = 0, .threads = 1});
-  LoadOptions options = Options();
-  options.lengths = *Lengths::Parse("3000");
-  options.rate = 400;
-  const LoadResult result = Run(options);
-  EXPECT_GT(result.latency.Percentile(99), absl::Milliseconds(300));
+// A call that begins late has made its user wait all the same.
+TEST_F(LoadTest, ACallsLatencyCountsFromWhenItWasToBegin) {
+  const LoadOptions options = Options();
+  const auto client = AttentionClient::Create({.target = options.targets[0]});
+  const auto requests = MakeLoadRequests(options, *client);
+  auto stubs = ConnectAll(options);
+  ASSERT_TRUE(requests.ok() && stubs.ok());
+  const SteadyTime now = std::chrono::steady_clock::now();
+  LoadRecorder recorder(now - std::chrono::minutes(1), now + std::chrono::minutes(1));
+  Canceller canceller;
+  LoadCaller caller(options, *requests, *stubs, canceller, recorder, 1);
+  absl::Notification ended;
+  caller.Call(now - std::chrono::seconds(3), [&] { ended.Notify(); });
+  ended.WaitForNotification();
+  EXPECT_GE(recorder.Take().latency.max(), absl::Seconds(3));
+}
+
+TEST(LoadRecorder, RatesAreOfTheAnswersThatCameInTheTest) {
+  using std::chrono::seconds;
+  const SteadyTime start{};
+  LoadRecorder recorder(start, start + seconds(10));
+  const auto answer = [&](int begins, int ends) {
+    CallEnd end;
+    end.intended = start + seconds(begins);
+    end.ended = start + seconds(ends);
+    end.tokens = 5;
+    recorder.Add(end);
+  };
+  answer(-2, -1);  // of the warm-up
+  answer(-1, 1);
+  answer(2, 3);
+  answer(9, 60);  // the last to be answered
+  const LoadResult result = recorder.Take();
+  EXPECT_EQ(result.answers, 2);
+  EXPECT_EQ(result.AnsweredPerSecond(), 0.2);
+  EXPECT_EQ(result.TokensPerSecond(), 1);
+  EXPECT_EQ(result.answered(), 2) << "which were to begin in it";
+  EXPECT_EQ(result.latency.max(), absl::Seconds(51));
+  EXPECT_EQ(result.queue.count(), 0) << "the server's times are not known";
+}
+
+TEST(LoadRecorder, CallsThatWereNotMadeHaveFailed) {
+  LoadRecorder recorder({}, SteadyTime() + std::chrono::seconds(1));
+  recorder.CountNotMade({});
+  const LoadResult result = recorder.Take();
+  EXPECT_EQ(result.not_made, 1);
+  EXPECT_EQ(result.failures.size(), 1u);
 }
 
 TEST_F(LoadTest, CallsStoredLayersAndEncoders) {
