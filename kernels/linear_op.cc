@@ -1,17 +1,16 @@
 #include "kernels/linear_op.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/aligned_buffer.h"
-#include "kernels/convert.h"
 #include "kernels/few_rows_product.h"
 #include "kernels/task_runs.h"
 #include "kernels/tiles.h"
+#include "kernels/trial_operands.h"
 
 namespace attention {
 namespace {
@@ -90,40 +89,17 @@ absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
   return op;
 }
 
-// A tile's worth of rows, all alike, and a panel, whose results tell one order of adding up from
-// another: the bias takes away the exact sums, so that what is left are the errors of rounding, of
-// which results in bfloat16 keep as much as others.
+// A layer of one tile, which each way of multiplying is tried on.
 class LinearOp::Trial {
  public:
   explicit Trial(const LinearOp& op)
       : y_row_bytes_(kPanelWidth * ByteSize(op.config_.y_type)),
-        x_(kRowTiles[0] * op.config_.in),
-        weight_(op.config_.in * kPanelWidth),
-        bias_(kPanelWidth),
+        operands_(kRowTiles[0], op.config_.in, kPanelWidth, op.as_.operand),
         memory_(op.WorkspaceSize()),
-        y_(kTileSize) {
-    const int64_t in = op.config_.in;
-    const DataType operand = op.as_.operand;
-    Fill(operand, in, x_.data());
-    Fill(operand, in * kPanelWidth, weight_.data());
-    for (int64_t j = 0; j < kPanelWidth; ++j) {
-      double sum = 0;
-      for (int64_t k = 0; k < in; ++k) {
-        sum += double{x_.data()[k]} * weight_.data()[k * kPanelWidth + j];
-      }
-      bias_.data()[j] = -static_cast<float>(sum);
-    }
-    for (int64_t i = 1; i < kRowTiles[0]; ++i) std::copy_n(x_.data(), in, x_.data() + i * in);
-    if (operand == DataType::kBfloat16) {
-      RoundToBfloat16(x_.data(), kRowTiles[0] * in, reinterpret_cast<uint16_t*>(x_.data()));
-    }
-    layer_ = {.x = x_.data(),
-              .rows = kRowTiles[0],
-              .linear = {.weight = {.data = weight_.data(), .in = in, .out = kPanelWidth},
-                         .bias = bias_.data()},
-              .y = y_.data()};
-    panel_ = op.PreparePanel(layer_, 0, memory_.data());
-  }
+        y_(kTileSize),
+        layer_{
+            .x = operands_.x(), .rows = kRowTiles[0], .linear = operands_.linear(), .y = y_.data()},
+        panel_(op.PreparePanel(layer_, 0, memory_.data())) {}
 
   // The bytes of the first `rows` rows of Y that `multiply(layer, panel)` computes.
   template <typename Multiply>
@@ -134,25 +110,11 @@ class LinearOp::Trial {
   }
 
  private:
-  // Numbers of many sizes that `operand` holds exactly.
-  void Fill(DataType operand, int64_t count, float* numbers) {
-    for (int64_t i = 0; i < count; ++i) {
-      state_ = state_ * 1664525 + 1013904223;
-      const float fraction = static_cast<float>(state_ >> 8) * 0x1p-23f - 1;
-      numbers[i] = std::ldexp(fraction, -static_cast<int>(state_ >> 5 & 7));
-      if (operand != DataType::kBfloat16) continue;
-      uint32_t bits = 0;
-      std::memcpy(&bits, &numbers[i], sizeof(bits));
-      bits &= 0xffff0000u;
-      std::memcpy(&numbers[i], &bits, sizeof(bits));
-    }
-  }
-
   const int64_t y_row_bytes_;
-  uint32_t state_ = 1;
-  AlignedBuffer x_, weight_, bias_, memory_, y_;
-  Layer layer_;
-  Panel panel_;
+  const TrialOperands operands_;
+  AlignedBuffer memory_, y_;
+  const Layer layer_;
+  const Panel panel_;
 };
 
 // How oneDNN adds up is its own affair and may change with its version, the CPU and the rows. So

@@ -60,7 +60,7 @@ void Observer::OnCall(const rpc::CallReport& call) {
     return;
   }
   ops::LogAtRate(failed_.at(static_cast<size_t>(call.status.code())), severity, "call",
-            [&] { return Fields(call); });
+                 [&] { return Fields(call); });
 }
 
 void Observer::OnDenied(const ops::Policy::Call& call) {
@@ -74,8 +74,9 @@ void Observer::OnDenied(const ops::Policy::Call& call) {
 
 void Observer::OnStall(const std::string& peer) {
   metrics_.CountStalled();
-  ops::LogAtRate(stalled_, Severity::kWarning, "stalled",
-            [&]() -> nlohmann::ordered_json { return {{"peer", peer}}; });
+  ops::LogAtRate(stalled_, Severity::kWarning, "stalled", [&]() -> nlohmann::ordered_json {
+    return {{"peer", peer}};
+  });
 }
 
 void Observer::OnBatch(const engine::Engine::BatchReport& batch) {

@@ -15,8 +15,9 @@
 
 namespace attention {
 
-// Turns what happens in a server into metrics and log lines: at debug a line a call, else a line for
-// each that fails, up to LineRate::kMost a second of each code; the next line says how many were left out
+// Turns what happens in a server into metrics and log lines: at debug a line a call, else a line
+// for each that fails, up to LineRate::kMost a second of each code; the next line says how many
+// were left out
 // ("left_out"). Thread-safe.
 class Observer {
  public:

@@ -67,6 +67,7 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
   json["not_made"] = result.not_made;
   json["failures"] = result.failures;
   json["latency"] = Percentiles(result.latency);
+  json["refusal_latency"] = Percentiles(result.refusal);
   json["server_queue"] = Percentiles(result.queue);
   json["server_compute"] = Percentiles(result.compute);
   json["batch_calls"] = BatchCalls(result);
@@ -87,10 +88,10 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
 }
 
 std::string LoadText(const LoadOptions& options, const LoadResult& result) {
-  std::string text = absl::StrFormat(
-      "%s, %.1f s, %s\n%d calls answered: %.1f/s, %.0f tokens/s\n", LoopText(options),
-      absl::ToDoubleSeconds(result.lasted), absl::StrJoin(options.targets, ", "), result.answered(),
-      result.AnsweredPerSecond(), result.TokensPerSecond());
+  std::string text = absl::StrFormat("%s, %.1f s, %s\n%d calls answered: %.1f/s, %.0f tokens/s\n",
+                                     LoopText(options), absl::ToDoubleSeconds(result.lasted),
+                                     absl::StrJoin(options.targets, ", "), result.answered(),
+                                     result.AnsweredPerSecond(), result.TokensPerSecond());
   for (const auto& [code, count] : result.by_code) {
     if (code != "OK") absl::StrAppend(&text, count, " calls ended with ", code, "\n");
   }
@@ -102,10 +103,11 @@ std::string LoadText(const LoadOptions& options, const LoadResult& result) {
   }
   absl::StrAppendFormat(&text, "\n  %-26s %9s %9s %9s %9s %9s %9s\n", "milliseconds", "p50", "p90",
                         "p95", "p99", "p99.9", "max");
-  absl::StrAppend(&text, Row("latency", result.latency), Row("queue, on the server", result.queue),
+  absl::StrAppend(&text, Row("latency", result.latency));
+  if (result.refusal.count() > 0) absl::StrAppend(&text, Row("of refusals", result.refusal));
+  absl::StrAppend(&text, Row("queue, on the server", result.queue),
                   Row("compute, on the server", result.compute));
-  absl::StrAppendFormat(&text, "\n%.2f calls in an answer's batch\n",
-                        BatchCalls(result));
+  absl::StrAppendFormat(&text, "\n%.2f calls in an answer's batch\n", BatchCalls(result));
   if (options.server_pid > 0) {
     absl::StrAppendFormat(&text, "the server took %.3f ms of CPU an answer and up to %d MiB\n",
                           Per(result.answers, Ms(result.server_cpu)),

@@ -70,8 +70,9 @@ void LoadRecorder::Add(const CallEnd& end) {
     return;
   }
   ++result_.by_code[CodeName(end.code)];
-  if (!was_answered) return;
   const absl::Duration latency = absl::FromChrono(end.ended - end.intended);
+  if (end.code == grpc::StatusCode::RESOURCE_EXHAUSTED) result_.refusal.Add(latency);
+  if (!was_answered) return;
   result_.latency.Add(latency);
   result_.seconds[second].latency.Add(latency);
   if (!end.timing.has_value()) return;

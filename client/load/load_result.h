@@ -43,17 +43,18 @@ struct LoadResult {
   int64_t answered_tokens = 0;
 
   // What follows is of the calls that were to begin in it, whenever they ended.
-  LatencyHistogram latency;          // of those that were answered
-  LatencyHistogram queue, compute;   // on the server, of those whose answers were read
-  int64_t batch_calls = 0;           // over the latter, how many there were in each one's batch
+  LatencyHistogram latency;         // of those that were answered
+  LatencyHistogram queue, compute;  // on the server, of those whose answers were read
+  LatencyHistogram refusal;         // of those that ended with RESOURCE_EXHAUSTED
+  int64_t batch_calls = 0;  // over those that were read, how many there were in each one's batch
   std::map<std::string, int64_t> by_code;  // of calls that were to be answered: "OK": 1000
   int64_t wrong = 0;
   int64_t cancelled = 0;  // those that were to be
   int64_t refused = 0;    // those that were to be, and were
   int64_t not_made = 0;   // an open loop had too many in flight
   // The texts of calls that ended as they should not have, and how many did: those that were to be
-  // answered, but for RESOURCE_EXHAUSTED, those that were to be refused or cancelled, and those that
-  // were not made.
+  // answered, but for RESOURCE_EXHAUSTED, those that were to be refused or cancelled, and those
+  // that were not made.
   std::map<std::string, int64_t> failures;
 
   struct Second {

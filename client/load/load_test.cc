@@ -54,9 +54,7 @@ class OpenLoop {
 
   void RunUntil(SteadyTime end) {
     std::exponential_distribution<double> gap(options_.rate);
-    const auto next_gap = [&] {
-      return absl::ToChronoNanoseconds(absl::Seconds(gap(random_)));
-    };
+    const auto next_gap = [&] { return absl::ToChronoNanoseconds(absl::Seconds(gap(random_))); };
     for (SteadyTime next = Clock::now() + next_gap(); next < end; next += next_gap()) {
       std::this_thread::sleep_until(next);
       if (in_flight_ >= options_.most_in_flight) {

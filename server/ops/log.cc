@@ -81,7 +81,8 @@ class LineWriter {
 
   void Flush() {
     std::unique_lock lock(mutex_);
-    written_.wait_for(lock, std::chrono::seconds(1), [this] { return waiting_.empty() && !writes_; });
+    written_.wait_for(lock, std::chrono::seconds(1),
+                      [this] { return waiting_.empty() && !writes_; });
   }
 
  private:

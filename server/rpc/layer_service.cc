@@ -118,9 +118,11 @@ absl::Status Publish(const grpc::ServerContext& context, engine::LayerStore::Upl
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::UploadLayerHeader> ReadHeader(Reader& reader) {
+absl::StatusOr<v1::UploadLayerHeader> ReadHeader(const grpc::ServerContext& context,
+                                                 Reader& reader) {
   v1::UploadLayerRequest first;
   if (reader.Read(first) && first.has_header()) return first.header();
+  if (absl::Status status = CheckWanted(context); !status.ok()) return status;
   return FieldError("part", "is no header; want a header before the chunks");
 }
 
@@ -219,7 +221,7 @@ grpc::Status LayerServiceImpl::UploadLayer(grpc::ServerContext* context,
   return Answer("UploadLayer", *context, [&]() -> absl::Status {
     return AsWriter([&]() -> absl::Status {
       Reader reader(*parts, stalls_, *context);
-      const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(reader);
+      const absl::StatusOr<v1::UploadLayerHeader> header = ReadHeader(*context, reader);
       if (!header.ok()) return header.status();
       return Upload(*context, *header, reader, layers_, *response);
     });

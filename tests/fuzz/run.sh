@@ -19,10 +19,11 @@ add() {
   { printf '%b' "${3:-}" && cat "$1"; } >"$file"
 }
 
-# encode MESSAGE FILE: from protobuf's text format to its bytes.
+# encode MESSAGE FILE CORPUS PREFIX: a first input, from protobuf's text format.
 encode() {
   protoc --proto_path=proto --encode="attention.v1.$1" \
     attention/v1/attention_service.proto <"$2" >build/fuzz/encoded
+  add build/fuzz/encoded "$3" "$4"
 }
 
 first_inputs() {
@@ -36,8 +37,8 @@ first_inputs() {
     safetensors_fuzzer) find tests/data -name model.safetensors ;;
   esac | while read -r file; do
     case $file in
-      */encode_*.txtpb) encode EncodeRequest "$file" && add build/fuzz/encoded "$work/$1" '\0' ;;
-      *.txtpb) encode ComputeAttentionRequest "$file" && add build/fuzz/encoded "$work/$1" '\1' ;;
+      */encode_*.txtpb) encode EncodeRequest "$file" "$work/$1" '\0' ;;
+      *.txtpb) encode ComputeAttentionRequest "$file" "$work/$1" '\1' ;;
       *) add "$file" "$work/$1" ;;
     esac
   done

@@ -138,8 +138,8 @@ TEST_F(Stall, UploadsThatDoNotBeginHoldUpNoOtherCall) {
   int refused = 0;
   for (Upload& upload : uploads) {
     const grpc::StatusCode code = upload.writer->Finish().error_code();
-    EXPECT_THAT(code, testing::AnyOf(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                                     grpc::StatusCode::CANCELLED));
+    EXPECT_THAT(code,
+                testing::AnyOf(grpc::StatusCode::RESOURCE_EXHAUSTED, grpc::StatusCode::CANCELLED));
     refused += code == grpc::StatusCode::RESOURCE_EXHAUSTED ? 1 : 0;
   }
   EXPECT_GT(refused, 80);

@@ -1,10 +1,10 @@
 // absl::Mutex and absl::CondVar as ThreadSanitizer must see them.
 //
-// Debian's library is not built with it, so that what one thread writes under a mutex looks unordered
-// with what the next one reads there: a false report, and a suppression for each would hide the true
-// ones beside it. These definitions are linked into every program of such a build and come before the
-// library's, for our code and for gRPC's alike. Each tells ThreadSanitizer what it orders, around a
-// call of the library's own.
+// Debian's library is not built with it, so that what one thread writes under a mutex looks
+// unordered with what the next one reads there: a false report, and a suppression for each would
+// hide the true ones beside it. These definitions are linked into every program of such a build and
+// come before the library's, for our code and for gRPC's alike. Each tells ThreadSanitizer what it
+// orders, around a call of the library's own.
 //
 // Members that lock and are missing here are those that nobody calls.
 

@@ -45,8 +45,9 @@ TEST(Log, EscapesWhatComesFromOutside) {
 TEST(Log, CutsLongTextsBetweenTwoCharacters) {
   std::string text = "a";
   for (int i = 0; i < 2000; ++i) text += "\u00e9";  // of two bytes
-  const auto line = nlohmann::json::parse(
-      Logged(Severity::kInfo, [&] { Log(Severity::kInfo, "event", {{"text", text}}); }));
+  const auto line = nlohmann::json::parse(Logged(Severity::kInfo, [&] {
+    Log(Severity::kInfo, "event", {{"text", text}});
+  }));
   EXPECT_EQ(line.at("text"), text.substr(0, 2047) + "...");
 }
 
