@@ -73,7 +73,7 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
   json["batch_calls"] = BatchCalls(result);
   if (options.server_pid > 0) {
     json["server_cpu_ms_per_call"] = Per(result.answers, Ms(result.server_cpu));
-    json["server_cpus"] = result.server_cpu / result.lasted;
+    json["server_cpus"] = absl::FDivDuration(result.server_cpu, result.lasted);
     json["server_resident_mib"] = static_cast<double>(result.server_resident_bytes) / (1 << 20);
   }
   Json seconds = Json::array();
