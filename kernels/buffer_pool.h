@@ -69,8 +69,6 @@ class BufferPool {
     free_.push_back(std::move(buffer));
   }
 
-  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands memory from thread to
-  // thread.
   std::mutex mutex_;
   std::vector<AlignedBuffer> free_;  // guarded by mutex_
 };

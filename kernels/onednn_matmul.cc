@@ -76,8 +76,6 @@ class BindingPool {
   }
 
  private:
-  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands memory from thread to
-  // thread.
   std::mutex mutex_;
   std::vector<std::unique_ptr<Binding>> free_;  // guarded by mutex_
 };

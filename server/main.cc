@@ -108,6 +108,7 @@ int main(int argc, char** argv) {
   }
   LogStart(**server, *options);
   LogDamagedLayers(**server);
+  attention::ops::FlushLog();  // who reads the line below finds those above
   std::printf("listening on %s\n", (*server)->address().c_str());
   std::fflush(stdout);
 

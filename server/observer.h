@@ -15,10 +15,9 @@
 
 namespace attention {
 
-// Turns what happens in a server into metrics and log lines: at debug a line a call, else a line
-// for each that fails, up to LineRate::kMost a second of each code; the next line says how many
-// were left out
-// ("left_out"). Thread-safe.
+// Turns what happens in a server into metrics and log lines: a line for each call that fails, up to
+// LineRate::kMost a second of each code (the next one says how many were "left_out"; the metrics
+// count all), and at debug a line for each other call. Thread-safe.
 class Observer {
  public:
   // `levels` is called by MetricsText.

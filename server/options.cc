@@ -24,9 +24,7 @@ ABSL_FLAG(std::string, tls_cert, "",
 ABSL_FLAG(std::string, tls_key, "", "PEM file with its key");
 ABSL_FLAG(std::string, tls_client_ca, "",
           "PEM file with the roots of the clients' certificates, which clients then must show");
-ABSL_FLAG(bool, insecure, false,
-          "listen beyond loopback without TLS: for calls where there is no --tls_cert, and for "
-          "metrics, which never have it");
+ABSL_FLAG(bool, insecure, false, "listen beyond loopback without TLS");
 ABSL_FLAG(std::string, policy, "",
           "JSON file with who may call what, an authorization policy of gRPC; needs TLS; empty: "
           "everybody may call everything");
@@ -50,6 +48,10 @@ ABSL_FLAG(std::string, metrics_host, ServerOptions().metrics_host,
           "address for /metrics, /healthz and /readyz, over plain HTTP");
 ABSL_FLAG(int, metrics_port, ServerOptions().metrics_port,
           "port for them, 0 to 65535; 0 picks a free one and logs it; -1: they are not served");
+
+ABSL_FLAG(
+    bool, insecure_metrics, false,
+    "listen for them beyond loopback, without TLS, which they never have; --insecure says so too");
 
 ABSL_FLAG(int, threads, ServerOptions().threads,
           "compute threads; 0: the CPUs that affinity mask and control group grant");
@@ -119,7 +121,8 @@ std::vector<FlagGroup> Groups() {
           {"Connections",
            {"max_streams", "max_metadata_kib", "keepalive_s", "max_stall_s",
             "max_connection_idle_s", "max_connection_age_s"}},
-          {"What operators see", {"metrics_host", "metrics_port", "log_level", "channelz"}},
+          {"What operators see",
+           {"metrics_host", "metrics_port", "insecure_metrics", "log_level", "channelz"}},
           {"Computing", {"threads", "max_batch_tokens", "max_queue_ms"}},
           {"Memory", {"memory_mib", "max_queued_mib", "max_working_mib", "layer_memory_mib"}},
           {"What a call may be", {"max_message_mib", "max_tokens"}},
@@ -167,11 +170,12 @@ absl::Status CheckWhoMayCall(const ServerOptions& options) {
                      ", which others can reach: give --tls_cert and --tls_key, or "
                      "--insecure where anyone who can connect may read and change everything"));
   }
-  if (!options.insecure && options.metrics_port >= 0 && !IsLoopback(options.metrics_host)) {
+  if (!options.insecure && !options.insecure_metrics && options.metrics_port >= 0 &&
+      !IsLoopback(options.metrics_host)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--metrics_host is ", options.metrics_host,
-                     ", which others can reach, and metrics have no TLS: give --insecure where "
-                     "anyone who can connect may read them"));
+                     ", which others can reach, and metrics have no TLS: give --insecure_metrics "
+                     "where anyone who can connect may read them"));
   }
   return absl::OkStatus();
 }
@@ -248,6 +252,7 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
       .max_connection_age = absl::Seconds(absl::GetFlag(FLAGS_max_connection_age_s)),
       .metrics_host = absl::GetFlag(FLAGS_metrics_host),
       .metrics_port = absl::GetFlag(FLAGS_metrics_port),
+      .insecure_metrics = absl::GetFlag(FLAGS_insecure_metrics),
       .threads = absl::GetFlag(FLAGS_threads),
       .max_batch_tokens = absl::GetFlag(FLAGS_max_batch_tokens),
       .max_queue = absl::Milliseconds(absl::GetFlag(FLAGS_max_queue_ms)),

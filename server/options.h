@@ -20,8 +20,7 @@ struct ServerOptions {
   std::string tls_cert = "";
   std::string tls_key = "";
   std::string tls_client_ca = "";
-  // Plain text also where others than this machine can connect: for calls without tls_cert, and
-  // for metrics.
+  // Plain text also where others than this machine can connect.
   bool insecure = false;
   // The file with who may call what (ops::Policy), which needs tls_cert; empty: everybody
   // everything.
@@ -44,6 +43,7 @@ struct ServerOptions {
   // Where metrics and health are served over plain HTTP: -1 nowhere, 0 on a free port.
   std::string metrics_host = "127.0.0.1";
   int metrics_port = -1;
+  bool insecure_metrics = false;  // also where others than this machine can connect
 
   // Compute threads; 0: what affinity mask and control group grant (engine::CpuBudget).
   int threads = 0;

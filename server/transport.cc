@@ -38,8 +38,9 @@ void LimitTransport(const ServerOptions& options, int64_t transport_bytes,
   constexpr int kEnvelopeBytes = 4096;
   builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options.max_message_mib * kMib));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message_mib * kMib) + kEnvelopeBytes);
-  // Calls that change or list layers hold a thread each; those beyond are RESOURCE_EXHAUSTED.
-  constexpr int kMostThreads = 64;
+  // Calls of LayerService and of reflection hold a thread each, and gRPC refuses those beyond with
+  // RESOURCE_EXHAUSTED. Uploads, which may take long, have far fewer places (LayerServiceImpl).
+  constexpr int kMostThreads = 256;
   builder.SetResourceQuota(grpc::ResourceQuota("attention")
                                .Resize(static_cast<size_t>(transport_bytes))
                                .SetMaxThreads(kMostThreads));

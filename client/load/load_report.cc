@@ -88,9 +88,9 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
 }
 
 std::string LoadText(const LoadOptions& options, const LoadResult& result) {
-  std::string text = absl::StrFormat("%s, %.1f s, %s\n%d calls answered: %.1f/s, %.0f tokens/s\n",
+  std::string text = absl::StrFormat("%s, %.1f s, %s\n%d calls answered, %.1f/s, %.0f tokens/s\n",
                                      LoopText(options), absl::ToDoubleSeconds(result.lasted),
-                                     absl::StrJoin(options.targets, ", "), result.answered(),
+                                     absl::StrJoin(options.targets, ", "), result.answers,
                                      result.AnsweredPerSecond(), result.TokensPerSecond());
   for (const auto& [code, count] : result.by_code) {
     if (code != "OK") absl::StrAppend(&text, count, " calls ended with ", code, "\n");

@@ -64,6 +64,7 @@ class OpenLoop {
       ++in_flight_;
       caller_.Call(next, [this] { --in_flight_; });
     }
+    std::this_thread::sleep_until(end);
   }
   void Wait() {
     while (in_flight_ > 0) absl::SleepFor(absl::Milliseconds(1));

@@ -61,8 +61,6 @@ class OpCache {
   }
 
   const size_t capacity_;
-  // Not an absl::Mutex: ThreadSanitizer does not see how Debian's hands the operators from the
-  // thread that made one to those that read it.
   std::mutex mutex_;
   std::list<Entry> entries_;  // guarded by mutex_; most recently used first
   // Guarded by mutex_.

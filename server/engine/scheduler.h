@@ -119,9 +119,8 @@ class Scheduler {
   const Options options_;
   const std::shared_ptr<ReservedBytes::Counter> message_bytes_;
   std::atomic<int64_t> small_calls_ = 0;  // that wait
-  // Not an absl::Mutex, as in OpCache. It guards what follows.
-  mutable std::mutex mutex_;
-  Queue queue_;  // the oldest first
+  mutable std::mutex mutex_;              // guards what follows
+  Queue queue_;                           // the oldest first
   double waiting_flop_ = 0, waiting_small_flop_ = 0;
   int slots_taken_ = 0;
   std::vector<Running> running_;

@@ -2,8 +2,12 @@
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -17,6 +21,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/ops/line_rate.h"
@@ -38,19 +43,29 @@ std::string Cut(const std::string& text) {
   return text.substr(0, end) + "...";
 }
 
+// The same for all texts of a value, and lists cut after 16 elements.
+nlohmann::ordered_json Cut(const nlohmann::ordered_json& value) {
+  constexpr size_t kMostElements = 16;
+  if (value.is_string()) return Cut(value.get_ref<const std::string&>());
+  if (!value.is_array()) return value;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const auto& element : value) {
+    if (list.size() == kMostElements) {
+      list.push_back("...");
+      break;
+    }
+    list.push_back(Cut(element));
+  }
+  return list;
+}
+
 std::string LineOf(Severity severity, absl::string_view event,
                    const nlohmann::ordered_json& fields) {
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime(absl::RFC3339_full, absl::Now(), absl::UTCTimeZone());
   line["severity"] = absl::AsciiStrToUpper(kNames[static_cast<int>(severity)]);
   line["event"] = std::string(event);
-  for (const auto& [name, value] : fields.items()) {
-    if (value.is_string()) {
-      line[name] = Cut(value.get_ref<const std::string&>());
-    } else {
-      line[name] = value;
-    }
-  }
+  for (const auto& [name, value] : fields.items()) line[name] = Cut(value);
   // Bytes that are no UTF-8 are replaced rather than thrown at.
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -67,14 +82,15 @@ class LineWriter {
     return *writer;
   }
 
-  void Add(std::string line) {
+  void Add(absl::string_view line) {
     {
       const std::lock_guard lock(mutex_);
       if (waiting_.size() + line.size() > kMostWaitingBytes) {
         ++lost_;
         return;
       }
-      waiting_ += line;
+      waiting_.append(line.data(), line.size());
+      added_bytes_ += line.size();
     }
     changed_.notify_one();
   }
@@ -82,7 +98,7 @@ class LineWriter {
   void Flush() {
     std::unique_lock lock(mutex_);
     written_.wait_for(lock, std::chrono::seconds(1),
-                      [this] { return waiting_.empty() && !writes_; });
+                      [this, bytes = added_bytes_] { return done_bytes_ >= bytes; });
   }
 
  private:
@@ -93,37 +109,50 @@ class LineWriter {
   }
 
   [[noreturn]] void Work() {
+    // Where nobody reads any more, a write fails rather than end the process.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     std::string lines;
     std::unique_lock lock(mutex_);
     for (;;) {
-      writes_ = false;
-      if (waiting_.empty()) written_.notify_all();
       changed_.wait(lock, [this] { return !waiting_.empty(); });
-      writes_ = true;
       lines.clear();
       lines.swap(waiting_);
+      const size_t bytes = lines.size();
       const int64_t lost = std::exchange(lost_, 0);
       lock.unlock();
       if (lost > 0) lines += LineOf(Severity::kWarning, "log_lines_lost", {{"count", lost}});
-      WriteAll(lines);
+      const absl::string_view rest = WriteAll(lines);
       lock.lock();
+      lost_ += std::count(rest.begin(), rest.end(), '\n');
+      done_bytes_ += bytes;
+      written_.notify_all();
     }
   }
 
-  static void WriteAll(absl::string_view text) {
+  // What could not be written.
+  static absl::string_view WriteAll(absl::string_view text) {
     while (!text.empty()) {
       const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return;  // nobody will ever read it
-      text.remove_prefix(static_cast<size_t>(written));
+      if (written >= 0) {
+        text.remove_prefix(static_cast<size_t>(written));
+      } else if (errno == EAGAIN) {
+        pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+        poll(&room, 1, /*timeout=*/1000);
+      } else if (errno != EINTR) {
+        break;
+      }
     }
+    return text;
   }
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_, written_;
-  std::string waiting_;  // lines
-  int64_t lost_ = 0;
-  bool writes_ = false;
+  std::string waiting_;                      // lines
+  int64_t lost_ = 0;                         // lines
+  size_t added_bytes_ = 0, done_bytes_ = 0;  // since the process began
 };
 
 Severity FromGrpc(gpr_log_severity severity) {
@@ -141,6 +170,12 @@ void OnGrpcLog(gpr_log_func_args* line) {
   const absl::string_view text = line->message;
   // Of EndConnections, which closes the door before gRPC does.
   if (text == "Failed accept4: Invalid argument") return;
+  // The last words before it ends the process.
+  if (absl::StartsWith(text, "assertion failed")) {
+    Log(Severity::kError, "grpc",
+        {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}});
+    return FlushLog();
+  }
   static LineRate rate;  // any client can make it speak
   LogAtRate(rate, FromGrpc(line->severity), "grpc", [&]() -> nlohmann::ordered_json {
     return {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}};

@@ -19,10 +19,11 @@ void SetLogLevel(Severity least);
 bool IsLogged(Severity severity);
 
 // Logs, if it is severe enough, one JSON object as one line on standard error: time (RFC 3339,
-// UTC), severity, event and then `fields`, an object. Text from outside is escaped, and cut where
-// it is longer than 2 KiB. Thread-safe; lines do not mix. Does not wait for whoever reads standard
-// error: a thread of its own writes the lines, and where 1 MiB of them waits, more are lost and
-// counted by a line of the event "log_lines_lost".
+// UTC), severity, event and then `fields`, an object. Text from outside is escaped; texts are cut
+// after 2 KiB and lists after 16 elements. Thread-safe; lines do not mix. Does not wait for whoever
+// reads standard error: a thread of its own writes the lines, and where 1 MiB of them waits, more
+// are lost and counted by a line of the event "log_lines_lost". What waits when the process is
+// killed or aborts is lost too.
 void Log(Severity severity, absl::string_view event, const nlohmann::ordered_json& fields);
 
 // Waits until what was logged so far is written, for up to a second. The end of the process does.

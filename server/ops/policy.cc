@@ -25,7 +25,7 @@ bool TextMatches(absl::string_view pattern, absl::string_view text) {
   return text == pattern;
 }
 
-// Elsewhere a star would match itself alone, and such a rule nobody.
+// Elsewhere a star would stand for itself, which is not what whoever writes one means.
 bool HasStarInside(absl::string_view pattern) {
   if (!absl::ConsumePrefix(&pattern, "*")) absl::ConsumeSuffix(&pattern, "*");
   return absl::StrContains(pattern, '*');

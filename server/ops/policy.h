@@ -32,11 +32,11 @@ namespace attention::ops {
 // A call that a deny rule matches is refused; of the others, those that an allow rule matches are
 // taken, and no others. A rule matches where its principals, its paths and each of its headers do;
 // a list that is left out or empty matches everything. Texts match exactly, by prefix ("abc*"), by
-// suffix ("*abc") or, as "*", whatever is there. Immutable.
+// suffix ("*abc") or, as "*", whatever is there; with a * elsewhere they are refused. Immutable.
 class Policy {
  public:
-  // INVALID_ARGUMENT, saying where, for what is not of that form; members of other names included,
-  // since a misspelt restriction would be none.
+  // INVALID_ARGUMENT, saying where, for what is not of that form; members of other names and twins
+  // included, since a misspelt or hidden restriction would be none.
   static absl::StatusOr<Policy> FromJson(absl::string_view json);
   static absl::StatusOr<Policy> FromFile(const std::string& file);  // NOT_FOUND: cannot be read
 

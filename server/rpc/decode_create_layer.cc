@@ -5,13 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernels/linear_op.h"
 #include "server/rpc/decode_layer.h"
 #include "server/rpc/field_error.h"
 
 namespace attention::rpc {
 namespace {
 
-constexpr int64_t kMostWidth = 1 << 20;
+constexpr int64_t kMostWidth = LinearOp::kMostIn;
 constexpr int64_t kMostTokens = 1 << 24;
 constexpr int64_t kMostHeads = 1 << 16;  // as in a config.json
 
@@ -77,7 +78,7 @@ absl::Status Decode(const v1::CreateEncoder& from, engine::RandomEncoder& to) {
                absl::StrCat("is ", to.num_heads, "; want a divisor of d_model = ", to.d_model));
   }
   to.num_layers = sizes.Read("num_layers", from.num_layers(), 1, 1024);
-  to.ffn_dim = sizes.Read("ffn_dim", from.ffn_dim(), 4 * to.d_model, 4 * kMostWidth);
+  to.ffn_dim = sizes.Read("ffn_dim", from.ffn_dim(), 4 * to.d_model, kMostWidth);
   to.norm_first = from.norm_first();
   if (!CreateEncoder::FeedForwardActivation_IsValid(from.activation())) {
     sizes.Fail("activation", absl::StrCat("is unknown: ", from.activation()));

@@ -17,8 +17,9 @@
 namespace attention::rpc {
 namespace {
 
-// The parts of an upload, which must come in time: its peer has StallGuard::limit() for each MiB,
-// however many parts that are. The time in which the server does something else is not the peer's.
+// The parts of an upload, which must come in time: for each MiB, or for the next part where that is
+// larger, its peer has StallGuard::limit(). The time in which the server does something else is not
+// the peer's.
 class Reader {
  public:
   Reader(grpc::ServerReader<v1::UploadLayerRequest>& reader, StallGuard& stalls,
@@ -26,27 +27,21 @@ class Reader {
       : reader_(reader), stalls_(stalls), sending_(stalls, rpc) {}
 
   bool Read(v1::UploadLayerRequest& part) {
-    const absl::Time begun = absl::Now();
+    const auto begun = engine::SteadyClock::now();
     sending_.Begin(left_);
     const bool there_is_one = reader_.Read(&part);
     sending_.End();
-    left_ -= absl::Now() - begun;
-    bytes_ += static_cast<int64_t>(part.ByteSizeLong());
-    if (bytes_ >= kStepBytes) {
-      bytes_ = 0;
-      left_ = stalls_.limit();
-    }
+    left_ -= absl::FromChrono(engine::SteadyClock::now() - begun);
+    const double mib = static_cast<double>(part.ByteSizeLong()) / (1 << 20);
+    left_ = std::min(stalls_.limit(), left_ + mib * stalls_.limit());
     return there_is_one;
   }
 
  private:
-  static constexpr int64_t kStepBytes = 1 << 20;
-
   grpc::ServerReader<v1::UploadLayerRequest>& reader_;
   const StallGuard& stalls_;
   StallGuard::Wait sending_;
   absl::Duration left_ = stalls_.limit();
-  int64_t bytes_ = 0;  // since it had all of it
 };
 
 absl::Status CheckHeader(const v1::UploadLayerHeader& header) {

@@ -114,6 +114,13 @@ TEST_F(LayerService, SaysWhatIsWrongWithAnUpload) {
   EXPECT_THAT(refused("x", kTimesConfig, file.substr(0, file.size() - 1)),
               HasSubstr("data_offsets"));
   EXPECT_THAT(refused("x", kTimesConfig, ""), HasSubstr("want at least 8"));
+  // What no call could use.
+  const std::string wide = engine::SafetensorsText(
+      R"({"q_proj": {"dtype": "F32", "shape": [131073, 1], "data_offsets": [0, 524292]},)"
+      R"( "k_proj": {"dtype": "F32", "shape": [131073, 1], "data_offsets": [524292, 1048584]},)"
+      R"( "v_proj": {"dtype": "F32", "shape": [131073, 1], "data_offsets": [1048584, 1572876]}})",
+      std::string(1572876, '\0'));
+  EXPECT_THAT(refused("x", kTimesConfig, wide), HasSubstr("131073 rows; want at most 131072"));
   EXPECT_THAT(Listed(), IsEmpty());
 }
 

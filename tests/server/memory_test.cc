@@ -104,7 +104,7 @@ TEST_F(Memory, AWeightThatIsTooWideIsRefusedBeforeAnOperatorIsMade) {
   request.add_results(v1::RESULT_OUTPUT);
   const absl::Status status = Call(request);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("has 1048576 rows; want at most 65536"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has 1048576 rows; want at most 131072"));
 }
 
 // An exception from decoding once passed through gRPC, and the call counted as in flight for ever.

@@ -75,7 +75,6 @@ class PackedLayers {
   const int64_t most_bytes_;
   // Of all that is packed or about to be; goes down when the last call lets go of a layer.
   const std::shared_ptr<ReservedBytes::Counter> bytes_, reserved_bytes_;
-  // Not an absl::Mutex, as in OpCache.
   mutable std::mutex mutex_;
   Entries entries_;                          // guarded by mutex_; most recently used first
   std::list<std::weak_ptr<Entry>> retired_;  // guarded by mutex_; what calls still use of others

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "kernels/linear_op.h"
 #include "kernels/onednn_matmul.h"
 #include "kernels/packed_panels.h"
 #include "server/engine/layers/read_model.h"
@@ -28,6 +30,13 @@ absl::Status StoredLayer::Read() {
   absl::StatusOr<LayerModel> model = ReadModel(*tensors, config_, vectors_);
   if (!model.ok()) return model.status();
   model_ = *std::move(model);
+  absl::Status usable;
+  ForEachLinear(model_, [&](const Linear& linear) {
+    if (linear.weight.in <= LinearOp::kMostIn) return;
+    usable.Update(absl::InvalidArgumentError(absl::StrCat(
+        "a matrix of weights has ", linear.weight.in, " rows; want at most ", LinearOp::kMostIn)));
+  });
+  if (!usable.ok()) return usable;
   for (const auto& [name, tensor] : tensors->tensors) parameters_ += tensor.count();
   sha256_ = Sha256(file_);
   return absl::OkStatus();

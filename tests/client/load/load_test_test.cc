@@ -157,7 +157,7 @@ TEST_F(LoadTest, ReportsTheSameAsTextAndAsJson) {
   EXPECT_EQ(json.at("latency").at("p99_ms"),
             absl::ToDoubleMilliseconds(result.latency.Percentile(99)));
   EXPECT_THAT(LoadText(options, result),
-              HasSubstr(absl::StrCat(result.answered(), " calls answered")));
+              HasSubstr(absl::StrCat(result.answers, " calls answered")));
 }
 
 TEST_F(LoadTest, RefusesWhatCannotBe) {

@@ -86,6 +86,34 @@ TEST(Log, WaitsForNobodyWhoReadsItAndCountsTheLinesThatAreLost) {
   EXPECT_THAT(read_back, HasSubstr("after"));
 }
 
+TEST(Log, CutsLongLists) {
+  const std::vector<std::string> names(20, std::string(3000, 'a'));
+  const auto line = nlohmann::json::parse(Logged(Severity::kInfo, [&] {
+    Log(Severity::kInfo, "event", {{"names", names}});
+  }));
+  EXPECT_EQ(line.at("names").size(), 17u);
+  EXPECT_EQ(line.at("names")[0], std::string(2048, 'a') + "...");
+  EXPECT_EQ(line.at("names")[16], "...");
+}
+
+TEST(Log, GoesOnWhereNobodyReadsIt) {
+  std::array<int, 2> pipe_ends = {};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  close(pipe_ends[0]);
+  const int standard_error = dup(STDERR_FILENO);
+  dup2(pipe_ends[1], STDERR_FILENO);
+  Log(Severity::kInfo, "event", {{"text", "nobody"}});
+  FlushLog();
+  dup2(standard_error, STDERR_FILENO);
+  close(standard_error);
+  close(pipe_ends[1]);
+  const std::string lines = Logged(Severity::kInfo, [] {
+    Log(Severity::kInfo, "event", {{"text", "somebody"}});
+  });
+  EXPECT_THAT(lines, HasSubstr("somebody"));
+  EXPECT_THAT(lines, HasSubstr("log_lines_lost"));
+}
+
 TEST(LineRate, AdmitsSoManyLinesASecondAndCountsTheOthers) {
   LineRate rate;
   const LineRate::Clock::time_point now = LineRate::Clock::now();
