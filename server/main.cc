@@ -8,6 +8,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "kernels/onednn_info.h"
+#include "server/engine/cpu_budget.h"
 #include "server/ops/freed_memory.h"
 #include "server/ops/log.h"
 #include "server/options.h"
@@ -96,7 +97,7 @@ int main(int argc, char** argv) {
   }
   attention::ops::SetLogLevel(*attention::ops::ParseSeverity(options->log_level));
   attention::ops::LogLibraries();
-  attention::ops::KeepFreedMemory();
+  attention::ops::KeepFreedMemory(attention::engine::CpuBudget());
   // Debian builds Abseil with its search for deadlocks on, which costs more than many a lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const sigset_t stop = SetOf({SIGTERM, SIGINT}), all = SetOf({SIGTERM, SIGINT, SIGHUP});

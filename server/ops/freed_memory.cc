@@ -9,12 +9,13 @@
 
 namespace attention::ops {
 
-void KeepFreedMemory() {
+void KeepFreedMemory(int cpus) {
   // The most that malloc takes; larger blocks are mapped one by one.
   constexpr int kLargest = 32 << 20;
   mallopt(M_MMAP_THRESHOLD, kLargest);
   mallopt(M_TRIM_THRESHOLD, INT32_MAX);
   mallopt(M_TOP_PAD, 16 << 20);
+  mallopt(M_ARENA_MAX, 2 * cpus);
 }
 
 FreedMemoryTrimmer::FreedMemoryTrimmer(Options options)

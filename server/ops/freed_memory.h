@@ -12,9 +12,11 @@ namespace attention::ops {
 
 // From now on what this process frees stays with it for what it allocates next, large blocks up to
 // 32 MiB included. Otherwise the C library gives them back to the kernel, which zeroes them page by
-// page for the next call: more than half of what a large message costs (GNU's malloc only). To be
-// called before other threads start.
-void KeepFreedMemory();
+// page for the next call: more than half of what a large message costs. All threads share two
+// arenas for each of `cpus`: with one for each thread, as the C library would have it, what one has
+// free is of no use to the others, and resident memory creeps up for hours. (GNU's malloc only.) To
+// be called before other threads start.
+void KeepFreedMemory(int cpus);
 
 // Gives freed memory back to the kernel when nobody needs it: once after a while without activity,
 // and whenever the process has more than it should. On a thread of its own, which looks twice a

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "server/engine/cpu_budget.h"
 #include "server/ops/freed_memory.h"
 #include "server/server.h"
 
@@ -45,7 +46,7 @@ ServerProcess::~ServerProcess() {
 }
 
 std::string Serve(const ServerOptions& options) {
-  ops::KeepFreedMemory();
+  ops::KeepFreedMemory(engine::CpuBudget());
   static const auto server = Server::Start(options);
   if (!server.ok()) std::abort();
   return (*server)->address();

@@ -22,7 +22,7 @@ class FreedMemory : public testing::Test {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "sanitizers bring an allocator of their own";
 #endif
-    KeepFreedMemory();
+    KeepFreedMemory(2);
   }
 
   // Blocks of 4 MiB, as messages are; returns what the process then has.
