@@ -25,6 +25,7 @@ absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options) {
 
 AttentionClient::AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel)
     : options_(std::move(options)),
+      retries_(std::make_unique<Retries>(options_.retries)),
       channel_(std::move(channel)),
       attention_(v1::AttentionService::NewStub(channel_)),
       layers_(v1::LayerService::NewStub(channel_)),
@@ -41,12 +42,21 @@ absl::StatusOr<Response> AttentionClient::Call(
                                                      " bytes, larger than the 2 GiB of a protobuf "
                                                      "message; send a smaller batch"));
   }
-  grpc::ClientContext context;
-  SetDeadline(timeout, context);
-  Response response;
-  const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (!status.ok()) return ExplainFailure(status);
-  return response;
+  const absl::Time deadline = Deadline(timeout);
+  for (int failures = 1;; ++failures) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (status.ok()) {
+      retries_->CountSuccess();
+      return response;
+    }
+    absl::Status failure = ExplainFailure(status);
+    const auto wait = retries_->NextWait(failure, PushbackOf(context), failures);
+    if (!wait.has_value() || absl::Now() + *wait >= deadline) return failure;
+    absl::SleepFor(*wait);
+  }
 }
 
 absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
@@ -63,7 +73,7 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
     const v1::UploadLayerHeader& header, NextChunk next,
     std::optional<absl::Duration> timeout) const {
   grpc::ClientContext context;
-  SetDeadline(timeout, context);
+  context.set_deadline(absl::ToChronoTime(Deadline(timeout)));
   v1::Layer layer;
   const std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer =
       layers_->UploadLayer(&context, &layer);
@@ -135,7 +145,7 @@ absl::Status AttentionClient::DeleteLayer(const std::string& name, int64_t versi
 absl::Status AttentionClient::CheckHealth(const std::string& service,
                                           std::optional<absl::Duration> timeout) const {
   grpc::ClientContext context;
-  SetDeadline(timeout, context);
+  context.set_deadline(absl::ToChronoTime(Deadline(timeout)));
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
   grpc::health::v1::HealthCheckResponse response;
@@ -147,9 +157,8 @@ absl::Status AttentionClient::CheckHealth(const std::string& service,
                    grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
 }
 
-void AttentionClient::SetDeadline(std::optional<absl::Duration> timeout,
-                                  grpc::ClientContext& context) const {
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout.value_or(options_.timeout)));
+absl::Time AttentionClient::Deadline(std::optional<absl::Duration> timeout) const {
+  return absl::Now() + timeout.value_or(options_.timeout);
 }
 
 absl::Status AttentionClient::ExplainFailure(const grpc::Status& status) const {

@@ -37,6 +37,7 @@ namespace attention::client {
 // status (call_status.h; FieldViolations() lists the fields that were refused). Of the codes that
 // need no server:
 //   UNAVAILABLE         nothing answers at the target, or it is shutting down: try again later
+//                       (after options.retries)
 //   DEADLINE_EXCEEDED   the timeout passed; nothing is known of the answer
 //   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
 class AttentionClient {
@@ -82,16 +83,17 @@ class AttentionClient {
  private:
   AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel);
 
-  // Calls `method` of `stub` with `request`.
+  // Calls `method` of `stub` with `request`, again where that may help.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(
       Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
       const Request& request, std::optional<absl::Duration> timeout) const;
-  void SetDeadline(std::optional<absl::Duration> timeout, grpc::ClientContext& context) const;
+  absl::Time Deadline(std::optional<absl::Duration> timeout) const;
   // As FromGrpcStatus, with advice where this end knows better than the server what to do.
   absl::Status ExplainFailure(const grpc::Status& status) const;
 
   ClientOptions options_;
+  std::unique_ptr<Retries> retries_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::AttentionService::Stub> attention_;
   std::unique_ptr<v1::LayerService::Stub> layers_;

@@ -51,6 +51,8 @@ grpc::ChannelArguments TensorChannelArguments() {
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTime)));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
+  // A name's addresses share the load.
+  arguments.SetLoadBalancingPolicyName("round_robin");
   // The target is reached directly: an http_proxy meant for web pages seldom speaks HTTP/2.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return arguments;

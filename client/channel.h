@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/retries.h"
 #include "grpcpp/channel.h"
 
 namespace attention::client {
@@ -27,6 +28,8 @@ struct ClientOptions {
   // From the start of a call until its answer is complete; above 0. Raise it for calls that compute
   // for minutes. absl::InfiniteDuration() waits for ever.
   absl::Duration timeout = absl::Seconds(60);
+  // When a call that failed is made again, within the same timeout. Uploads are not.
+  RetryOptions retries = {};
   // None: plain text, which anyone on the way can read and change.
   std::optional<TlsFiles> tls = std::nullopt;
 };

@@ -1,12 +1,15 @@
 #include "client/commands.h"
 
+#include <fstream>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "client/attend_view.h"
 #include "client/command_output.h"
 #include "client/display_text.h"
+#include "client/explain_page.h"
 #include "client/explain_view.h"
 #include "client/request_file.h"
 #include "client/token_names.h"
@@ -25,6 +28,17 @@ ExitCode Print(const absl::StatusOr<std::string>& text, std::ostream& out, std::
   return kExitOk;
 }
 
+ExitCode WritePage(const absl::StatusOr<std::string>& page, const std::string& path,
+                   std::ostream& out, std::ostream& err) {
+  if (!page.ok()) return ReportFailure(page.status(), err);
+  std::ofstream file(path, std::ios::binary);
+  if (!(file << *page << std::flush)) {
+    return ReportUsage(absl::InvalidArgumentError(absl::StrCat("cannot write ", path)), err);
+  }
+  out << "wrote " << path << "\n";
+  return kExitOk;
+}
+
 // The file that the command is about, with the words of the command line.
 absl::StatusOr<RequestFile> ReadFile(const CommandOptions& options) {
   absl::StatusOr<RequestFile> file = ReadRequestFile(options.file);
@@ -37,9 +51,12 @@ ExitCode ExplainEncoder(RequestFile file, const AttentionClient& client,
   const v1::LayerRef& ref = file.encode->layer();
   const absl::StatusOr<v1::Layer> layer = client.GetLayer(ref.name(), ref.version());
   if (!layer.ok()) return ReportFailure(layer.status(), err);
-  AskForExplanation(layer->encoder().num_layers(), *file.encode);
+  const int num_layers = layer->encoder().num_layers();
+  const bool as_page = !options.html.empty();
+  as_page ? AskForPage(num_layers, *file.encode) : AskForExplanation(num_layers, *file.encode);
   absl::StatusOr<v1::EncodeResponse> response = client.Encode(*file.encode);
   if (!response.ok()) return ReportFailure(response.status(), err);
+  if (as_page) return WritePage(ExplainPage(file, *response), options.html, out, err);
   PrintTitle(file, out);
   return Print(FormatExplanation(file, *response, options.shading), out, err);
 }
@@ -84,9 +101,14 @@ ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostre
   if (file->encode.has_value()) {
     return ExplainEncoder(*std::move(file), *client, options, out, err);
   }
-  AskForExplanation(file->request);
+  const bool as_page = !options.html.empty();
+  if (as_page && file->request.has_partials()) {
+    return ReportUsage(absl::InvalidArgumentError("partial results have no weights to show"), err);
+  }
+  as_page ? AskForPage(file->request) : AskForExplanation(file->request);
   absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(file->request);
   if (!response.ok()) return ReportFailure(response.status(), err);
+  if (as_page) return WritePage(ExplainPage(*file, *response), options.html, out, err);
   PrintTitle(*file, out);
   return Print(FormatExplanation(*file, *response, options.shading), out, err);
 }

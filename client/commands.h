@@ -27,6 +27,7 @@ struct CommandOptions {
   std::vector<std::string> arguments;      // layers: what to do, and with what
   bool json = false;                       // attend: the response as protobuf JSON
   Shading shading = Shading::kCharacters;  // explain
+  std::string html;                        // explain: the file for a page, in place of the text
   std::string service;                     // health: "" for the server as a whole
 };
 
@@ -48,7 +49,7 @@ ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostrea
 //   delete NAME[@VERSION]               one version, or all
 ExitCode RunLayers(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
-// Prints the heat maps and what each token attends to most.
+// Prints the heat maps and what each token attends to most, or writes them as a page.
 ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
 // Prints "SERVING", or why not. Every failure is kExitNoServer but that of the command line.

@@ -1,11 +1,18 @@
 // The load tester. This file reads the flags; load/load_test.h does the work.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
@@ -14,6 +21,7 @@
 #include "client/parse_flags.h"
 
 using attention::client::LoadOptions;
+using attention::client::LoadRun;
 
 ABSL_FLAG(std::vector<std::string>, target, LoadOptions().targets, "servers, HOST:PORT,...");
 ABSL_FLAG(int, connections, LoadOptions().connections, "connections to each server");
@@ -21,8 +29,8 @@ ABSL_FLAG(std::string, tls_ca, "", "PEM file with the roots of the servers' cert
 ABSL_FLAG(std::string, tls_cert, "", "PEM file with this client's certificate");
 ABSL_FLAG(std::string, tls_key, "", "PEM file with its key");
 ABSL_FLAG(std::string, tls_server_name, "", "name in the servers' certificates");
-ABSL_FLAG(int, callers, LoadOptions().callers, "callers of a closed loop");
-ABSL_FLAG(double, rate, 0, "calls a second of an open loop; 0: a closed loop");
+ABSL_FLAG(std::vector<std::string>, callers, {"8"}, "callers of a closed loop, N,...");
+ABSL_FLAG(std::vector<std::string>, rate, {}, "calls a second of an open loop, X,...");
 ABSL_FLAG(double, warm_up_s, absl::ToDoubleSeconds(LoadOptions().warm_up),
           "seconds that do not count");
 ABSL_FLAG(double, duration_s, absl::ToDoubleSeconds(LoadOptions().duration), "seconds that do");
@@ -38,7 +46,10 @@ ABSL_FLAG(double, cancelled_share, 0, "share of calls that are cancelled on the 
 ABSL_FLAG(double, invalid_share, 0, "share of calls that are wrong and must be refused");
 ABSL_FLAG(bool, verify, false, "compare each answer's bytes with those of the call alone");
 ABSL_FLAG(int, server_pid, 0, "the server's process on this machine, to watch");
-ABSL_FLAG(bool, json, false, "print one JSON object");
+ABSL_FLAG(bool, json, false, "print one JSON object a run");
+ABSL_FLAG(std::string, csv, "", "file for a line a run");
+ABSL_FLAG(std::string, html, "", "file for a page with plots");
+ABSL_FLAG(bool, progress, isatty(STDERR_FILENO) == 1, "tell each second on standard error");
 ABSL_FLAG(bool, help, false, "print how to use the program");
 ABSL_FLAG(bool, version, false, "print the version");
 
@@ -46,12 +57,12 @@ namespace {
 
 constexpr char kUsage[] = R"(Loads attention servers and measures how they answer.
 
-  attention_loadtest [--callers=N | --rate=CALLS_PER_SECOND] [FLAG...]
+  attention_loadtest [--callers=N,... | --rate=CALLS_PER_SECOND,...] [FLAG...]
 
 A closed loop (--callers=8, the default) shows what the servers can do: each caller calls again as
 soon as the answer is there. An open loop (--rate) shows what users meet: calls come by chance
 (Poisson) whether the others are answered or not, and a call's latency counts from when it was to
-begin, so that no stall is hidden.
+begin, so that no stall is hidden. Several numbers make several runs, one after the other.
 
   --target=HOST:PORT,...     the servers, which calls go round; default localhost:50051
   --connections=N            to each of them; default 1
@@ -71,7 +82,9 @@ begin, so that no stall is hidden.
   --verify                   every answer has to have the bytes that the call got alone before the
                              test; those of the simplified attention are checked by own arithmetic
   --server_pid=PID           tells the CPU time and memory of a server on this machine
-  --json                     prints one JSON object, with a line for each second
+  --json                     prints a JSON object for each run, a line each
+  --csv=FILE --html=FILE     writes a line for each run; a page with plots, which needs no network
+  --progress, --noprogress   tells each second on standard error how it goes; default: on a terminal
   --help, --version
 
 Exit codes: 0 measured; 1 nothing could be measured, or calls failed for other reasons than
@@ -86,14 +99,27 @@ int UsageError(const absl::Status& status) {
   return kUsageError;
 }
 
-absl::StatusOr<LoadOptions> OptionsFromFlags() {
+// The numbers of a flag that is a list of them.
+absl::StatusOr<std::vector<double>> Numbers(absl::string_view flag,
+                                            const std::vector<std::string>& texts) {
+  std::vector<double> numbers;
+  for (const std::string& text : texts) {
+    double number = 0;
+    if (!absl::SimpleAtod(text, &number) || !(number > 0) || !std::isfinite(number)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", flag, " has `", text, "`; want numbers above 0"));
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+absl::StatusOr<LoadOptions> CommonOptions() {
   absl::StatusOr<attention::client::Lengths> lengths =
       attention::client::Lengths::Parse(absl::GetFlag(FLAGS_lengths));
   if (!lengths.ok()) return lengths.status();
   LoadOptions options = {.targets = absl::GetFlag(FLAGS_target),
                          .connections = absl::GetFlag(FLAGS_connections),
-                         .callers = absl::GetFlag(FLAGS_callers),
-                         .rate = absl::GetFlag(FLAGS_rate),
                          .warm_up = absl::Seconds(absl::GetFlag(FLAGS_warm_up_s)),
                          .duration = absl::Seconds(absl::GetFlag(FLAGS_duration_s)),
                          .timeout = absl::Seconds(absl::GetFlag(FLAGS_timeout_s)),
@@ -112,25 +138,87 @@ absl::StatusOr<LoadOptions> OptionsFromFlags() {
                                            .key = absl::GetFlag(FLAGS_tls_key),
                                            .server_name = absl::GetFlag(FLAGS_tls_server_name)};
   if (!(tls.ca + tls.certificate + tls.server_name).empty()) options.tls = tls;
-  absl::Status status = attention::client::CheckLoadOptions(options);
-  if (!status.ok()) return status;
   return options;
 }
 
-int Load() {
-  const absl::StatusOr<LoadOptions> options = OptionsFromFlags();
-  if (!options.ok()) return UsageError(options.status());
-  const auto result = attention::client::RunLoadTest(*options);
-  if (!result.ok()) {
-    std::fprintf(stderr, "attention_loadtest: %s\n", result.status().ToString().c_str());
-    return kFailed;
+// Of each run: those of all, with its rate or its callers.
+absl::StatusOr<std::vector<LoadOptions>> OptionsFromFlags() {
+  const absl::StatusOr<LoadOptions> common = CommonOptions();
+  if (!common.ok()) return common.status();
+  const auto rates = Numbers("rate", absl::GetFlag(FLAGS_rate));
+  const auto callers = Numbers("callers", absl::GetFlag(FLAGS_callers));
+  for (const auto& numbers : {rates, callers}) {
+    if (!numbers.ok()) return numbers.status();
   }
-  const std::string text = absl::GetFlag(FLAGS_json)
-                               ? attention::client::LoadJson(*options, *result)
-                               : attention::client::LoadText(*options, *result);
-  std::fputs(text.c_str(), stdout);
-  if (std::fflush(stdout) != 0) return kFailed;
-  return result->failures.empty() ? EXIT_SUCCESS : kFailed;
+  if (rates->empty() && callers->empty()) {
+    return absl::InvalidArgumentError("want --callers or --rate, of at least one run");
+  }
+  std::vector<LoadOptions> runs;
+  for (const double number : rates->empty() ? *callers : *rates) {
+    LoadOptions& options = runs.emplace_back(*common);
+    if (rates->empty()) {
+      options.callers = static_cast<int>(std::min(number, 1e6));
+      if (options.callers != number) {
+        return absl::InvalidArgumentError("--callers are whole numbers up to 1000000");
+      }
+    } else {
+      options.rate = number;
+    }
+    absl::Status status = attention::client::CheckLoadOptions(options);
+    if (!status.ok()) return status;
+  }
+  return runs;
+}
+
+// A file that can be written before anything is measured for it.
+class OutputFile {
+ public:
+  explicit OutputFile(std::string path) : path_(std::move(path)) {
+    if (!path_.empty()) out_.open(path_, std::ios::binary);
+  }
+  // Whether all that was written is there, where it was asked for.
+  bool ok() { return path_.empty() || static_cast<bool>(out_.flush()); }
+  void Write(const std::string& text) { out_ << text; }
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+  std::ofstream out_;
+};
+
+void TellProgress(absl::Duration since_start, const attention::client::LoadProgress& last) {
+  std::fprintf(stderr, "%s\n", attention::client::LoadProgressText(since_start, last).c_str());
+}
+
+int Load() {
+  const absl::StatusOr<std::vector<LoadOptions>> options = OptionsFromFlags();
+  if (!options.ok()) return UsageError(options.status());
+  OutputFile csv(absl::GetFlag(FLAGS_csv)), html(absl::GetFlag(FLAGS_html));
+  for (OutputFile* const file : {&csv, &html}) {
+    if (!file->ok()) {
+      return UsageError(absl::InvalidArgumentError(absl::StrCat("cannot write ", file->path())));
+    }
+  }
+  std::vector<LoadRun> runs;
+  bool failed = false;
+  for (const LoadOptions& of_run : *options) {
+    absl::StatusOr<LoadRun> run = attention::client::RunLoadTest(
+        of_run, absl::GetFlag(FLAGS_progress) ? &TellProgress : attention::client::OnProgress());
+    if (!run.ok()) {
+      std::fprintf(stderr, "attention_loadtest: %s\n", run.status().ToString().c_str());
+      failed = true;
+      break;  // what was measured before is kept
+    }
+    const std::string text = absl::GetFlag(FLAGS_json) ? attention::client::LoadJson(*run)
+                                                       : attention::client::LoadText(*run);
+    std::fprintf(stdout, "%s%s", runs.empty() || absl::GetFlag(FLAGS_json) ? "" : "\n",
+                 text.c_str());
+    failed = std::fflush(stdout) != 0 || failed || !run->result.failures.empty();
+    runs.push_back(*std::move(run));
+  }
+  csv.Write(attention::client::LoadCsv(runs));
+  if (!runs.empty()) html.Write(attention::client::LoadPage(runs));
+  return failed || !csv.ok() || !html.ok() ? kFailed : EXIT_SUCCESS;
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
 ABSL_FLAG(bool, json, false, "attend, encode, layers: print the response as protobuf JSON");
 ABSL_FLAG(std::string, words, "", "attend, encode, explain: names of the tokens, by spaces");
 ABSL_FLAG(std::string, color, "auto", "explain: auto, always or never");
+ABSL_FLAG(std::string, html, "", "explain: file for a page to click through");
 ABSL_FLAG(std::string, service, "", "health: a full service name; empty: the server as a whole");
 ABSL_FLAG(bool, help, false, "print how to use the program");
 ABSL_FLAG(bool, version, false, "print the version");
@@ -83,6 +84,8 @@ then draws every layer and head.
   --json                     attend, encode, layers: print the response as protobuf JSON
   --words="the cat sat"      names of the tokens, in place of the file's
   --color=auto|always|never  explain: 24-bit colours; auto: on a terminal, unless NO_COLOR is set
+  --html=FILE                explain: writes a page for the browser instead: heat map or lines, by
+                             layer and head, and the arithmetic of each cell
   --service=NAME             health: of one service, as in attention.v1.AttentionService; default:
                              of the server as a whole
   --help, --version
@@ -139,6 +142,7 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
   options.client.tls = Tls();
   options.json = absl::GetFlag(FLAGS_json);
   options.service = absl::GetFlag(FLAGS_service);
+  options.html = absl::GetFlag(FLAGS_html);
   options.words = absl::StrSplit(absl::GetFlag(FLAGS_words), ' ', absl::SkipEmpty());
   if (command == "health") options.client.timeout = kHealthTimeout;
   if (command == "layers") options.client.timeout = kLayersTimeout;

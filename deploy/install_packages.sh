@@ -24,7 +24,10 @@ packages_of() {
         libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev \
         prometheus-cpp-dev libcivetweb-dev
       ;;
-    test) echo libgtest-dev libgmock-dev libbenchmark-dev openssl python3 ;;
+    test)
+      echo libgtest-dev libgmock-dev libbenchmark-dev openssl \
+        python3 python3-grpcio python3-protobuf python3-numpy
+      ;;
     runtime)
       echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
         libprometheus-cpp-core1.0 libcivetweb1

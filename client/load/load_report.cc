@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "client/load/load_page_html.h"
 
 namespace attention::client {
 namespace {
@@ -33,6 +35,12 @@ double BatchCalls(const LoadResult& result) {
   return Per(result.queue.count(), static_cast<double>(result.batch_calls));
 }
 
+int64_t Failures(const LoadResult& result) {
+  int64_t count = 0;
+  for (const auto& [why, times] : result.failures) count += times;
+  return count;
+}
+
 std::string Row(absl::string_view name, const LatencyHistogram& histogram) {
   std::string row = absl::StrFormat("  %-26s", name);
   for (const double percent : kPercentiles) {
@@ -49,13 +57,15 @@ std::string LoopText(const LoadOptions& options) {
 
 }  // namespace
 
-std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
+std::string LoadJson(const LoadRun& run) {
+  const auto& [options, result] = run;
   Json json = {{"targets", options.targets}, {"connections", options.connections}};
   if (options.rate > 0) {
     json["offered_per_s"] = options.rate;
   } else {
     json["callers"] = options.callers;
   }
+  json["made"] = absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", result.made, absl::UTCTimeZone());
   json["seconds"] = absl::ToDoubleSeconds(result.lasted);
   json["answered"] = result.answered();
   json["answered_per_s"] = result.AnsweredPerSecond();
@@ -84,10 +94,72 @@ std::string LoadJson(const LoadOptions& options, const LoadResult& result) {
                        {"p99_ms", Ms(second.latency.Percentile(99))}});
   }
   json["by_second"] = std::move(seconds);
+  Json& histogram = json["histogram"] = Json::array();
+  for (const LatencyHistogram::Step& step : result.latency.Steps()) {
+    histogram.push_back({Ms(step.upper), step.count});
+  }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string LoadText(const LoadOptions& options, const LoadResult& result) {
+std::string LoadCsv(absl::Span<const LoadRun> runs) {
+  std::string text =
+      "made,callers,offered_per_s,seconds,answered_per_s,tokens_per_s,p50_ms,p90_ms,p95_ms,p99_ms,"
+      "p99.9_ms,max_ms,queue_p50_ms,queue_p99_ms,compute_p50_ms,compute_p99_ms,batch_calls,"
+      "resource_exhausted,failures,server_cpu_ms_per_call,server_resident_mib\r\n";
+  for (const auto& [options, result] : runs) {
+    const bool is_open = options.rate > 0;
+    const auto exhausted = result.by_code.find("RESOURCE_EXHAUSTED");
+    absl::StrAppend(&text, absl::FormatTime(absl::RFC3339_sec, result.made, absl::UTCTimeZone()),
+                    ",", is_open ? "" : absl::StrCat(options.callers), ",",
+                    is_open ? absl::StrCat(options.rate) : "", ",",
+                    absl::ToDoubleSeconds(result.lasted), ",", result.AnsweredPerSecond(), ",",
+                    result.TokensPerSecond());
+    for (const double percent : kPercentiles) {
+      absl::StrAppend(&text, ",", Ms(result.latency.Percentile(percent)));
+    }
+    absl::StrAppend(&text, ",", Ms(result.latency.max()));
+    for (const LatencyHistogram* const histogram : {&result.queue, &result.compute}) {
+      absl::StrAppend(&text, ",", Ms(histogram->Percentile(50)), ",",
+                      Ms(histogram->Percentile(99)));
+    }
+    absl::StrAppend(&text, ",", BatchCalls(result), ",",
+                    exhausted == result.by_code.end() ? 0 : exhausted->second, ",",
+                    Failures(result), ",");
+    if (options.server_pid > 0) {
+      absl::StrAppend(&text, Per(result.answers, Ms(result.server_cpu)), ",",
+                      result.server_resident_bytes >> 20);
+    } else {
+      absl::StrAppend(&text, ",");
+    }
+    absl::StrAppend(&text, "\r\n");
+  }
+  return text;
+}
+
+std::string LoadPage(absl::Span<const LoadRun> runs) {
+  const std::string data = absl::StrCat("[",
+                                        absl::StrJoin(runs, ",",
+                                                      [](std::string* out, const LoadRun& run) {
+                                                        absl::StrAppend(out, LoadJson(run));
+                                                      }),
+                                        "]");
+  // Without "<" nothing in the data means anything to HTML.
+  return absl::StrReplaceAll(kLoadPage,
+                             {{"LOAD_TEST_DATA", absl::StrReplaceAll(data, {{"<", "\\u003c"}})}});
+}
+
+std::string LoadProgressText(absl::Duration since_start, const LoadProgress& last) {
+  std::string text = absl::StrFormat(
+      "%4.0f s%s  %6d answered  p50 %.3f ms  p99 %.3f ms", absl::ToDoubleSeconds(since_start),
+      since_start < absl::Seconds(1) ? " (warm-up)" : "", last.answered,
+      Ms(last.latency.Percentile(50)), Ms(last.latency.Percentile(99)));
+  if (last.refused > 0) absl::StrAppend(&text, "  ", last.refused, " refused");
+  if (last.failed > 0) absl::StrAppend(&text, "  ", last.failed, " FAILED");
+  return text;
+}
+
+std::string LoadText(const LoadRun& run) {
+  const auto& [options, result] = run;
   std::string text = absl::StrFormat("%s, %.1f s, %s\n%d calls answered, %.1f/s, %.0f tokens/s\n",
                                      LoopText(options), absl::ToDoubleSeconds(result.lasted),
                                      absl::StrJoin(options.targets, ", "), result.answers,

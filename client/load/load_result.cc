@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace attention::client {
 namespace {
@@ -50,6 +51,7 @@ void LoadRecorder::Add(const CallEnd& end) {
     ++result_.answers;
     result_.answered_tokens += end.tokens;
   }
+  CountProgress(end);
   if (end.intended < start_) return;
   const auto second = static_cast<size_t>((end.ended - start_) / std::chrono::seconds(1));
   if (result_.seconds.size() <= second) result_.seconds.resize(second + 1);
@@ -81,15 +83,31 @@ void LoadRecorder::Add(const CallEnd& end) {
   result_.batch_calls += end.timing->batch_calls();
 }
 
+void LoadRecorder::CountProgress(const CallEnd& end) {
+  progress_.failed += EndedAsMeant(end) ? 0 : 1;
+  if (end.intent != Intent::kAnswer) return;
+  progress_.refused += end.code == grpc::StatusCode::RESOURCE_EXHAUSTED ? 1 : 0;
+  if (end.code != grpc::StatusCode::OK) return;
+  ++progress_.answered;
+  progress_.latency.Add(absl::FromChrono(end.ended - end.intended));
+}
+
+LoadProgress LoadRecorder::TakeProgress() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(progress_, {});
+}
+
 void LoadRecorder::CountNotMade(SteadyTime intended) {
   if (intended < start_) return;
   const std::lock_guard lock(mutex_);
+  ++progress_.failed;
   ++result_.not_made;
 }
 
 LoadResult LoadRecorder::Take() {
   const std::lock_guard lock(mutex_);
   result_.lasted = absl::FromChrono(end_ - start_);
+  result_.made = absl::Now();
   if (result_.not_made > 0) {
     result_.failures["not made: too many calls were in flight"] = result_.not_made;
   }

@@ -68,8 +68,18 @@ struct LoadResult {
   int64_t server_resident_bytes = 0;  // the most that was seen
 
   int64_t answered() const { return latency.count(); }
+  absl::Time made;  // when it was all over
+
   double AnsweredPerSecond() const;
   double TokensPerSecond() const;
+};
+
+// What a load test found within some time, for those who watch it.
+struct LoadProgress {
+  int64_t answered = 0;
+  LatencyHistogram latency;  // of those
+  int64_t refused = 0;       // with RESOURCE_EXHAUSTED
+  int64_t failed = 0;        // as LoadResult::failures
 };
 
 // Gathers how calls end in a test from `start` to `end`. Thread-safe.
@@ -80,13 +90,19 @@ class LoadRecorder {
   void Add(const CallEnd& end);
   void CountNotMade(SteadyTime intended);
 
+  // What was added since it was last asked for, that of the warm-up included.
+  LoadProgress TakeProgress();
+
   // After the last Add.
   LoadResult Take();
 
  private:
+  void CountProgress(const CallEnd& end);  // holds mutex_
+
   const SteadyTime start_, end_;
   std::mutex mutex_;
-  LoadResult result_;  // guarded by mutex_
+  LoadResult result_;      // guarded by mutex_
+  LoadProgress progress_;  // guarded by mutex_
 };
 
 // The canonical name: "RESOURCE_EXHAUSTED".

@@ -8,6 +8,7 @@
 #include <optional>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -98,7 +99,7 @@ absl::Status CheckLoadOptions(const LoadOptions& options) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<LoadResult> RunLoadTest(const LoadOptions& options) {
+absl::StatusOr<LoadRun> RunLoadTest(const LoadOptions& options, OnProgress on_progress) {
   if (absl::Status status = CheckLoadOptions(options); !status.ok()) return status;
   const auto client = AttentionClient::Create({.target = options.targets[0], .tls = options.tls});
   if (!client.ok()) return client.status();
@@ -117,6 +118,7 @@ absl::StatusOr<LoadResult> RunLoadTest(const LoadOptions& options) {
     callers.emplace_back(options, *requests, *stubs, canceller, recorder, options.seed + i);
   }
   std::optional<ServerUsage> usage;
+  std::optional<ProgressWatch> watch(std::in_place, recorder, start, std::move(on_progress));
   if (options.rate > 0) {
     OpenLoop loop(options, callers[0], recorder);
     loop.RunUntil(start);
@@ -133,10 +135,11 @@ absl::StatusOr<LoadResult> RunLoadTest(const LoadOptions& options) {
     usage->Stop();
     loop.Wait();
   }
-  LoadResult result = recorder.Take();
-  result.server_cpu = usage->cpu();
-  result.server_resident_bytes = usage->most_resident_bytes();
-  return result;
+  watch.reset();
+  LoadRun run = {.options = options, .result = recorder.Take()};
+  run.result.server_cpu = usage->cpu();
+  run.result.server_resident_bytes = usage->most_resident_bytes();
+  return run;
 }
 
 }  // namespace attention::client

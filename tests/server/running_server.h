@@ -26,7 +26,8 @@ class RunningServer : public testing::Test {
     auto server = Server::Start(options);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    auto client = client::AttentionClient::Create({.target = server_->address()});
+    auto client = client::AttentionClient::Create(
+        {.target = server_->address(), .retries = {.attempts = 1}});  // what the server says first
     ASSERT_TRUE(client.ok()) << client.status();
     client_.emplace(*std::move(client));
   }

@@ -6,8 +6,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "client/load/load_caller.h"
 #include "client/load/load_report.h"
 #include "tests/server/stored_layers.h"
@@ -18,6 +23,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::Pair;
 
 class LoadTest : public ServerWithLayers {
@@ -30,9 +36,9 @@ class LoadTest : public ServerWithLayers {
             .lengths = *Lengths::Parse("uniform:1-20")};
   }
   static LoadResult Run(const LoadOptions& options) {
-    auto result = RunLoadTest(options);
-    EXPECT_TRUE(result.ok()) << result.status();
-    return result.ok() ? *std::move(result) : LoadResult();
+    auto run = RunLoadTest(options);
+    EXPECT_TRUE(run.ok()) << run.status();
+    return run.ok() ? std::move(run->result) : LoadResult();
   }
 };
 
@@ -146,18 +152,69 @@ TEST_F(LoadTest, TellsOfCallsThatFail) {
   const LoadResult result = Run(options);
   EXPECT_EQ(result.answered(), 0);
   EXPECT_GT(result.by_code.at("UNAVAILABLE"), 0);
-  EXPECT_THAT(LoadText(options, result), HasSubstr("FAILED"));
+  EXPECT_THAT(LoadText({options, result}), HasSubstr("FAILED"));
 }
 
 TEST_F(LoadTest, ReportsTheSameAsTextAndAsJson) {
   const LoadOptions options = Options();
   const LoadResult result = Run(options);
-  const auto json = nlohmann::json::parse(LoadJson(options, result));
+  const auto json = nlohmann::json::parse(LoadJson({options, result}));
   EXPECT_EQ(json.at("answered"), result.answered());
   EXPECT_EQ(json.at("latency").at("p99_ms"),
             absl::ToDoubleMilliseconds(result.latency.Percentile(99)));
-  EXPECT_THAT(LoadText(options, result),
+  EXPECT_THAT(LoadText({options, result}),
               HasSubstr(absl::StrCat(result.answers, " calls answered")));
+}
+
+TEST_F(LoadTest, TellsEachSecondHowItGoes) {
+  LoadOptions options = Options();
+  options.duration = absl::Seconds(2);
+  std::mutex mutex;
+  std::vector<std::pair<absl::Duration, LoadProgress>> told;
+  const auto run = RunLoadTest(options, [&](absl::Duration since, const LoadProgress& last) {
+    const std::lock_guard lock(mutex);
+    told.emplace_back(since, last);
+  });
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_GE(told.size(), 1u);
+  EXPECT_GT(told[0].second.answered, 0);
+  EXPECT_EQ(told[0].second.failed, 0);
+  EXPECT_THAT(LoadProgressText(told[0].first, told[0].second), HasSubstr("answered  p50"));
+}
+
+// A server's text once could have ended the page's script.
+TEST(LoadReport, ThePageHoldsItsDataAndCannotBeBrokenOutOf) {
+  LoadRun run;
+  run.options.rate = 10;
+  run.result.lasted = absl::Seconds(1);
+  run.result.latency.Add(absl::Milliseconds(7));
+  run.result.failures["UNKNOWN: </script><script>alert(1)</script>"] = 1;
+  const std::string page = LoadPage({run, run});
+  EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
+  const size_t begin = page.find("application/json\">") + 18;
+  const auto data =
+      nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+  ASSERT_EQ(data.size(), 2u);
+  EXPECT_EQ(data[1].at("offered_per_s"), 10);
+  EXPECT_EQ(data[0].at("histogram").at(0).at(1), 1);
+  EXPECT_EQ(data[0].at("failures").begin().key(), "UNKNOWN: </script><script>alert(1)</script>");
+}
+
+TEST(LoadReport, TheTableHasALineForEachRun) {
+  LoadRun run;
+  run.options.callers = 3;
+  run.result.lasted = absl::Seconds(2);
+  run.result.answers = 10;
+  const std::vector<std::string> lines = absl::StrSplit(LoadCsv({run, run}), "\r\n");
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[3], "");
+  const auto columns = [&](size_t i) {
+    return std::vector<std::string>(absl::StrSplit(lines[i], ','));
+  };
+  EXPECT_EQ(columns(1).size(), columns(0).size());
+  EXPECT_EQ(columns(0)[4], "answered_per_s");
+  EXPECT_EQ(columns(1)[4], "5");
+  EXPECT_EQ(columns(1)[1], "3");
 }
 
 TEST_F(LoadTest, RefusesWhatCannotBe) {
