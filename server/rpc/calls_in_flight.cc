@@ -1,5 +1,7 @@
 #include "server/rpc/calls_in_flight.h"
 
+#include "absl/time/clock.h"
+
 namespace attention::rpc {
 
 bool CallsInFlight::Enter() {
@@ -14,6 +16,7 @@ void CallsInFlight::Leave() {
   absl::MutexLock lock(&mutex_);
   --count_;
   ++activity_;
+  if (count_ == 0) none_.SignalAll();
 }
 
 int64_t CallsInFlight::activity() const {
@@ -22,9 +25,13 @@ int64_t CallsInFlight::activity() const {
 }
 
 bool CallsInFlight::Drain(absl::Duration limit) {
+  const absl::Time deadline = absl::Now() + limit;
   absl::MutexLock lock(&mutex_);
   draining_ = true;
-  return mutex_.AwaitWithTimeout(absl::Condition(this, &CallsInFlight::None), limit);
+  while (count_ > 0) {
+    if (none_.WaitWithDeadline(&mutex_, deadline)) break;
+  }
+  return count_ == 0;
 }
 
 absl::Status ShuttingDown() {

@@ -26,9 +26,8 @@ class CallsInFlight {
   bool Drain(absl::Duration limit);
 
  private:
-  bool None() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return count_ == 0; }
-
   mutable absl::Mutex mutex_;
+  absl::CondVar none_;  // none is in flight any more
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t activity_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

@@ -6,8 +6,10 @@
 // come before the library's, for our code and for gRPC's alike. Each tells ThreadSanitizer what it
 // orders, around a call of the library's own.
 //
-// Members that lock and are missing here are called neither by our code nor by gRPC's;
-// absl::Notification orders nothing where it was notified before it is waited for.
+// An absl::Condition is looked at by whoever unlocks, after that is told, and so reads what it
+// waits for unordered: our code waits for an absl::CondVar instead. Members that lock and are
+// missing here are called neither by our code nor by gRPC's; absl::Notification orders nothing
+// where it was notified before it is waited for.
 
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
