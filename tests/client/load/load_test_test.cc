@@ -145,16 +145,6 @@ TEST_F(LoadTest, CancelsAndErrsAsItIsTold) {
   EXPECT_THAT(result.failures, IsEmpty());
 }
 
-TEST_F(LoadTest, TellsOfCallsThatFail) {
-  LoadOptions options = Options();
-  options.callers = 1;
-  ASSERT_TRUE(server_->Stop().ok());
-  const LoadResult result = Run(options);
-  EXPECT_EQ(result.answered(), 0);
-  EXPECT_GT(result.by_code.at("UNAVAILABLE"), 0);
-  EXPECT_THAT(LoadText({options, result}), HasSubstr("FAILED"));
-}
-
 TEST_F(LoadTest, ReportsTheSameAsTextAndAsJson) {
   const LoadOptions options = Options();
   const LoadResult result = Run(options);
@@ -228,6 +218,19 @@ TEST_F(LoadTest, RefusesWhatCannotBe) {
   options = Options();
   options.layer = "none";
   EXPECT_EQ(RunLoadTest(options).status().code(), absl::StatusCode::kNotFound);
+}
+
+// The last of its fixture on purpose: in the test behind it libgrpc 1.51.1 crashed now and then
+// under ThreadSanitizer (CallCombiner::Stop, below Server::CallData::RecvTrailingMetadataReady),
+// with or without what is ours on that path; why is not known yet.
+TEST_F(LoadTest, TellsOfCallsThatFail) {
+  LoadOptions options = Options();
+  options.callers = 1;
+  ASSERT_TRUE(server_->Stop().ok());
+  const LoadResult result = Run(options);
+  EXPECT_EQ(result.answered(), 0);
+  EXPECT_GT(result.by_code.at("UNAVAILABLE"), 0);
+  EXPECT_THAT(LoadText({options, result}), HasSubstr("FAILED"));
 }
 
 }  // namespace
