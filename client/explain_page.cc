@@ -12,9 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/types/span.h"
 #include "client/explain_page_html.h"
+#include "client/explain_view.h"
+#include "client/page_data.h"
 #include "client/tensor.h"
 #include "client/token_names.h"
 
@@ -80,25 +81,27 @@ absl::Status CheckCells(int64_t cells) {
                                                  ": ask for fewer tokens, heads or layers"));
 }
 
-// Without "<" nothing in the data means anything to HTML.
 std::string Page(const RequestFile& file, Json data) {
   data["title"] = file.title.empty() ? "Attention" : file.title;
-  const std::string text = data.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return absl::StrReplaceAll(kExplainPage,
-                             {{"EXPLAIN_DATA", absl::StrReplaceAll(text, {{"<", "\\u003c"}})}});
+  return PageWithData(kExplainPage, data.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-Json MapJson(int64_t sequence, int64_t head, const TokenNames& names, const Matrices& weights) {
+Json MapJson(int64_t sequence, int64_t head, const TokenNames& names, int64_t q_len,
+             int64_t kv_len) {
   return {{"sequence", sequence},
           {"head", head},
-          {"queries", Names(names, weights.rows, &TokenNames::Query)},
-          {"keys", Names(names, weights.columns, &TokenNames::Key)}};
+          {"queries", Names(names, q_len, &TokenNames::Query)},
+          {"keys", Names(names, kv_len, &TokenNames::Key)}};
 }
 
 // What a response to AskForPage has beside the weights; those that are not there are empty.
 struct Parts {
   Matrices scores, query, key, value;
 };
+
+int64_t HeadsOf(const v1::Tensor& tensor) {
+  return tensor.shape_size() == 4 ? std::max<int64_t>(tensor.shape(1), 1) : 1;
+}
 
 // How many numbers of queries, keys and values the page will have.
 int64_t NumbersOf(const v1::ComputeAttentionResponse& response) {
@@ -107,9 +110,7 @@ int64_t NumbersOf(const v1::ComputeAttentionResponse& response) {
        {&response.query(), &response.present_key(), &response.present_value()}) {
     const absl::StatusOr<int64_t> count = ElementCount(tensor->shape());
     // Each query head has a copy of what it shares.
-    const int64_t heads = tensor->shape_size() == 4 ? tensor->shape(1) : 1;
-    const int64_t query_heads = response.query().shape_size() == 4 ? response.query().shape(1) : 1;
-    if (count.ok()) numbers += *count / std::max<int64_t>(heads, 1) * query_heads;
+    if (count.ok()) numbers += *count / HeadsOf(*tensor) * HeadsOf(response.query());
   }
   return numbers;
 }
@@ -154,17 +155,46 @@ void AddParts(const Parts& parts, int64_t map, int64_t maps, const Matrices& wei
   json["value"] = MatrixJson(parts.value, map / group);
 }
 
+// Adds the maps of one probe, whose numbers lie sequence by sequence and head by head.
+absl::Status AddProbe(const RequestFile& file, const v1::EncodeResponse& response, int index,
+                      int64_t& cells, Json& maps) {
+  const v1::EncodeRequest& request = *file.encode;
+  const v1::Probe& probe = request.probes(index);
+  const auto weights = FloatValues(response.probes(index).attention_weights());
+  const auto scores = FloatValues(response.probes(index).attention_scores());
+  size_t squares = 0;
+  for (const int64_t len : response.lens()) squares += static_cast<size_t>(len * len);
+  if (!weights.ok() || !scores.ok() || weights->empty() || scores->size() != weights->size() ||
+      squares == 0 || weights->size() % squares != 0) {
+    return absl::InternalError("the attention weights are not [num_heads, len, len]");
+  }
+  cells += static_cast<int64_t>(weights->size());
+  if (absl::Status few = CheckCells(cells); !few.ok()) return few;
+  const auto heads = static_cast<int64_t>(weights->size() / squares);
+  size_t used = 0, first_word = 0;
+  for (int b = 0; b < response.lens_size(); ++b) {
+    const int64_t len = response.lens(b);
+    const auto size = static_cast<size_t>(len * len);
+    const TokenNames names = NamesFrom(file.words, first_word, len);
+    first_word += static_cast<size_t>(b < request.lens_size() ? request.lens(b) : len);
+    for (int64_t h = 0; h < heads; ++h, used += size) {
+      Json json = MapJson(b, probe.first_head() + h, names, len, len);
+      json["layer"] = probe.layer();
+      json["scores"] = MatrixJson(absl::MakeConstSpan(*scores).subspan(used, size), len);
+      json["weights"] = MatrixJson(absl::MakeConstSpan(*weights).subspan(used, size), len);
+      maps.push_back(std::move(json));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AskForPage(v1::ComputeAttentionRequest& request) {
-  request.clear_results();
-  if (request.has_weighted()) {
-    request.clear_query_indices();
-    return;
-  }
-  for (const v1::Result result :
-       {v1::RESULT_ATTENTION_SCORES, v1::RESULT_ATTENTION_WEIGHTS, v1::RESULT_QUERY,
-        v1::RESULT_PRESENT_KEY, v1::RESULT_PRESENT_VALUE}) {
+  AskForExplanation(request);
+  if (request.has_weighted()) return;
+  for (const v1::Result result : {v1::RESULT_ATTENTION_SCORES, v1::RESULT_QUERY,
+                                  v1::RESULT_PRESENT_KEY, v1::RESULT_PRESENT_VALUE}) {
     request.add_results(result);
   }
   request.mutable_config()->set_score_stage(v1::SCORE_STAGE_BIASED);
@@ -172,16 +202,10 @@ void AskForPage(v1::ComputeAttentionRequest& request) {
 }
 
 void AskForPage(int num_layers, v1::EncodeRequest& request) {
-  request.clear_results();
-  request.add_results(v1::ENCODE_RESULT_POOLED);  // the smallest
+  AskForExplanation(num_layers, request);
   request.mutable_config()->set_score_stage(v1::SCORE_STAGE_BIASED);
-  if (request.probes().empty()) {
-    for (int i = 0; i < num_layers; ++i) request.add_probes()->set_layer(i);
-  }
   for (v1::Probe& probe : *request.mutable_probes()) {
-    probe.clear_results();
     probe.add_results(v1::ENCODE_RESULT_ATTENTION_SCORES);
-    probe.add_results(v1::ENCODE_RESULT_ATTENTION_WEIGHTS);
   }
 }
 
@@ -194,15 +218,14 @@ absl::StatusOr<std::string> ExplainPage(const RequestFile& file,
         "a page shows sequences of one length: send them one by one, or use attend");
   }
   const bool supplied = request.has_weighted();
-  const absl::StatusOr<Matrices> weights = ReadMatrices(
-      supplied ? request.weighted().attention_weights() : response.attention_weights());
+  const v1::Tensor& tensor =
+      supplied ? request.weighted().attention_weights() : response.attention_weights();
+  const absl::StatusOr<Matrices> weights = ReadMatrices(tensor);
   if (!weights.ok()) return weights.status();
   absl::Status few = CheckCells(static_cast<int64_t>(weights->values.size()) +
                                 (supplied ? 0 : NumbersOf(response)));
   if (!few.ok()) return few;
-  const v1::Tensor& shaped =
-      supplied ? request.weighted().attention_weights() : response.attention_weights();
-  const int64_t heads = shaped.shape_size() == 4 ? shaped.shape(1) : 1;
+  const int64_t heads = HeadsOf(tensor);
   const TokenNames names = NamesFor(file);
   Parts parts;
   if (!supplied) {
@@ -212,7 +235,7 @@ absl::StatusOr<std::string> ExplainPage(const RequestFile& file,
   }
   Json maps = Json::array();
   for (int64_t map = 0; map < weights->count(); ++map) {
-    Json json = MapJson(map / heads, map % heads, names, *weights);
+    Json json = MapJson(map / heads, map % heads, names, weights->rows, weights->columns);
     json["weights"] = MatrixJson(*weights, map);
     if (!supplied) AddParts(parts, map, weights->count(), *weights, json);
     maps.push_back(std::move(json));
@@ -232,41 +255,10 @@ absl::StatusOr<std::string> ExplainPage(const RequestFile& file,
   if (response.probes_size() != request.probes_size()) {
     return absl::InternalError("the response has not one answer a probe");
   }
-  int64_t squares = 0, cells = 0;
-  for (const int64_t len : response.lens()) squares += len * len;
+  int64_t cells = 0;
   Json maps = Json::array();
   for (int p = 0; p < response.probes_size(); ++p) {
-    absl::StatusOr<std::vector<float>> weights =
-        FloatValues(response.probes(p).attention_weights());
-    absl::StatusOr<std::vector<float>> scores = FloatValues(response.probes(p).attention_scores());
-    const size_t count = weights.ok() ? weights->size() : 0;
-    if (!scores.ok() || count == 0 || squares == 0 || scores->size() != count ||
-        count % static_cast<size_t>(squares) != 0) {
-      return absl::InternalError("the attention weights are not [num_heads, len, len]");
-    }
-    cells += static_cast<int64_t>(count);
-    if (absl::Status few = CheckCells(cells); !few.ok()) return few;
-    const int64_t heads = static_cast<int64_t>(count) / squares;
-    size_t used = 0, first_word = 0;
-    for (int b = 0; b < response.lens_size(); ++b) {
-      const int64_t len = response.lens(b);
-      TokenNames names;
-      for (int64_t i = 0; i < len && first_word + i < file.words.size(); ++i) {
-        names.queries.push_back(file.words[first_word + i]);
-      }
-      names.keys = names.queries;
-      first_word += b < request.lens_size() ? request.lens(b) : len;
-      for (int64_t h = 0; h < heads; ++h) {
-        Json json = MapJson(b, request.probes(p).first_head() + h, names,
-                            Matrices{.values = {}, .rows = len, .columns = len});
-        json["layer"] = request.probes(p).layer();
-        const auto size = static_cast<size_t>(len * len);
-        json["scores"] = MatrixJson(absl::MakeConstSpan(*scores).subspan(used, size), len);
-        json["weights"] = MatrixJson(absl::MakeConstSpan(*weights).subspan(used, size), len);
-        used += size;
-        maps.push_back(std::move(json));
-      }
-    }
+    if (absl::Status status = AddProbe(file, response, p, cells, maps); !status.ok()) return status;
   }
   return Page(file, {{"maps", std::move(maps)}, {"normalization", "softmax"}});
 }

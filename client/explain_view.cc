@@ -10,7 +10,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "client/attended_keys.h"
-#include "client/display_text.h"
 #include "client/tensor.h"
 #include "client/token_names.h"
 
@@ -82,15 +81,6 @@ Grid GridFor(const TokenNames& names, int64_t q_len, int64_t kv_len) {
   for (int64_t i = 0; i < q_len; ++i) grid.row_names.push_back(names.Query(i));
   for (int64_t j = 0; j < kv_len; ++j) grid.column_names.push_back(names.Key(j));
   return grid;
-}
-
-// At most `count` of the words from `first` on, as names of queries and keys alike.
-TokenNames NamesFrom(const std::vector<std::string>& words, size_t first, int64_t count) {
-  TokenNames names;
-  const size_t end = std::min(words.size(), first + static_cast<size_t>(count));
-  for (size_t i = first; i < end; ++i) names.keys.push_back(EscapeControls(words[i]));
-  names.queries = names.keys;
-  return names;
 }
 
 // The maps of one probe; counts them in `maps`.

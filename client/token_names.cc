@@ -1,5 +1,6 @@
 #include "client/token_names.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
@@ -73,6 +74,14 @@ TokenNames NamesFor(const RequestFile& file) {
   std::vector<std::string> selected;
   for (const int64_t index : file.request.query_indices()) selected.push_back(names.Query(index));
   names.queries = selected;
+  return names;
+}
+
+TokenNames NamesFrom(const std::vector<std::string>& words, size_t first, int64_t count) {
+  TokenNames names;
+  const size_t end = std::min(words.size(), first + static_cast<size_t>(count));
+  for (size_t i = first; i < end; ++i) names.keys.push_back(EscapeControls(words[i]));
+  names.queries = names.keys;
   return names;
 }
 

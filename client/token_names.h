@@ -1,6 +1,7 @@
 #ifndef ATTENTION_CLIENT_TOKEN_NAMES_H_
 #define ATTENTION_CLIENT_TOKEN_NAMES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ struct TokenNames {
 // selects. The keys take the queries' names where they have none of their own and are the same
 // tokens.
 TokenNames NamesFor(const RequestFile& file);
+
+// At most `count` of the words from `first` on, likewise, as names of queries and keys alike.
+TokenNames NamesFrom(const std::vector<std::string>& words, size_t first, int64_t count);
 
 }  // namespace attention::client
 

@@ -63,11 +63,14 @@ struct LinearOp::Panel {
 LinearOp::LinearOp(const Config& config, PackAs as, OnednnActivation activation)
     : config_(config), as_(as), few_rows_activation_(std::move(activation)) {}
 
+absl::Status LinearOp::CheckWidth(int64_t in) {
+  if (in <= kMostIn) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a matrix of weights has ", in, " rows; want at most ", kMostIn));
+}
+
 absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
-  if (config.in > kMostIn) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a matrix of weights has ", config.in, " rows; want at most ", kMostIn));
-  }
+  if (absl::Status status = CheckWidth(config.in); !status.ok()) return status;
   const PackAs as = OnednnMatmul::OperandsFor(config.compute_type);
   absl::StatusOr<OnednnActivation> activation =
       OnednnActivation::Create(config.activation, kFewRows * kPanelWidth);

@@ -52,8 +52,11 @@ class LinearOp {
   // 100 MiB at this one.
   static constexpr int64_t kMostIn = 1 << 17;
 
-  // Compiles the products. INVALID_ARGUMENT: X is wider than kMostIn; INVALID_ARGUMENT or INTERNAL
-  // as OnednnMatmul::Create.
+  // INVALID_ARGUMENT: X is wider than kMostIn.
+  static absl::Status CheckWidth(int64_t in);
+
+  // Compiles the products. Fails as CheckWidth; INVALID_ARGUMENT or INTERNAL as
+  // OnednnMatmul::Create.
   static absl::StatusOr<LinearOp> Create(const Config& config);
 
   // Bytes of working memory that Run takes on `threads` threads. A double, which does not overflow.

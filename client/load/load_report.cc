@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "client/load/load_page_html.h"
+#include "client/page_data.h"
 
 namespace attention::client {
 namespace {
@@ -137,15 +137,9 @@ std::string LoadCsv(absl::Span<const LoadRun> runs) {
 }
 
 std::string LoadPage(absl::Span<const LoadRun> runs) {
-  const std::string data = absl::StrCat("[",
-                                        absl::StrJoin(runs, ",",
-                                                      [](std::string* out, const LoadRun& run) {
-                                                        absl::StrAppend(out, LoadJson(run));
-                                                      }),
-                                        "]");
-  // Without "<" nothing in the data means anything to HTML.
-  return absl::StrReplaceAll(kLoadPage,
-                             {{"LOAD_TEST_DATA", absl::StrReplaceAll(data, {{"<", "\\u003c"}})}});
+  const std::string list = absl::StrJoin(
+      runs, ",", [](std::string* out, const LoadRun& run) { absl::StrAppend(out, LoadJson(run)); });
+  return PageWithData(kLoadPage, absl::StrCat("[", list, "]"));
 }
 
 std::string LoadProgressText(absl::Duration since_start, const LoadProgress& last) {

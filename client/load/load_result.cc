@@ -36,12 +36,9 @@ std::string CodeName(grpc::StatusCode code) {
   return absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
 }
 
-double LoadResult::AnsweredPerSecond() const {
-  return static_cast<double>(answers) / absl::ToDoubleSeconds(lasted);
-}
-
-double LoadResult::TokensPerSecond() const {
-  return static_cast<double>(answered_tokens) / absl::ToDoubleSeconds(lasted);
+double LoadResult::PerSecond(int64_t count) const {
+  if (lasted <= absl::ZeroDuration()) return 0;
+  return static_cast<double>(count) / absl::ToDoubleSeconds(lasted);
 }
 
 void LoadRecorder::Add(const CallEnd& end) {

@@ -67,11 +67,14 @@ struct LoadResult {
   absl::Duration server_cpu;
   int64_t server_resident_bytes = 0;  // the most that was seen
 
-  int64_t answered() const { return latency.count(); }
   absl::Time made;  // when it was all over
 
-  double AnsweredPerSecond() const;
-  double TokensPerSecond() const;
+  int64_t answered() const { return latency.count(); }
+  double AnsweredPerSecond() const { return PerSecond(answers); }
+  double TokensPerSecond() const { return PerSecond(answered_tokens); }
+
+ private:
+  double PerSecond(int64_t count) const;  // 0 where no time passed
 };
 
 // What a load test found within some time, for those who watch it.
@@ -97,7 +100,7 @@ class LoadRecorder {
   LoadResult Take();
 
  private:
-  void CountProgress(const CallEnd& end);  // holds mutex_
+  void CountProgress(const CallEnd& end);  // mutex_ is held
 
   const SteadyTime start_, end_;
   std::mutex mutex_;

@@ -170,16 +170,16 @@ void OnGrpcLog(gpr_log_func_args* line) {
   const absl::string_view text = line->message;
   // Of EndConnections, which closes the door before gRPC does.
   if (text == "Failed accept4: Invalid argument") return;
+  const auto fields = [&]() -> nlohmann::ordered_json {
+    return {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}};
+  };
   // The last words before it ends the process.
   if (absl::StartsWith(text, "assertion failed")) {
-    Log(Severity::kError, "grpc",
-        {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}});
+    Log(Severity::kError, "grpc", fields());
     return FlushLog();
   }
   static LineRate rate;  // any client can make it speak
-  LogAtRate(rate, FromGrpc(line->severity), "grpc", [&]() -> nlohmann::ordered_json {
-    return {{"file", line->file}, {"line", line->line}, {"message", std::string(text)}};
-  });
+  LogAtRate(rate, FromGrpc(line->severity), "grpc", fields);
 }
 
 void OnProtobufLog(google::protobuf::LogLevel /*level*/, const char* file, int line,

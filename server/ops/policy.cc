@@ -108,8 +108,8 @@ class Policy::Reader {
     ForEach(object, where, name, [&](const json& text, const std::string& at) {
       if (!text.is_string()) return Note(at, "is not a string");
       texts.push_back(text.get<std::string>());
-      if (HasStarInside(texts.back()))
-        Note(at, "has a * inside; want one at its begin or end alone");
+      if (!HasStarInside(texts.back())) return;
+      Note(at, "has a * inside; want one at its begin or end alone");
     });
     return texts;
   }

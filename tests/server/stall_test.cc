@@ -4,8 +4,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
-#include <array>
 #include <chrono>
+#include <cstddef>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -90,74 +91,75 @@ TEST_F(Stall, AStreamWhoseAnswersAreNotReadEnds) {
   EXPECT_FALSE(stream->Finish().ok());
 }
 
+// An upload that this end makes part by part.
+class SlowUpload {
+ public:
+  explicit SlowUpload(const std::shared_ptr<grpc::Channel>& channel)
+      : writer_(v1::LayerService::NewStub(channel)->UploadLayer(&context_, &layer_)) {}
+
+  bool WriteHeader() {
+    v1::UploadLayerRequest part;
+    part.mutable_header()->set_name("slow");
+    part.mutable_header()->set_config_json(R"({"format": "attention", "num_heads": 1})");
+    return writer_->Write(part);
+  }
+  bool WriteChunk(size_t bytes) {
+    v1::UploadLayerRequest part;
+    part.set_chunk(std::string(bytes, '\0'));
+    return writer_->Write(part);
+  }
+  void WritesDone() { writer_->WritesDone(); }
+  grpc::StatusCode Finish() { return writer_->Finish().error_code(); }
+
+ private:
+  grpc::ClientContext context_;
+  v1::Layer layer_;
+  std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer_;
+};
+
 TEST_F(Stall, AnUploadThatDoesNotGoOnGivesItsPlaceAway) {
-  const auto stub = v1::LayerService::NewStub(channel_);
-  grpc::ClientContext context;
-  v1::Layer layer;
-  const auto upload = stub->UploadLayer(&context, &layer);
-  v1::UploadLayerRequest header;
-  header.mutable_header()->set_name("never");
-  header.mutable_header()->set_config_json(R"({"format": "attention", "num_heads": 1})");
-  EXPECT_TRUE(upload->Write(header));
-  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  SlowUpload upload(channel_);
+  EXPECT_TRUE(upload.WriteHeader());
+  EXPECT_EQ(upload.Finish(), grpc::StatusCode::CANCELLED);
   Create(SmallAttention("layer", 1));
 }
 
 TEST_F(Stall, AnUploadThatOnlyDripsGivesItsPlaceAway) {
-  const auto stub = v1::LayerService::NewStub(channel_);
-  grpc::ClientContext context;
-  v1::Layer layer;
-  const auto upload = stub->UploadLayer(&context, &layer);
-  v1::UploadLayerRequest part;
-  part.mutable_header()->set_name("never");
-  part.mutable_header()->set_config_json(R"({"format": "attention", "num_heads": 1})");
+  SlowUpload upload(channel_);
   const absl::Time begun = absl::Now();
-  while (upload->Write(part) && absl::Now() - begun < absl::Seconds(20)) {
-    part.set_chunk("");
+  bool taken = upload.WriteHeader();
+  while (taken && absl::Now() - begun < absl::Seconds(20)) {
     absl::SleepFor(absl::Milliseconds(50));
+    taken = upload.WriteChunk(0);
   }
   EXPECT_LT(absl::Now() - begun, absl::Seconds(20));
-  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(upload.Finish(), grpc::StatusCode::CANCELLED);
 }
 
 TEST_F(Stall, AnUploadThatIsFastEnoughMayTakeLongerInAll) {
-  const auto stub = v1::LayerService::NewStub(channel_);
-  grpc::ClientContext context;
-  v1::Layer layer;
-  const auto upload = stub->UploadLayer(&context, &layer);
-  v1::UploadLayerRequest part;
-  part.mutable_header()->set_name("large");
-  part.mutable_header()->set_config_json(R"({"format": "attention", "num_heads": 1})");
-  EXPECT_TRUE(upload->Write(part));
+  SlowUpload upload(channel_);
+  EXPECT_TRUE(upload.WriteHeader());
   // No layer, of which it is told when it is all there: 16 parts of 1/2 MiB in 2 s.
-  part.set_chunk(std::string(1 << 19, '\0'));
   for (int i = 0; i < 16; ++i) {
-    EXPECT_TRUE(upload->Write(part));
+    EXPECT_TRUE(upload.WriteChunk(1 << 19));
     absl::SleepFor(absl::Milliseconds(125));
   }
-  upload->WritesDone();
-  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  upload.WritesDone();
+  EXPECT_EQ(upload.Finish(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(Stall, UploadsThatDoNotBeginHoldUpNoOtherCall) {
+  std::deque<SlowUpload> uploads;
+  for (int i = 0; i < 100; ++i) uploads.emplace_back(channel_);
   const auto stub = v1::LayerService::NewStub(channel_);
-  struct Upload {
-    grpc::ClientContext context;
-    v1::Layer layer;
-    std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer;
-  };
-  std::array<Upload, 100> uploads;
-  for (Upload& upload : uploads) {
-    upload.writer = stub->UploadLayer(&upload.context, &upload.layer);
-  }
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
   v1::ListLayersResponse listed;
   const grpc::Status status = stub->ListLayers(&context, {}, &listed);
   EXPECT_TRUE(status.ok()) << status.error_message();
   int refused = 0;
-  for (Upload& upload : uploads) {
-    const grpc::StatusCode code = upload.writer->Finish().error_code();
+  for (SlowUpload& upload : uploads) {
+    const grpc::StatusCode code = upload.Finish();
     EXPECT_THAT(code,
                 testing::AnyOf(grpc::StatusCode::RESOURCE_EXHAUSTED, grpc::StatusCode::CANCELLED));
     refused += code == grpc::StatusCode::RESOURCE_EXHAUSTED ? 1 : 0;

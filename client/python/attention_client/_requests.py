@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from numpy.typing import ArrayLike
@@ -14,14 +14,30 @@ from . import _protocol
 from ._tensors import fill
 from .calls import Layer, names, set_layer, set_settings
 
-
-LAYER_TIMEOUT = 3600.0  # seconds: models of many gigabytes go over slow lines
-
-
 class Method(NamedTuple):
     path: str
     request: Any
     response: Any
+
+
+class Callables:
+    """What gRPC calls the methods of one channel by, each made when it is first called."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def of(self, method: Method, kind: Callable[..., Any]) -> Any:
+        """kind: the channel's function for such methods, such as channel.unary_unary."""
+        if method.path not in self._made:
+            self._made[method.path] = kind(
+                method.path, request_serializer=method.request.SerializeToString,
+                response_deserializer=method.response.FromString)
+        return self._made[method.path]
+
+
+def layer_timeout(timeout: float | None) -> float:
+    """Seconds for what is made of many gigabytes, over slow lines maybe."""
+    return 3600.0 if timeout is None else timeout
 
 
 def method(service: str, name: str, request: str, response: str) -> Method:

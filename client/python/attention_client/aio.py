@@ -39,7 +39,7 @@ class AttentionClient:
         else:
             self._channel = grpc.aio.secure_channel(target, tls.credentials(), arguments)
         self._timeout = timeout
-        self._methods: dict[str, Any] = {}
+        self._methods = _requests.Callables()
         self._closed = False
 
     async def close(self) -> None:
@@ -91,7 +91,7 @@ class AttentionClient:
                 failures.append(failure)
                 raise
 
-        rpc = self._method(_requests.STREAM_ATTENTION, self._channel.stream_stream)(
+        rpc = self._methods.of(_requests.STREAM_ATTENTION, self._channel.stream_stream)(
             requests(), timeout=timeout)
         try:
             async for response in rpc:
@@ -112,7 +112,7 @@ class AttentionClient:
     async def upload_layer(self, name: str, file: LayerFile,
                            config: Mapping[str, Any] | str | os.PathLike[str] | None = None, *,
                            timeout: float | None = None) -> LayerInfo:
-        method = self._method(_requests.UPLOAD_LAYER, self._channel.stream_unary)
+        method = self._methods.of(_requests.UPLOAD_LAYER, self._channel.stream_unary)
         # Files are read on another thread: the loop goes on.
         parts = _requests.Watched(await asyncio.to_thread(upload_parts, name, file, config))
 
@@ -120,9 +120,8 @@ class AttentionClient:
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
                 yield part
 
-        limit = _requests.LAYER_TIMEOUT if timeout is None else timeout
         try:
-            return LayerInfo.of(await method(sent(), timeout=limit))
+            return LayerInfo.of(await method(sent(), timeout=_requests.layer_timeout(timeout)))
         except (grpc.RpcError, asyncio.CancelledError) as error:
             raise (parts.failure or self._failure(error)) from None
 
@@ -132,8 +131,8 @@ class AttentionClient:
                            seed: int = 0, timeout: float | None = None) -> LayerInfo:
         request = _requests.create_request(name, attention=attention, encoder=encoder,
                                            initialization=initialization, scale=scale, seed=seed)
-        limit = _requests.LAYER_TIMEOUT if timeout is None else timeout
-        return await self._unary(_requests.CREATE_LAYER, request, limit, LayerInfo.of)
+        return await self._unary(_requests.CREATE_LAYER, request,
+                                 _requests.layer_timeout(timeout), LayerInfo.of)
 
     async def get_layer(self, layer: Layer, *, timeout: float | None = None) -> LayerInfo:
         request = _requests.layer_request("GetLayerRequest", layer)
@@ -158,19 +157,12 @@ class AttentionClient:
         return await self._unary(_requests.CHECK_HEALTH, request, timeout,
                                  lambda answer: answer.status == 1)
 
-    def _method(self, method: _requests.Method, kind: Callable[..., Any]) -> Any:
-        if method.path not in self._methods:
-            self._methods[method.path] = kind(
-                method.path, request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString)
-        return self._methods[method.path]
-
     async def _unary(self, method: _requests.Method, request: Any, timeout: float | None,
                      result_of: Callable[[Any], T]) -> T:
-        call = self._method(method, self._channel.unary_unary)
+        call = self._methods.of(method, self._channel.unary_unary)
         limit = self._timeout if timeout is None else timeout
         try:
-            return result_of(await call(request, timeout=limit))
+            return result_of(await call(request, timeout=_requests.layer_timeout(timeout)))
         except (grpc.RpcError, asyncio.CancelledError) as error:
             raise self._failure(error) from None
 

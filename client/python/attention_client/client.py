@@ -46,7 +46,7 @@ class AttentionClient:
         else:
             self._channel = grpc.secure_channel(target, tls.credentials(), arguments)
         self._timeout = timeout
-        self._methods: dict[str, Any] = {}
+        self._methods = _requests.Callables()
 
     def close(self) -> None:
         """Ends the connection, and calls in flight with Cancelled."""
@@ -92,7 +92,7 @@ class AttentionClient:
                         return
                 yield call.message
 
-        method = self._method(_requests.STREAM_ATTENTION, self._channel.stream_stream)
+        method = self._methods.of(_requests.STREAM_ATTENTION, self._channel.stream_stream)
         sent = _requests.Watched(requests())
         rpc = method(sent, timeout=timeout)
         try:
@@ -130,11 +130,10 @@ class AttentionClient:
         file: the path of a safetensors file, or a state_dict. config: its config.json, as a dict or a
         path; None: the one beside the file. timeout: of the whole upload; None: an hour.
         """
-        method = self._method(_requests.UPLOAD_LAYER, self._channel.stream_unary)
+        method = self._methods.of(_requests.UPLOAD_LAYER, self._channel.stream_unary)
         parts = _requests.Watched(upload_parts(name, file, config))
-        limit = _requests.LAYER_TIMEOUT if timeout is None else timeout
         try:
-            return LayerInfo.of(method(parts, timeout=limit))
+            return LayerInfo.of(method(parts, timeout=_requests.layer_timeout(timeout)))
         except grpc.RpcError as error:
             raise parts.failure or from_rpc_error(error) from None
 
@@ -142,12 +141,12 @@ class AttentionClient:
                      encoder: Mapping[str, Any] | None = None,
                      initialization: str = "xavier_uniform", scale: float = 0.0, seed: int = 0,
                      timeout: float | None = None) -> LayerInfo:
-        """Makes a layer of random weights on the server (timeout None: an hour); the fields of CreateAttention and
-        CreateEncoder are in proto/attention/v1/layer_service.proto."""
+        """Makes a layer of random weights on the server; the fields of CreateAttention and
+        CreateEncoder are in proto/attention/v1/layer_service.proto. timeout: None: an hour."""
         request = _requests.create_request(name, attention=attention, encoder=encoder,
                                            initialization=initialization, scale=scale, seed=seed)
-        limit = _requests.LAYER_TIMEOUT if timeout is None else timeout
-        return self._unary(_requests.CREATE_LAYER, request, limit, LayerInfo.of)
+        return self._unary(_requests.CREATE_LAYER, request, _requests.layer_timeout(timeout),
+                           LayerInfo.of)
 
     def get_layer(self, layer: Layer, *, timeout: float | None = None) -> LayerInfo:
         request = _requests.layer_request("GetLayerRequest", layer)
@@ -174,16 +173,9 @@ class AttentionClient:
         request = _requests.CHECK_HEALTH.request(service=service)
         return self._unary(_requests.CHECK_HEALTH, request, timeout, lambda answer: answer.status == 1)
 
-    def _method(self, method: _requests.Method, kind: Callable[..., Any]) -> Any:
-        if method.path not in self._methods:
-            self._methods[method.path] = kind(
-                method.path, request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString)
-        return self._methods[method.path]
-
     def _unary(self, method: _requests.Method, request: Any, timeout: float | None,
                result_of: Callable[[Any], T]) -> T:
-        call = self._method(method, self._channel.unary_unary)
+        call = self._methods.of(method, self._channel.unary_unary)
         try:
             return result_of(call(request, timeout=self._timeout if timeout is None else timeout))
         except grpc.RpcError as error:

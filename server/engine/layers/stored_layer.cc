@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "kernels/linear_op.h"
 #include "kernels/onednn_matmul.h"
 #include "kernels/packed_panels.h"
@@ -31,11 +30,8 @@ absl::Status StoredLayer::Read() {
   if (!model.ok()) return model.status();
   model_ = *std::move(model);
   absl::Status usable;
-  ForEachLinear(model_, [&](const Linear& linear) {
-    if (linear.weight.in <= LinearOp::kMostIn) return;
-    usable.Update(absl::InvalidArgumentError(absl::StrCat(
-        "a matrix of weights has ", linear.weight.in, " rows; want at most ", LinearOp::kMostIn)));
-  });
+  ForEachLinear(
+      model_, [&](const Linear& linear) { usable.Update(LinearOp::CheckWidth(linear.weight.in)); });
   if (!usable.ok()) return usable;
   for (const auto& [name, tensor] : tensors->tensors) parameters_ += tensor.count();
   sha256_ = Sha256(file_);
