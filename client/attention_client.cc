@@ -6,35 +6,69 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/call_status.h"
+#include "client/hedged_call.h"
+#include "google/protobuf/empty.pb.h"
+#include "grpcpp/client_context.h"
 
 namespace attention::client {
 namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 20;  // of an upload
 
+using grpc::health::v1::HealthCheckResponse;
+
+// Calls `method` of a connection's `stub`.
+template <auto stub, auto method>
+constexpr auto Through =
+    [](Connection& connection, grpc::ClientContext* context, const auto& request, auto* response) {
+      return (*(connection.*stub).*method)(context, request, response);
+    };
+
 }  // namespace
 
+template <typename Request, typename Response>
+struct AttentionClient::Method {
+  using Call = grpc::Status (*)(Connection& connection, grpc::ClientContext* context,
+                                const Request& request, Response* response);
+  using Start = void (*)(Connection& connection, grpc::ClientContext* context,
+                         const Request& request, Response* response,
+                         std::function<void(grpc::Status)> ended);
+
+  Call call;
+  Start start = nullptr;  // of methods whose calls may be hedged
+
+  // One attempt, or two where the first takes long.
+  std::unique_ptr<Attempt<Response>> Try(
+      const Request& request, absl::Duration hedge_after, absl::FunctionRef<bool()> may_hedge,
+      absl::FunctionRef<std::unique_ptr<Attempt<Response>>()> make) const {
+    if (start != nullptr && hedge_after != absl::InfiniteDuration()) {
+      return HedgedCall<Response>(hedge_after, may_hedge, make, [&](auto& attempt, auto ended) {
+        start(*attempt.place, &attempt.context, request, &attempt.response, std::move(ended));
+      });
+    }
+    std::unique_ptr<Attempt<Response>> attempt = make();
+    attempt->status = call(*attempt->place, &attempt->context, request, &attempt->response);
+    return attempt;
+  }
+};
+
 absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options) {
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = CreateChannel(options);
-  if (!channel.ok()) return channel.status();
-  return AttentionClient(std::move(options), *std::move(channel));
+  absl::StatusOr<std::unique_ptr<Connections>> connections = Connections::Create(options);
+  if (!connections.ok()) return connections.status();
+  return AttentionClient(std::move(options), *std::move(connections));
 }
 
-AttentionClient::AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel)
+AttentionClient::AttentionClient(ClientOptions options, std::unique_ptr<Connections> connections)
     : options_(std::move(options)),
       retries_(std::make_unique<Retries>(options_.retries)),
-      channel_(std::move(channel)),
-      attention_(v1::AttentionService::NewStub(channel_)),
-      layers_(v1::LayerService::NewStub(channel_)),
-      health_(grpc::health::v1::Health::NewStub(channel_)) {}
+      connections_(std::move(connections)),
+      health_(grpc::health::v1::Health::NewStub(connections_->Unwatched().channel)) {}
 
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> AttentionClient::Call(
-    Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-    const Request& request, std::optional<absl::Duration> timeout) const {
+template <typename Request, typename Response>
+absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& method,
+                                               const Request& request,
+                                               std::optional<absl::Duration> timeout) const {
   const size_t bytes = request.ByteSizeLong();
   // protobuf does not serialise more, and gRPC would report that as an INTERNAL error.
   if (bytes > INT_MAX) {
@@ -44,16 +78,16 @@ absl::StatusOr<Response> AttentionClient::Call(
   }
   const absl::Time deadline = Deadline(timeout);
   for (int failures = 1;; ++failures) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(deadline));
-    Response response;
-    const grpc::Status status = (stub.*method)(&context, request, &response);
-    if (status.ok()) {
+    const std::unique_ptr<Attempt<Response>> attempt = method.Try(
+        request, options_.hedge_after, [this] { return retries_->TakeHedge(); },
+        [&] { return std::make_unique<Attempt<Response>>(*connections_, bytes, deadline); });
+    if (attempt->status->ok()) {
       retries_->CountSuccess();
-      return response;
+      return std::move(attempt->response);
     }
-    absl::Status failure = ExplainFailure(status);
-    const auto wait = retries_->NextWait(failure, PushbackOf(context), failures);
+    absl::Status failure =
+        ExplainFailure(*attempt->status, *attempt->place->channel, options_.target);
+    const auto wait = retries_->NextWait(failure, PushbackOf(attempt->context), failures);
     if (!wait.has_value() || absl::Now() + *wait >= deadline) return failure;
     absl::SleepFor(*wait);
   }
@@ -61,12 +95,30 @@ absl::StatusOr<Response> AttentionClient::Call(
 
 absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
     const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
-  return Call(*attention_, &v1::AttentionService::Stub::ComputeAttention, request, timeout);
+  const Method<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse> method = {
+      Through<&Connection::attention, &v1::AttentionService::Stub::ComputeAttention>,
+      [](Connection& connection, auto* context, const auto& sent, auto* response, auto ended) {
+        connection.attention->async()->ComputeAttention(context, &sent, response, std::move(ended));
+      }};
+  return Call(method, request, timeout);
 }
 
 absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
     const v1::EncodeRequest& request, std::optional<absl::Duration> timeout) const {
-  return Call(*attention_, &v1::AttentionService::Stub::Encode, request, timeout);
+  const Method<v1::EncodeRequest, v1::EncodeResponse> method = {
+      Through<&Connection::attention, &v1::AttentionService::Stub::Encode>,
+      [](Connection& connection, auto* context, const auto& sent, auto* response, auto ended) {
+        connection.attention->async()->Encode(context, &sent, response, std::move(ended));
+      }};
+  return Call(method, request, timeout);
+}
+
+AttentionStream AttentionClient::StreamAttention(absl::Duration timeout) const {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_deadline(absl::ToChronoTime(Deadline(timeout)));
+  const Connections::Place place = connections_->Take(0);
+  auto call = place->attention->StreamAttention(context.get());
+  return {std::move(context), std::move(call), place->channel, options_.target};
 }
 
 absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
@@ -75,8 +127,9 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(Deadline(timeout)));
   v1::Layer layer;
+  const Connections::Place place = connections_->Take(static_cast<size_t>(header.file_bytes()));
   const std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer =
-      layers_->UploadLayer(&context, &layer);
+      place->layers->UploadLayer(&context, &layer);
   v1::UploadLayerRequest part;
   *part.mutable_header() = header;
   while (writer->Write(part)) {  // until the server has heard enough
@@ -91,18 +144,21 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
   }
   writer->WritesDone();
   const grpc::Status status = writer->Finish();
-  if (!status.ok()) return ExplainFailure(status);
+  if (!status.ok()) return ExplainFailure(status, *place->channel, options_.target);
   return layer;
 }
 
 absl::StatusOr<v1::Layer> AttentionClient::UploadLayerFile(
     const v1::UploadLayerHeader& header, const std::string& path,
-    std::optional<absl::Duration> timeout) const {
+    std::optional<absl::Duration> timeout, const std::function<void(int64_t)>& on_sent) const {
   std::ifstream file(path, std::ios::binary);
   std::string chunk(kChunkBytes, '\0');
+  int64_t sent = 0;
   const auto next = [&]() -> absl::StatusOr<absl::string_view> {
+    if (on_sent != nullptr) on_sent(sent);  // it is asked for more once that is on its way
     file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
     if (file.bad()) return absl::DataLossError(absl::StrCat("cannot read ", path));
+    sent += file.gcount();
     return absl::string_view(chunk.data(), static_cast<size_t>(file.gcount()));
   };
   if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
@@ -111,23 +167,28 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayerFile(
 
 absl::StatusOr<v1::Layer> AttentionClient::CreateLayer(
     const v1::CreateLayerRequest& request, std::optional<absl::Duration> timeout) const {
-  return Call(*layers_, &v1::LayerService::Stub::CreateLayer, request, timeout);
+  const Method<v1::CreateLayerRequest, v1::Layer> method = {
+      Through<&Connection::layers, &v1::LayerService::Stub::CreateLayer>};
+  return Call(method, request, timeout);
 }
 
 absl::StatusOr<v1::Layer> AttentionClient::GetLayer(const std::string& name,
                                                     int64_t version) const {
+  const Method<v1::GetLayerRequest, v1::Layer> method = {
+      Through<&Connection::layers, &v1::LayerService::Stub::GetLayer>};
   v1::GetLayerRequest request;
   request.mutable_layer()->set_name(name);
   request.mutable_layer()->set_version(version);
-  return Call(*layers_, &v1::LayerService::Stub::GetLayer, request, std::nullopt);
+  return Call(method, request);
 }
 
 absl::StatusOr<std::vector<v1::Layer>> AttentionClient::ListLayers() const {
+  const Method<v1::ListLayersRequest, v1::ListLayersResponse> method = {
+      Through<&Connection::layers, &v1::LayerService::Stub::ListLayers>};
   std::vector<v1::Layer> layers;
   v1::ListLayersRequest request;
   do {
-    const absl::StatusOr<v1::ListLayersResponse> page =
-        Call(*layers_, &v1::LayerService::Stub::ListLayers, request, std::nullopt);
+    const absl::StatusOr<v1::ListLayersResponse> page = Call(method, request);
     if (!page.ok()) return page.status();
     layers.insert(layers.end(), page->layers().begin(), page->layers().end());
     request.set_page_token(page->next_page_token());
@@ -136,10 +197,12 @@ absl::StatusOr<std::vector<v1::Layer>> AttentionClient::ListLayers() const {
 }
 
 absl::Status AttentionClient::DeleteLayer(const std::string& name, int64_t version) const {
+  const Method<v1::DeleteLayerRequest, google::protobuf::Empty> method = {
+      Through<&Connection::layers, &v1::LayerService::Stub::DeleteLayer>};
   v1::DeleteLayerRequest request;
   request.mutable_layer()->set_name(name);
   request.mutable_layer()->set_version(version);
-  return Call(*layers_, &v1::LayerService::Stub::DeleteLayer, request, std::nullopt).status();
+  return Call(method, request).status();
 }
 
 absl::Status AttentionClient::CheckHealth(const std::string& service,
@@ -148,41 +211,36 @@ absl::Status AttentionClient::CheckHealth(const std::string& service,
   context.set_deadline(absl::ToChronoTime(Deadline(timeout)));
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
-  grpc::health::v1::HealthCheckResponse response;
+  HealthCheckResponse response;
   const grpc::Status status = health_->Check(&context, request, &response);
-  if (!status.ok()) return ExplainFailure(status);
-  if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) return absl::OkStatus();
+  if (!status.ok())
+    return ExplainFailure(status, *connections_->Unwatched().channel, options_.target);
+  if (response.status() == HealthCheckResponse::SERVING) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat(service.empty() ? "the server" : service, " at ", options_.target, " is ",
-                   grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
+                   HealthCheckResponse::ServingStatus_Name(response.status())));
+}
+
+absl::Status AttentionClient::WatchHealth(const std::string& service,
+                                          absl::FunctionRef<bool(const std::string&)> on_state,
+                                          absl::Duration timeout) const {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(Deadline(timeout)));
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service(service);
+  const auto reader = health_->Watch(&context, request);
+  HealthCheckResponse response;
+  while (reader->Read(&response)) {
+    if (on_state(HealthCheckResponse::ServingStatus_Name(response.status()))) continue;
+    context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  return ExplainFailure(reader->Finish(), *connections_->Unwatched().channel, options_.target);
 }
 
 absl::Time AttentionClient::Deadline(std::optional<absl::Duration> timeout) const {
   return absl::Now() + timeout.value_or(options_.timeout);
-}
-
-absl::Status AttentionClient::ExplainFailure(const grpc::Status& status) const {
-  const absl::Status result = FromGrpcStatus(status);
-  const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/false);
-  const bool connected =
-      state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING;
-  if (absl::IsUnavailable(result) && !connected) {
-    return WithHint(result, absl::StrCat("no connection to ", options_.target,
-                                         ": is attention_server running there, and is the target "
-                                         "the HOST:PORT that it prints when it starts?"));
-  }
-  if (absl::IsDeadlineExceeded(result) && !connected) {
-    return WithHint(result, absl::StrCat("no connection to ", options_.target,
-                                         " in that time: is the host right, and does a firewall "
-                                         "let the port through?"));
-  }
-  // gRPC's own words, from either end.
-  if (absl::IsResourceExhausted(result) && absl::StrContains(result.message(), "larger than max")) {
-    return WithHint(result,
-                    "start the server with a larger --max_message_mib, or ask for fewer results, "
-                    "for some queries only (query_indices) or send a smaller batch");
-  }
-  return result;
 }
 
 }  // namespace attention::client

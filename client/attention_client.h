@@ -1,6 +1,8 @@
 #ifndef ATTENTION_CLIENT_ATTENTION_CLIENT_H_
 #define ATTENTION_CLIENT_ATTENTION_CLIENT_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,18 +13,21 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "attention/v1/attention_service.grpc.pb.h"
-#include "attention/v1/layer_service.grpc.pb.h"
+#include "attention/v1/attention_service.pb.h"
+#include "attention/v1/layer_service.pb.h"
+#include "client/attention_stream.h"
 #include "client/channel.h"
+#include "client/connections.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
-#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
 
 namespace attention::client {
 
-// Calls an attention server over one gRPC connection, which is made by the first call and made
-// again when it breaks. Messages of any size that protobuf allows (2 GiB) pass. Proxies named in
-// the environment are not used.
+// Calls an attention server over gRPC connections, which are made by the first calls that need them
+// and made again when they break. Messages of any size that protobuf allows (2 GiB) pass. Proxies
+// named in the environment are not used. Programs that send large tensors call KeepFreedMemory()
+// (freed_memory.h) when they start.
 //
 //   auto client = AttentionClient::Create({.target = "localhost:50051"});
 //   v1::ComputeAttentionRequest request;
@@ -36,8 +41,8 @@ namespace attention::client {
 // Each call fails with the server's code and message. Its google.rpc details are payloads of the
 // status (call_status.h; FieldViolations() lists the fields that were refused). Of the codes that
 // need no server:
-//   UNAVAILABLE         nothing answers at the target, or it is shutting down: try again later
-//                       (after options.retries)
+//   UNAVAILABLE         nothing answers at the target, or no server there is serving: try again
+//                       later (after options.retries)
 //   DEADLINE_EXCEEDED   the timeout passed; nothing is known of the answer
 //   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
 class AttentionClient {
@@ -54,6 +59,10 @@ class AttentionClient {
   absl::StatusOr<v1::EncodeResponse> Encode(
       const v1::EncodeRequest& request, std::optional<absl::Duration> timeout = std::nullopt) const;
 
+  // Many calls on one stream. `timeout` bounds the whole stream; default: none. Not made again
+  // where it fails.
+  AttentionStream StreamAttention(absl::Duration timeout = absl::InfiniteDuration()) const;
+
   // The next bytes of a file, or none at its end. Valid until it is called again.
   using NextChunk = absl::FunctionRef<absl::StatusOr<absl::string_view>()>;
 
@@ -61,10 +70,11 @@ class AttentionClient {
   // fails as it does. `timeout` bounds the whole upload.
   absl::StatusOr<v1::Layer> UploadLayer(const v1::UploadLayerHeader& header, NextChunk next,
                                         std::optional<absl::Duration> timeout = std::nullopt) const;
-  // Uploads the safetensors file at `path`.
+  // Uploads the safetensors file at `path`. `on_sent` is told how many bytes were sent.
   absl::StatusOr<v1::Layer> UploadLayerFile(
       const v1::UploadLayerHeader& header, const std::string& path,
-      std::optional<absl::Duration> timeout = std::nullopt) const;
+      std::optional<absl::Duration> timeout = std::nullopt,
+      const std::function<void(int64_t bytes)>& on_sent = nullptr) const;
 
   // As LayerService says.
   absl::StatusOr<v1::Layer> CreateLayer(const v1::CreateLayerRequest& request,
@@ -78,25 +88,31 @@ class AttentionClient {
   absl::Status CheckHealth(const std::string& service = "",
                            std::optional<absl::Duration> timeout = std::nullopt) const;
 
+  // Tells the state of `service` now and whenever it changes ("SERVING", "NOT_SERVING",
+  // "SERVICE_UNKNOWN"), on this thread, until `on_state` returns false, which is OK, or the
+  // connection breaks. `timeout` bounds the whole; default: none.
+  absl::Status WatchHealth(const std::string& service,
+                           absl::FunctionRef<bool(const std::string& state)> on_state,
+                           absl::Duration timeout = absl::InfiniteDuration()) const;
+
   const ClientOptions& options() const { return options_; }
 
  private:
-  AttentionClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel);
+  // The functions that make one method's calls; attention_client.cc.
+  template <typename Request, typename Response>
+  struct Method;
 
-  // Calls `method` of `stub` with `request`, again where that may help.
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(
-      Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-      const Request& request, std::optional<absl::Duration> timeout) const;
+  AttentionClient(ClientOptions options, std::unique_ptr<Connections> connections);
+
+  // Calls `method` with `request`, again where that may help.
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(const Method<Request, Response>& method, const Request& request,
+                                std::optional<absl::Duration> timeout = std::nullopt) const;
   absl::Time Deadline(std::optional<absl::Duration> timeout) const;
-  // As FromGrpcStatus, with advice where this end knows better than the server what to do.
-  absl::Status ExplainFailure(const grpc::Status& status) const;
 
   ClientOptions options_;
   std::unique_ptr<Retries> retries_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::AttentionService::Stub> attention_;
-  std::unique_ptr<v1::LayerService::Stub> layers_;
+  std::unique_ptr<Connections> connections_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

@@ -4,7 +4,6 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "google/rpc/status.pb.h"
 
 namespace attention::client {
 namespace {
@@ -14,11 +13,17 @@ constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 }  // namespace
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   google::rpc::Status details;
-  if (!details.ParseFromString(status.error_details())) return result;
-  for (const google::protobuf::Any& detail : details.details()) {
+  if (!details.ParseFromString(status.error_details())) details.Clear();
+  details.set_code(status.error_code());
+  details.set_message(status.error_message());
+  return FromGoogleStatus(details);
+}
+
+absl::Status FromGoogleStatus(const google::rpc::Status& status) {
+  absl::Status result(static_cast<absl::StatusCode>(status.code()), status.message());
+  if (result.ok()) return result;
+  for (const google::protobuf::Any& detail : status.details()) {
     // Serialised messages of one type, one behind the other, are protobuf's own way to merge them.
     absl::Cord payload = result.GetPayload(detail.type_url()).value_or(absl::Cord());
     payload.Append(detail.value());

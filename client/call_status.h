@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "grpcpp/support/status.h"
 
 // How a failed call reads as an absl::Status. Pure functions, safe from any thread.
@@ -16,6 +17,9 @@ namespace attention::client {
 // in "type.googleapis.com/google.rpc.BadRequest", and whose bytes are the serialised detail. A
 // trailer that is no google.rpc.Status adds nothing.
 absl::Status FromGrpcStatus(const grpc::Status& status);
+
+// The same of a status that is part of a message, as streams have it.
+absl::Status FromGoogleStatus(const google::rpc::Status& status);
 
 // The same code and payloads with `hint` after the message.
 absl::Status WithHint(const absl::Status& status, const std::string& hint);

@@ -4,7 +4,9 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/call_status.h"
 #include "grpc/grpc.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -16,6 +18,7 @@ namespace {
 // A gRPC server closes connections that ping more often than every 5 minutes while it has nothing
 // to send (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS), so stay above that.
 constexpr absl::Duration kKeepaliveTime = absl::Minutes(6);
+constexpr int kMostConnections = 64;
 // How long a ping may stay unanswered. gRPC gives TCP the same time for bytes that nobody confirms,
 // so a server whose machine vanished is noticed within it.
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
@@ -42,7 +45,12 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
   return grpc::SslCredentials({*std::move(roots), *std::move(key), *std::move(certificate)});
 }
 
-grpc::ChannelArguments TensorChannelArguments() {
+// A name's addresses share the load, but for those that are not serving (gRFC A17).
+constexpr char kBalanced[] = R"({"loadBalancingConfig": [{"round_robin": {}}]})";
+constexpr char kBalancedByHealth[] =
+    R"({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})";
+
+grpc::ChannelArguments TensorChannelArguments(bool health_checks) {
   grpc::ChannelArguments arguments;
   // gRPC would refuse answers above 4 MiB: scores of 1024 x 1024 tokens. -1 is no limit.
   arguments.SetMaxReceiveMessageSize(-1);
@@ -51,8 +59,7 @@ grpc::ChannelArguments TensorChannelArguments() {
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTime)));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
-  // A name's addresses share the load.
-  arguments.SetLoadBalancingPolicyName("round_robin");
+  arguments.SetServiceConfigJSON(health_checks ? kBalancedByHealth : kBalanced);
   // The target is reached directly: an http_proxy meant for web pages seldom speaks HTTP/2.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return arguments;
@@ -63,29 +70,64 @@ grpc::ChannelArguments TensorChannelArguments() {
 // 12 MiB). One reference that is never returned keeps the threads, and no destructor waits.
 void KeepGrpcThreads() { [[maybe_unused]] static const bool kept = (grpc_init(), true); }
 
-absl::Status CheckTimeout(absl::Duration timeout) {
-  if (timeout > absl::ZeroDuration()) return absl::OkStatus();
+absl::Status CheckAboveZero(absl::string_view name, absl::Duration duration) {
+  if (duration > absl::ZeroDuration()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("timeout is ", absl::FormatDuration(timeout), "; want more than 0"));
+      absl::StrCat(name, " is ", absl::FormatDuration(duration), "; want more than 0"));
+}
+
+absl::Status CheckOptions(const ClientOptions& options) {
+  if (options.target.empty()) {
+    return absl::InvalidArgumentError("target is empty; want HOST:PORT, as in localhost:50051");
+  }
+  if (options.connections < 1 || options.connections > kMostConnections) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("connections is ", options.connections, "; want 1 to ", kMostConnections));
+  }
+  absl::Status status = CheckAboveZero("timeout", options.timeout);
+  status.Update(CheckAboveZero("hedge_after", options.hedge_after));
+  return status;
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const ClientOptions& options,
-                                                             Connection connection) {
-  if (options.target.empty()) {
-    return absl::InvalidArgumentError("target is empty; want HOST:PORT, as in localhost:50051");
-  }
-  if (absl::Status status = CheckTimeout(options.timeout); !status.ok()) return status;
+                                                             ConnectionKind kind) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
   const auto credentials = Credentials(options);
   if (!credentials.ok()) return credentials.status();
   KeepGrpcThreads();
-  grpc::ChannelArguments arguments = TensorChannelArguments();
+  grpc::ChannelArguments arguments = TensorChannelArguments(options.health_checks);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
   }
-  if (connection == Connection::kOwn) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (kind == ConnectionKind::kOwn) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(options.target, *credentials, arguments);
+}
+
+absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
+                            absl::string_view target) {
+  const absl::Status result = FromGrpcStatus(status);
+  const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/false);
+  const bool connected =
+      state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING;
+  if (absl::IsUnavailable(result) && !connected) {
+    return WithHint(result, absl::StrCat("no connection to ", target,
+                                         ": is attention_server running there, and is the target "
+                                         "the HOST:PORT that it prints when it starts?"));
+  }
+  if (absl::IsDeadlineExceeded(result) && !connected) {
+    return WithHint(result, absl::StrCat("no connection to ", target,
+                                         " in that time: is the host right, and does a firewall "
+                                         "let the port through?"));
+  }
+  // gRPC's own words, from either end.
+  if (absl::IsResourceExhausted(result) && absl::StrContains(result.message(), "larger than max")) {
+    return WithHint(result,
+                    "start the server with a larger --max_message_mib, or ask for fewer results, "
+                    "for some queries only (query_indices) or send a smaller batch");
+  }
+  return result;
 }
 
 }  // namespace attention::client

@@ -5,10 +5,13 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/retries.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/support/status.h"
 
 namespace attention::client {
 
@@ -30,17 +33,35 @@ struct ClientOptions {
   absl::Duration timeout = absl::Seconds(60);
   // When a call that failed is made again, within the same timeout. Uploads are not.
   RetryOptions retries = {};
+  // Connections to the target, 1 to 64, each made when it is first needed. Small calls share the
+  // first one; large ones, which fill one alone, go over that which has the fewest bytes to send. A
+  // connection carries about 1 GB/s and is the work of one core.
+  int connections = 4;
+  // Where a name stands for several servers: no calls for those that say NOT_SERVING over
+  // grpc.health.v1, which is watched on each connection, as long as another is serving. A server
+  // without that service counts as serving.
+  bool health_checks = true;
+  // Where a call of ComputeAttention or Encode has no answer after so long, it is made once more,
+  // and the first answer counts; the time that one call in twenty takes is a good choice. Goes by
+  // the budget of `retries`. Default: never.
+  absl::Duration hedge_after = absl::InfiniteDuration();
   // None: plain text, which anyone on the way can read and change.
   std::optional<TlsFiles> tls = std::nullopt;
 };
 
 // Whether channels to the same target send over one connection or each over its own.
-enum class Connection { kShared, kOwn };
+enum class ConnectionKind { kShared, kOwn };
 
-// A channel for messages of any size, which connects with its first call. INVALID_ARGUMENT: an
-// empty target, a timeout that is not above 0, a TLS file that cannot be read.
+// A channel for messages of any size, which connects with its first call. The addresses of a name
+// share its calls in turn. INVALID_ARGUMENT: an empty target, a timeout or a time of hedging that
+// is not above 0, connections out of their range, a TLS file that cannot be read.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(
-    const ClientOptions& options, Connection connection = Connection::kShared);
+    const ClientOptions& options, ConnectionKind kind = ConnectionKind::kShared);
+
+// How a call over `channel` to `target` failed: as FromGrpcStatus, with advice where this end knows
+// better than the server what to do.
+absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
+                            absl::string_view target);
 
 }  // namespace attention::client
 

@@ -6,12 +6,18 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "client/array_file.h"
 #include "client/attend_view.h"
+#include "client/attention_maps.h"
 #include "client/command_output.h"
 #include "client/display_text.h"
 #include "client/explain_page.h"
+#include "client/explain_picture.h"
 #include "client/explain_view.h"
+#include "client/http_health.h"
 #include "client/request_file.h"
+#include "client/result_tensors.h"
+#include "client/stream_files.h"
 #include "client/token_names.h"
 
 namespace attention::client {
@@ -21,44 +27,86 @@ void PrintTitle(const RequestFile& file, std::ostream& out) {
   if (!file.title.empty()) out << EscapeControls(file.title) << "\n\n";
 }
 
-// The text, or what kept us from it.
-ExitCode Print(const absl::StatusOr<std::string>& text, std::ostream& out, std::ostream& err) {
-  if (!text.ok()) return ReportFailure(text.status(), err);
-  out << *text;
-  return kExitOk;
-}
-
-ExitCode WritePage(const absl::StatusOr<std::string>& page, const std::string& path,
-                   std::ostream& out, std::ostream& err) {
-  if (!page.ok()) return ReportFailure(page.status(), err);
-  std::ofstream file(path, std::ios::binary);
-  if (!(file << *page << std::flush)) {
-    return ReportUsage(absl::InvalidArgumentError(absl::StrCat("cannot write ", path)), err);
-  }
+ExitCode TellWritten(const absl::Status& status, const std::string& path, std::ostream& out,
+                     std::ostream& err) {
+  if (!status.ok()) return ReportUsage(status, err);
   out << "wrote " << path << "\n";
   return kExitOk;
 }
 
-// The file that the command is about, with the words of the command line.
-absl::StatusOr<RequestFile> ReadFile(const CommandOptions& options) {
-  absl::StatusOr<RequestFile> file = ReadRequestFile(options.file);
+ExitCode WriteText(const absl::StatusOr<std::string>& text, const std::string& path,
+                   std::ostream& out, std::ostream& err) {
+  if (!text.ok()) return ReportFailure(text.status(), err);
+  std::ofstream file(path, std::ios::binary);
+  const bool written = static_cast<bool>(file << *text << std::flush);
+  return TellWritten(
+      written ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("cannot write ", path)),
+      path, out, err);
+}
+
+absl::StatusOr<std::string> FormatAll(const RequestFile& file,
+                                      const v1::ComputeAttentionResponse& response) {
+  return FormatResults(response, NamesFor(file));
+}
+
+absl::StatusOr<std::string> FormatAll(const RequestFile& file, const v1::EncodeResponse& response) {
+  return FormatResults(response, file.words);
+}
+
+// What `attend` and `encode` do with an answer.
+template <typename Response>
+ExitCode ShowResults(const RequestFile& file, const absl::StatusOr<Response>& response,
+                     const CommandOptions& options, std::ostream& out, std::ostream& err) {
+  if (!response.ok()) return ReportFailure(response.status(), err);
+  if (!options.save.empty()) {
+    return TellWritten(WriteArrays(options.save, ResultTensors(*response)), options.save, out, err);
+  }
+  if (options.json) return PrintJson(*response, out, err);
+  const absl::StatusOr<std::string> text = FormatAll(file, *response);
+  if (!text.ok()) return ReportFailure(text.status(), err);
+  PrintTitle(file, out);
+  out << *text;
+  return kExitOk;
+}
+
+// What `explain` does with an answer.
+template <typename Response>
+ExitCode ShowExplanation(const RequestFile& file, const absl::StatusOr<Response>& response,
+                         const CommandOptions& options, std::ostream& out, std::ostream& err) {
+  if (!response.ok()) return ReportFailure(response.status(), err);
+  if (!options.html.empty()) return WriteText(ExplainPage(file, *response), options.html, out, err);
+  const absl::StatusOr<AttentionMaps> maps = MapsOf(file, *response);
+  if (!maps.ok()) return ReportFailure(maps.status(), err);
+  if (!options.png.empty()) return WriteText(ExplainPicture(file, *maps), options.png, out, err);
+  PrintTitle(file, out);
+  out << FormatExplanation(file, *maps, options.shading);
+  return kExitOk;
+}
+
+// A file that a command is about, with the words of the command line.
+absl::StatusOr<RequestFile> ReadFile(const std::string& path, const CommandOptions& options) {
+  absl::StatusOr<RequestFile> file = ReadRequestFile(path);
   if (file.ok() && !options.words.empty()) file->words = options.words;
   return file;
 }
 
-ExitCode ExplainEncoder(RequestFile file, const AttentionClient& client,
-                        const CommandOptions& options, std::ostream& out, std::ostream& err) {
-  const v1::LayerRef& ref = file.encode->layer();
+absl::Status Wrong(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
+// The layers of the encoder that the request names.
+absl::StatusOr<int> LayersOf(const AttentionClient& client, const v1::LayerRef& ref) {
   const absl::StatusOr<v1::Layer> layer = client.GetLayer(ref.name(), ref.version());
-  if (!layer.ok()) return ReportFailure(layer.status(), err);
-  const int num_layers = layer->encoder().num_layers();
-  const bool as_page = !options.html.empty();
-  as_page ? AskForPage(num_layers, *file.encode) : AskForExplanation(num_layers, *file.encode);
-  absl::StatusOr<v1::EncodeResponse> response = client.Encode(*file.encode);
-  if (!response.ok()) return ReportFailure(response.status(), err);
-  if (as_page) return WritePage(ExplainPage(file, *response), options.html, out, err);
-  PrintTitle(file, out);
-  return Print(FormatExplanation(file, *response, options.shading), out, err);
+  if (!layer.ok()) return layer.status();
+  return layer->encoder().num_layers();
+}
+
+ExitCode WatchHealth(const AttentionClient& client, const CommandOptions& options,
+                     std::ostream& out, std::ostream& err) {
+  const absl::Status status = client.WatchHealth(options.service, [&out](const std::string& state) {
+    out << state << std::endl;  // for those who read it line by line
+    return out.good();
+  });
+  if (!status.ok()) ReportFailure(status, err);
+  return kExitNoServer;
 }
 
 }  // namespace
@@ -66,57 +114,68 @@ ExitCode ExplainEncoder(RequestFile file, const AttentionClient& client,
 ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
-  absl::StatusOr<RequestFile> file = ReadFile(options);
+  absl::StatusOr<RequestFile> file = ReadFile(options.file, options);
   if (!file.ok()) return ReportUsage(file.status(), err);
   if (!file->encode.has_value()) {
-    return ReportUsage(absl::InvalidArgumentError("the file has no \"encode\"; use attend"), err);
+    return ReportUsage(Wrong("the file has no \"encode\"; use attend"), err);
   }
-  absl::StatusOr<v1::EncodeResponse> response = client->Encode(*file->encode);
-  if (!response.ok()) return ReportFailure(response.status(), err);
-  if (options.json) return PrintJson(*response, out, err);
-  PrintTitle(*file, out);
-  return Print(FormatResults(*response, file->words), out, err);
+  return ShowResults(*file, client->Encode(*file->encode), options, out, err);
 }
 
 ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
-  absl::StatusOr<RequestFile> file = ReadFile(options);
-  if (!file.ok()) return ReportUsage(file.status(), err);
-  if (file->encode.has_value()) {
-    return ReportUsage(absl::InvalidArgumentError("the file has \"encode\"; use encode"), err);
+  std::vector<RequestFile> files;
+  std::vector<std::string> paths = {options.file};
+  paths.insert(paths.end(), options.more_files.begin(), options.more_files.end());
+  for (const std::string& path : paths) {
+    absl::StatusOr<RequestFile> file = ReadFile(path, options);
+    if (!file.ok()) return ReportUsage(file.status(), err);
+    if (file->encode.has_value()) {
+      return ReportUsage(Wrong(absl::StrCat(path, " has \"encode\"; use encode")), err);
+    }
+    files.push_back(*std::move(file));
   }
-  absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(file->request);
-  if (!response.ok()) return ReportFailure(response.status(), err);
-  if (options.json) return PrintJson(*response, out, err);
-  PrintTitle(*file, out);
-  return Print(FormatResults(*response, NamesFor(*file)), out, err);
+  if (files.size() == 1) {
+    return ShowResults(files[0], client->ComputeAttention(files[0].request), options, out, err);
+  }
+  if (!options.save.empty()) return ReportUsage(Wrong("--save takes one FILE"), err);
+  const auto show = [&](size_t i, const absl::StatusOr<v1::ComputeAttentionResponse>& response) {
+    if (!options.json) out << "== " << EscapeControls(paths[i]) << "\n";
+    return ShowResults(files[i], response, options, out, err);
+  };
+  return StreamFiles(*client, files, show, err);
 }
 
 ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
-  absl::StatusOr<RequestFile> file = ReadFile(options);
+  absl::StatusOr<RequestFile> file = ReadFile(options.file, options);
   if (!file.ok()) return ReportUsage(file.status(), err);
-  if (file->encode.has_value()) {
-    return ExplainEncoder(*std::move(file), *client, options, out, err);
-  }
   const bool as_page = !options.html.empty();
+  if (as_page && !options.png.empty()) return ReportUsage(Wrong("want --html or --png"), err);
+  if (file->encode.has_value()) {
+    const absl::StatusOr<int> num_layers = LayersOf(*client, file->encode->layer());
+    if (!num_layers.ok()) return ReportFailure(num_layers.status(), err);
+    as_page ? AskForPage(*num_layers, *file->encode)
+            : AskForExplanation(*num_layers, *file->encode);
+    return ShowExplanation(*file, client->Encode(*file->encode), options, out, err);
+  }
   if (as_page && file->request.has_partials()) {
-    return ReportUsage(absl::InvalidArgumentError("partial results have no weights to show"), err);
+    return ReportUsage(Wrong("partial results have no weights to show"), err);
   }
   as_page ? AskForPage(file->request) : AskForExplanation(file->request);
-  absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(file->request);
-  if (!response.ok()) return ReportFailure(response.status(), err);
-  if (as_page) return WritePage(ExplainPage(*file, *response), options.html, out, err);
-  PrintTitle(*file, out);
-  return Print(FormatExplanation(*file, *response, options.shading), out, err);
+  return ShowExplanation(*file, client->ComputeAttention(file->request), options, out, err);
 }
 
 ExitCode RunHealth(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
-  const absl::Status status = client->CheckHealth(options.service);
+  if (options.watch) return WatchHealth(*client, options, out, err);
+  const absl::Status status = options.http.empty()
+                                  ? client->CheckHealth(options.service)
+                                  : CheckReady(options.http, options.client.timeout);
+  if (absl::IsInvalidArgument(status)) return ReportUsage(status, err);
   if (!status.ok()) {
     ReportFailure(status, err);
     return kExitNoServer;

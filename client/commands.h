@@ -23,18 +23,27 @@ struct CommandOptions {
   ClientOptions client;
   std::string file;                        // attend, encode, explain: a path, or "-" for standard
                                            // input
+  std::vector<std::string> more_files;     // attend: others, sent with it on one stream
   std::vector<std::string> words;          // names of the tokens, in place of the file's; or none
   std::vector<std::string> arguments;      // layers: what to do, and with what
-  bool json = false;                       // attend: the response as protobuf JSON
+  bool json = false;                       // attend, encode, layers: protobuf JSON
+  std::string save;                        // attend, encode: a file for all tensors (array_file.h),
+                                           // in place of the text
   Shading shading = Shading::kCharacters;  // explain
   std::string html;                        // explain: the file for a page, in place of the text
+  std::string png;                         // explain: the file for a picture, likewise
+  bool progress = false;                   // layers upload: a bar on `err`
   std::string service;                     // health: "" for the server as a whole
+  bool watch = false;                      // health: tell each change
+  std::string http;                        // health: HOST:PORT of --metrics_port, asked instead
 };
 
 // Each runs one command to its end: results go to `out`, and what went wrong to `err`, with control
 // characters escaped that came from a file or the server.
 
 // Prints every result as tables, or the response as protobuf JSON with the schema's field names.
+// Several files are sent on one stream, and each answer is printed below its file's name as it
+// comes.
 ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
 // Prints the results of a stored encoder likewise. --words name the tokens.
@@ -49,10 +58,11 @@ ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostrea
 //   delete NAME[@VERSION]               one version, or all
 ExitCode RunLayers(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
-// Prints the heat maps and what each token attends to most, or writes them as a page.
+// Prints the heat maps and what each token attends to most, or writes them as a page or a picture.
 ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
-// Prints "SERVING", or why not. Every failure is kExitNoServer but that of the command line.
+// Prints "SERVING", or why not; or each state as it comes, until the server is gone. Every failure
+// is kExitNoServer but that of the command line.
 ExitCode RunHealth(const CommandOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace attention::client

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/color_scale.h"
 #include "client/display_text.h"
 
 namespace attention::client {
@@ -15,56 +16,12 @@ constexpr char kResetColor[] = "\x1b[0m";
 // Cells of the legend: enough for the eye to see a gradient.
 constexpr int kLegendCells = 24;
 
-struct Scale {
-  float low = 0;
-  float high = 0;
-
-  // Where the value lies on the scale, 0 to 1. In double, where high - low cannot overflow.
-  double Position(double value) const {
-    return high > low ? (value - low) / (static_cast<double>(high) - low) : 0;
-  }
-};
-
-Scale ScaleOf(absl::Span<const float> values) {
-  Scale scale;
-  for (const float value : values) {
-    if (!std::isfinite(value)) continue;
-    scale.low = std::min(scale.low, value);
-    scale.high = std::max(scale.high, value);
-  }
-  return scale;
-}
-
-struct Rgb {
-  int red = 0;
-  int green = 0;
-  int blue = 0;
-};
-
-// The viridis map (van der Walt and Smith, 2015) at quarters: even to the eye, and told apart by
-// people who do not see all colours.
-Rgb ColorAt(double position) {
-  constexpr std::array<Rgb, 5> kAnchors = {
-      {{68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}}};
-  const double scaled = std::clamp(position, 0.0, 1.0) * (kAnchors.size() - 1);
-  const size_t below = std::min(static_cast<size_t>(scaled), kAnchors.size() - 2);
-  const double part = scaled - static_cast<double>(below);
-  const auto mix = [part](int from, int to) {
-    return static_cast<int>(std::lround(from + part * (to - from)));
-  };
-  const Rgb& from = kAnchors[below];
-  const Rgb& to = kAnchors[below + 1];
-  return {mix(from.red, to.red), mix(from.green, to.green), mix(from.blue, to.blue)};
-}
-
 // The text on its colour, black or white, whichever is easier to read there.
 std::string Colored(const std::string& text, double position) {
   const Rgb rgb = ColorAt(position);
-  // Rec. 601 luma, out of 255.
-  const double luma = 0.299 * rgb.red + 0.587 * rgb.green + 0.114 * rgb.blue;
-  const int ink = luma > 128 ? 0 : 255;
+  const Rgb ink = InkOn(rgb);
   return absl::StrFormat("\x1b[48;2;%d;%d;%dm\x1b[38;2;%d;%d;%dm%s%s", rgb.red, rgb.green, rgb.blue,
-                         ink, ink, ink, text, kResetColor);
+                         ink.red, ink.green, ink.blue, text, kResetColor);
 }
 
 // How wide each cell's shade is beside its number.
@@ -77,7 +34,7 @@ const char* ShadeAt(double position) {
 }
 
 // One cell, `width` columns.
-std::string Cell(float value, const Scale& scale, size_t width, Shading shading) {
+std::string Cell(float value, const ColorScale& scale, size_t width, Shading shading) {
   const std::string number = Percent(value);
   const bool shaded = std::isfinite(value);
   if (shading == Shading::kColor) {
@@ -91,7 +48,7 @@ std::string Cell(float value, const Scale& scale, size_t width, Shading shading)
   return AlignRight(absl::StrCat(shade, " ", number), width);
 }
 
-std::string Legend(const Scale& scale, Shading shading) {
+std::string Legend(const ColorScale& scale, Shading shading) {
   std::string gradient;
   if (shading == Shading::kColor) {
     for (int i = 0; i < kLegendCells; ++i) {
@@ -131,7 +88,7 @@ std::string Percent(float weight) {
 }
 
 std::string FormatHeatMap(const Grid& grid, Shading shading) {
-  const Scale scale = ScaleOf(grid.values);
+  const ColorScale scale = ScaleOf(grid.values);
   const std::vector<size_t> widths = CellWidths(grid, shading);
   const size_t name_width = RowNameWidth(grid);
   // A coloured cell has a space of its colour at either side of its number, a plain one a space

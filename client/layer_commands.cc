@@ -1,4 +1,6 @@
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -9,6 +11,7 @@
 #include "client/commands.h"
 #include "client/display_text.h"
 #include "client/json_text.h"
+#include "client/progress_bar.h"
 #include "client/protobuf_json.h"
 #include "client/request_file.h"
 
@@ -90,7 +93,13 @@ ExitCode Upload(const AttentionClient& client, const CommandOptions& options, st
   header.set_name(words[1]);
   header.set_config_json(*text);
   header.set_file_bytes(static_cast<int64_t>(bytes));
-  return Finish(client.UploadLayerFile(header, model.string()), options.json, out, err);
+  const auto upload = [&] {
+    ProgressBar bar(options.progress ? &err : nullptr, EscapeControls(words[1]),
+                    header.file_bytes());
+    return client.UploadLayerFile(header, model.string(), std::nullopt,
+                                  [&bar](int64_t sent) { bar.Update(sent); });
+  };
+  return Finish(upload(), options.json, out, err);
 }
 
 ExitCode Create(const AttentionClient& client, const CommandOptions& options, std::ostream& out,
@@ -101,7 +110,7 @@ ExitCode Create(const AttentionClient& client, const CommandOptions& options, st
   absl::StatusOr<nlohmann::json> json = ParseJson(*text, path);
   if (!json.ok()) return ReportUsage(json.status(), err);
   v1::CreateLayerRequest request;
-  absl::Status status = FromFriendlyJson(*std::move(json), path, request);
+  absl::Status status = FromFriendlyJson(*std::move(json), "", path, request);
   if (!status.ok()) return ReportUsage(status, err);
   return Finish(client.CreateLayer(request), options.json, out, err);
 }

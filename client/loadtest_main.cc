@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "client/freed_memory.h"
 #include "client/load/load_report.h"
 #include "client/load/load_test.h"
 #include "client/parse_flags.h"
@@ -36,6 +37,7 @@ ABSL_FLAG(double, warm_up_s, absl::ToDoubleSeconds(LoadOptions().warm_up),
 ABSL_FLAG(double, duration_s, absl::ToDoubleSeconds(LoadOptions().duration), "seconds that do");
 ABSL_FLAG(double, timeout_s, absl::ToDoubleSeconds(LoadOptions().timeout),
           "seconds that a call may take");
+ABSL_FLAG(bool, retry, false, "make calls that fail again, over other connections");
 ABSL_FLAG(std::string, layer, "", "a stored layer or encoder to call");
 ABSL_FLAG(int64_t, width, LoadOptions().width, "numbers of a token, where no layer says it");
 ABSL_FLAG(std::string, lengths, "8", "tokens of a call");
@@ -69,6 +71,8 @@ begin, so that no stall is hidden. Several numbers make several runs, one after 
   --tls_ca=FILE --tls_cert=FILE --tls_key=FILE --tls_server_name=NAME   as attention_client
   --warm_up_s=S --duration_s=S   seconds that do not count, and then those that do; default 1 and 10
   --timeout_s=S              the deadline of each call; default 60
+  --retry                    calls that fail are made again as the C++ client does it, over other
+                             connections where there are some: servers that stand for each other
 
   --layer=NAME               a stored layer or encoder is called; default: the simplified attention
   --width=N                  of tokens of so many numbers; default 64
@@ -123,6 +127,7 @@ absl::StatusOr<LoadOptions> CommonOptions() {
                          .warm_up = absl::Seconds(absl::GetFlag(FLAGS_warm_up_s)),
                          .duration = absl::Seconds(absl::GetFlag(FLAGS_duration_s)),
                          .timeout = absl::Seconds(absl::GetFlag(FLAGS_timeout_s)),
+                         .retry = absl::GetFlag(FLAGS_retry),
                          .layer = absl::GetFlag(FLAGS_layer),
                          .width = absl::GetFlag(FLAGS_width),
                          .lengths = *std::move(lengths),
@@ -224,6 +229,7 @@ int Load() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  attention::client::KeepFreedMemory();
   // Debian builds Abseil with its search for deadlocks on, which would cost the callers more than
   // their calls.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -19,6 +19,8 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/commands.h"
+#include "client/completion_bash.h"
+#include "client/freed_memory.h"
 #include "client/parse_flags.h"
 
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
@@ -35,7 +37,13 @@ ABSL_FLAG(bool, json, false, "attend, encode, layers: print the response as prot
 ABSL_FLAG(std::string, words, "", "attend, encode, explain: names of the tokens, by spaces");
 ABSL_FLAG(std::string, color, "auto", "explain: auto, always or never");
 ABSL_FLAG(std::string, html, "", "explain: file for a page to click through");
+ABSL_FLAG(std::string, png, "", "explain: file for a picture");
+ABSL_FLAG(std::string, save, "",
+          "attend, encode: file for all tensors, .npy, .npz or .safetensors");
+ABSL_FLAG(bool, progress, isatty(STDERR_FILENO) == 1, "layers upload: a bar on standard error");
 ABSL_FLAG(std::string, service, "", "health: a full service name; empty: the server as a whole");
+ABSL_FLAG(bool, watch, false, "health: tell each change, until the server is gone");
+ABSL_FLAG(std::string, http, "", "health: HOST:PORT of the server's --metrics_port, asked instead");
 ABSL_FLAG(bool, help, false, "print how to use the program");
 ABSL_FLAG(bool, version, false, "print the version");
 
@@ -47,7 +55,8 @@ using attention::client::Shading;
 
 constexpr char kUsage[] = R"(Calls an attention server.
 
-  attention_client attend FILE.json    compute; print scores, weights, outputs ... as tables
+  attention_client attend FILE.json... compute; print scores, weights, outputs ... as tables; several
+                                       files go over one stream, printed as they are answered
   attention_client explain FILE.json   compute; draw the attention weights as a heat map and name
                                        what each word attends to most
   attention_client encode FILE.json    run a stored encoder; print hidden states and pooled vectors
@@ -55,6 +64,7 @@ constexpr char kUsage[] = R"(Calls an attention server.
                                        model.safetensors and config.json), upload NAME MODEL CONFIG,
                                        create FILE.json (random weights), delete NAME[@VERSION]
   attention_client health              is the server there and serving?
+  attention_client completion          for bash: source <(attention_client completion)
 
 FILE.json, or - for standard input, is one JSON object:
 
@@ -70,7 +80,9 @@ FILE.json, or - for standard input, is one JSON object:
   }
 
 The request is protobuf JSON, in which nested arrays of numbers (or of true and false) may stand for
-tensors, and enum values may leave out their prefix. client/samples/ has one file a tutorial.
+tensors, or the name of an array in a file, such as "tokens.npy", "layer.npz:q_proj" or
+"model.safetensors:q_proj"; enum values may leave out their prefix. client/samples/ has one file a
+tutorial.
 For a stored encoder "encode", an attention.v1.EncodeRequest, stands in place of "request"; explain
 then draws every layer and head.
 
@@ -82,12 +94,18 @@ then draws every layer and head.
   --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, 2s for
                              health, 1h for layers
   --json                     attend, encode, layers: print the response as protobuf JSON
+  --save=FILE                attend, encode: writes all tensors that came back to a .npz or .safetensors
+                             file, or the only one to a .npy file, and prints nothing else
   --words="the cat sat"      names of the tokens, in place of the file's
   --color=auto|always|never  explain: 24-bit colours; auto: on a terminal, unless NO_COLOR is set
   --html=FILE                explain: writes a page for the browser instead: heat map or lines, by
                              layer and head, and the arithmetic of each cell
+  --png=FILE                 explain: writes the heat maps as a picture instead
+  --progress, --noprogress   layers upload: a bar on standard error; default: on a terminal
   --service=NAME             health: of one service, as in attention.v1.AttentionService; default:
                              of the server as a whole
+  --watch                    health: prints the state now and whenever it changes
+  --http=HOST:PORT           health: asks http://HOST:PORT/readyz instead, of --metrics_port
   --help, --version
 
 Exit codes: 0 all is well; 1 the server refused the call or failed; 2 the command line or the file
@@ -135,7 +153,8 @@ std::optional<attention::client::TlsFiles> Tls() {
 }
 
 ExitCode RunCommand(const std::vector<std::string>& words) {
-  if (words.empty()) return UsageError("want a command: attend, explain, encode, layers or health");
+  if (words.empty())
+    return UsageError("want a command: attend, explain, encode, layers, health or completion");
   const std::string& command = words[0];
   CommandOptions options;
   options.client.target = absl::GetFlag(FLAGS_target);
@@ -143,6 +162,11 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
   options.json = absl::GetFlag(FLAGS_json);
   options.service = absl::GetFlag(FLAGS_service);
   options.html = absl::GetFlag(FLAGS_html);
+  options.png = absl::GetFlag(FLAGS_png);
+  options.save = absl::GetFlag(FLAGS_save);
+  options.progress = absl::GetFlag(FLAGS_progress);
+  options.watch = absl::GetFlag(FLAGS_watch);
+  options.http = absl::GetFlag(FLAGS_http);
   options.words = absl::StrSplit(absl::GetFlag(FLAGS_words), ' ', absl::SkipEmpty());
   if (command == "health") options.client.timeout = kHealthTimeout;
   if (command == "layers") options.client.timeout = kLayersTimeout;
@@ -162,12 +186,21 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
     options.arguments.assign(words.begin() + 1, words.end());
     return attention::client::RunLayers(options, std::cout, std::cerr);
   }
-  if (command != "attend" && command != "explain" && command != "encode") {
-    return UsageError(absl::StrCat("there is no command \"", command,
-                                   "\"; want attend, explain, encode, layers or health"));
+  if (command == "completion") {
+    std::cout << attention::client::kCompletion;
+    return attention::client::kExitOk;
   }
-  if (words.size() != 2) return UsageError(absl::StrCat(command, " takes one FILE"));
+  if (command != "attend" && command != "explain" && command != "encode") {
+    return UsageError(
+        absl::StrCat("there is no command \"", command,
+                     "\"; want attend, explain, encode, layers, health or completion"));
+  }
+  if (words.size() < 2) return UsageError(absl::StrCat(command, " takes a FILE"));
+  if (words.size() > 2 && command != "attend") {
+    return UsageError(absl::StrCat(command, " takes one FILE"));
+  }
   options.file = words[1];
+  options.more_files.assign(words.begin() + 2, words.end());
   if (command == "attend") return attention::client::RunAttend(options, std::cout, std::cerr);
   if (command == "encode") return attention::client::RunEncode(options, std::cout, std::cerr);
   return attention::client::RunExplain(options, std::cout, std::cerr);
@@ -190,6 +223,7 @@ ExitCode Run(absl::Span<const char* const> arguments) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  attention::client::KeepFreedMemory();
   const ExitCode exit_code = Run(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
   if (!std::cout.flush()) {
     std::cerr << "attention_client: cannot write to standard output\n";

@@ -1,6 +1,7 @@
 #include "client/protobuf_json.h"
 
 #include <cstddef>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "attention/v1/tensor.pb.h"
+#include "client/array_file.h"
 #include "client/nested_array.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
@@ -23,8 +25,9 @@ using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 using Json = nlohmann::json;
 
-absl::Status Error(const std::string& path, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(path, " ", what));
+absl::Status Error(const std::string& path, absl::string_view what,
+                   absl::string_view between = " ") {
+  return absl::InvalidArgumentError(absl::StrCat(path, between, what));
 }
 
 // Null when the message has no such field. Both of protobuf's spellings are good: kv_len and kvLen.
@@ -72,9 +75,13 @@ void ConvertFloat(Json& value) {
   if (value == "nan") value = "NaN";
 }
 
-// Into protobuf JSON with the elements as bytes: exact, and far shorter than their digits.
-absl::Status ConvertTensor(const std::string& path, Json& value) {
-  absl::StatusOr<v1::Tensor> tensor = TensorFromNestedArray(value, path);
+// The tensor that nested arrays or the name of a file stand for, into protobuf JSON with the
+// elements as bytes: exact, and far shorter than their digits.
+absl::Status ConvertTensor(const std::string& folder, const std::string& path, Json& value) {
+  absl::StatusOr<v1::Tensor> tensor =
+      value.is_array() ? TensorFromNestedArray(value, path)
+                       : ReadArray(std::filesystem::path(folder) / value.get<std::string>());
+  if (!tensor.ok() && !value.is_array()) return Error(path, tensor.status().message(), ": ");
   if (!tensor.ok()) return tensor.status();
   value = {{"dataType", v1::DataType_Name(tensor->data_type())},
            {"shape", std::vector<int64_t>(tensor->shape().begin(), tensor->shape().end())},
@@ -82,15 +89,17 @@ absl::Status ConvertTensor(const std::string& path, Json& value) {
   return absl::OkStatus();
 }
 
-absl::Status ConvertMessage(const Descriptor& type, const std::string& path, Json& value);
+absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
+                            const std::string& path, Json& value);
 
-absl::Status ConvertElement(const FieldDescriptor& field, const std::string& path, Json& value) {
+absl::Status ConvertElement(const FieldDescriptor& field, const std::string& folder,
+                            const std::string& path, Json& value) {
   if (value.is_null()) return Error(path, "is null; want a value, or leave it out");
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return ConvertEnum(*field.enum_type(), path, value);
     case FieldDescriptor::CPPTYPE_MESSAGE:
-      return ConvertMessage(*field.message_type(), path, value);
+      return ConvertMessage(*field.message_type(), folder, path, value);
     case FieldDescriptor::CPPTYPE_FLOAT:
     case FieldDescriptor::CPPTYPE_DOUBLE:
       ConvertFloat(value);
@@ -100,32 +109,38 @@ absl::Status ConvertElement(const FieldDescriptor& field, const std::string& pat
   }
 }
 
-absl::Status ConvertField(const FieldDescriptor& field, const std::string& path, Json& value) {
+absl::Status ConvertField(const FieldDescriptor& field, const std::string& folder,
+                          const std::string& path, Json& value) {
   if (field.is_map()) {
     if (!value.is_object()) return Error(path, "is no object; want one");
     for (auto& [key, element] : value.items()) {
       const std::string place = absl::StrCat(path, ".", key);
-      absl::Status status = ConvertElement(*field.message_type()->map_value(), place, element);
+      absl::Status status =
+          ConvertElement(*field.message_type()->map_value(), folder, place, element);
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
-  if (!field.is_repeated()) return ConvertElement(field, path, value);
+  if (!field.is_repeated()) return ConvertElement(field, folder, path, value);
   if (!value.is_array()) return Error(path, "is no array; want one");
   for (size_t i = 0; i < value.size(); ++i) {
-    absl::Status status = ConvertElement(field, absl::StrCat(path, "[", i, "]"), value[i]);
+    absl::Status status = ConvertElement(field, folder, absl::StrCat(path, "[", i, "]"), value[i]);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status ConvertMessage(const Descriptor& type, const std::string& path, Json& value) {
+absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
+                            const std::string& path, Json& value) {
   const bool is_tensor = type.full_name() == v1::Tensor::descriptor()->full_name();
-  if (is_tensor && value.is_array()) return ConvertTensor(path, value);
+  if (is_tensor && (value.is_array() || value.is_string())) {
+    return ConvertTensor(folder, path, value);
+  }
   // Durations and the like have a JSON form of their own.
   if (absl::StartsWith(type.full_name(), "google.protobuf.")) return absl::OkStatus();
   if (!value.is_object()) {
-    return Error(path, absl::StrCat("is no object; want ", is_tensor ? "nested arrays, or " : "",
+    return Error(path, absl::StrCat("is no object; want ",
+                                    is_tensor ? "nested arrays, a file of arrays, or " : "",
                                     "an object with ", FieldNames(type)));
   }
   for (auto& [key, element] : value.items()) {
@@ -133,7 +148,7 @@ absl::Status ConvertMessage(const Descriptor& type, const std::string& path, Jso
     if (field == nullptr) {
       return Error(path, absl::StrCat("has no field \"", key, "\"; it has ", FieldNames(type)));
     }
-    absl::Status status = ConvertField(*field, absl::StrCat(path, ".", key), element);
+    absl::Status status = ConvertField(*field, folder, absl::StrCat(path, ".", key), element);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -141,9 +156,9 @@ absl::Status ConvertMessage(const Descriptor& type, const std::string& path, Jso
 
 }  // namespace
 
-absl::Status FromFriendlyJson(Json value, const std::string& path,
+absl::Status FromFriendlyJson(Json value, const std::string& folder, const std::string& path,
                               google::protobuf::Message& message) {
-  absl::Status status = ConvertMessage(*message.GetDescriptor(), path, value);
+  absl::Status status = ConvertMessage(*message.GetDescriptor(), folder, path, value);
   if (!status.ok()) return status;
   const google::protobuf::util::Status parsed = google::protobuf::util::JsonStringToMessage(
       value.dump(-1, ' ', false, Json::error_handler_t::replace), &message);

@@ -10,7 +10,9 @@
 namespace attention::client {
 
 // Reads protobuf JSON into `message`, with comforts for people who write it by hand:
-//   - where the schema has a Tensor there may be nested arrays (nested_array.h);
+//   - where the schema has a Tensor there may be nested arrays (nested_array.h), or the name of an
+//     array in a file, such as "tokens.npy" or "layer.safetensors:q_proj" (array_file.h), which
+//     goes by `folder` where it is relative;
 //   - an enum value may leave out what all its names share: "SUM" for NORMALIZATION_SUM;
 //   - "inf", "-inf" and "nan" are numbers wherever protobuf has "Infinity", "-Infinity" and "NaN".
 // It follows the message's descriptor, so a field that the schema gets later needs no change here.
@@ -18,8 +20,8 @@ namespace attention::client {
 // INVALID_ARGUMENT: a key that is no field, a null (protobuf would silently take it for "unset"),
 // a value that its field cannot hold. Messages give the place, beginning with `path`, what is there
 // and what is wanted. `message` is then unspecified.
-absl::Status FromFriendlyJson(nlohmann::json value, const std::string& path,
-                              google::protobuf::Message& message);
+absl::Status FromFriendlyJson(nlohmann::json value, const std::string& folder,
+                              const std::string& path, google::protobuf::Message& message);
 
 }  // namespace attention::client
 

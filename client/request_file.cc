@@ -64,12 +64,15 @@ absl::Status ReadNames(const Json& value, const std::string& path,
   return absl::OkStatus();
 }
 
-absl::Status ReadMember(const std::string& key, Json& value, RequestFile& file) {
+absl::Status ReadMember(const std::string& key, Json& value, const std::string& folder,
+                        RequestFile& file) {
   if (key == "title") return ReadString(value, key, file.title);
   if (key == "words") return ReadNames(value, key, file.words);
   if (key == "context_words") return ReadNames(value, key, file.context_words);
-  if (key == "request") return FromFriendlyJson(std::move(value), key, file.request);
-  if (key == "encode") return FromFriendlyJson(std::move(value), key, file.encode.emplace());
+  if (key == "request") return FromFriendlyJson(std::move(value), folder, key, file.request);
+  if (key == "encode") {
+    return FromFriendlyJson(std::move(value), folder, key, file.encode.emplace());
+  }
   return Error(absl::StrCat("unknown key \"", key,
                             "\"; want title, words, context_words, and request or encode"));
 }
@@ -83,7 +86,7 @@ absl::Status CheckCount(const std::string& key, const std::vector<std::string>& 
                             ", as many as ", tokens, " the request has"));
 }
 
-absl::StatusOr<RequestFile> FromJson(Json json) {
+absl::StatusOr<RequestFile> FromJson(Json json, const std::string& folder) {
   if (!json.is_object()) return Error("the file is no JSON object; want {\"request\": {...}}");
   if (json.contains("request") == json.contains("encode")) {
     return Error(json.contains("request") ? "\"request\" and \"encode\" are both there; want one"
@@ -91,7 +94,7 @@ absl::StatusOr<RequestFile> FromJson(Json json) {
   }
   RequestFile file;
   for (auto& [key, value] : json.items()) {
-    if (absl::Status status = ReadMember(key, value, file); !status.ok()) return status;
+    if (absl::Status status = ReadMember(key, value, folder, file); !status.ok()) return status;
   }
   if (file.encode.has_value()) {
     absl::Status status = CheckCount("words", file.words, "tokens", TokenCount(*file.encode));
@@ -129,13 +132,14 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
 absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path) {
   absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
-  return ParseRequestFile(*text, NameOf(path));
+  return ParseRequestFile(*text, NameOf(path), std::filesystem::path(path).parent_path());
 }
 
-absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name) {
+absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name,
+                                             const std::string& folder) {
   absl::StatusOr<Json> json = ParseJson(text, name);
   if (!json.ok()) return json.status();
-  absl::StatusOr<RequestFile> file = FromJson(*std::move(json));
+  absl::StatusOr<RequestFile> file = FromJson(*std::move(json), folder);
   if (!file.ok()) return Error(absl::StrCat(name, ": ", file.status().message()));
   return file;
 }

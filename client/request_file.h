@@ -22,8 +22,8 @@ inline constexpr int64_t kMaxRequestFileBytes = int64_t{256} << 20;
 //     "words": ["jim", "likes"],            optional: the names of the query tokens
 //     "context_words": ["a", "b", "c"],     optional: those of the key tokens, where they differ
 //     "request": {                          a ComputeAttentionRequest in protobuf JSON; nested
-//       "tokens": {                         arrays for tensors and short enum names are welcome
-//         "tokens": [[0.1, 0.2],            (protobuf_json.h)
+//       "tokens": {                         arrays or names of array files for tensors, and short
+//         "tokens": [[0.1, 0.2],            enum names are welcome (protobuf_json.h)
 //                    [0.6, 0.7]]
 //       },
 //       "config": {"scale": 1}
@@ -51,12 +51,13 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 // As ReadTextFile and ParseRequestFile.
 absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path);
 
-// The same from a text; messages call it `name`.
+// The same from a text; messages call it `name`, and array files go by `folder`.
 //
 // INVALID_ARGUMENT: no JSON ("NAME:LINE:COLUMN: ..."), keys other than these, a request that
 // does not fit the schema ("NAME: request.tokens.tokens[2] has length 3; want 4, ..."), or as many
 // names as there are not tokens. Shapes that do not fit each other are left to the server.
-absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name);
+absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name,
+                                             const std::string& folder = "");
 
 }  // namespace attention::client
 

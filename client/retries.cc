@@ -46,6 +46,13 @@ std::optional<absl::Duration> Retries::NextWait(const absl::Status& status,
   return std::uniform_real_distribution<double>()(random_) * longest;
 }
 
+bool Retries::TakeHedge() {
+  const std::lock_guard lock(mutex_);
+  if (budget_ - 1 <= options_.budget / 2) return false;
+  budget_ -= 1;
+  return true;
+}
+
 std::optional<int64_t> PushbackOf(const grpc::ClientContext& context) {
   const auto& trailers = context.GetServerTrailingMetadata();
   const auto found = trailers.find("grpc-retry-pushback-ms");

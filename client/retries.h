@@ -40,6 +40,10 @@ class Retries {
   std::optional<absl::Duration> NextWait(const absl::Status& status,
                                          std::optional<int64_t> pushback_ms, int failures);
 
+  // Whether a call that takes long may be made once more: takes 1 from the budget, where that
+  // leaves more than half.
+  bool TakeHedge();
+
  private:
   const RetryOptions options_;
   std::mutex mutex_;  // guards what follows

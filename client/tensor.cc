@@ -47,6 +47,23 @@ absl::StatusOr<std::vector<T>> ValuesInData(const v1::Tensor& tensor, int64_t co
   return values;
 }
 
+int64_t ElementBytes(v1::DataType type) {
+  switch (type) {
+    case v1::DATA_TYPE_BOOL:
+      return 1;
+    case v1::DATA_TYPE_BFLOAT16:
+    case v1::DATA_TYPE_FLOAT16:
+      return 2;
+    case v1::DATA_TYPE_FLOAT32:
+    case v1::DATA_TYPE_INT32:
+      return 4;
+    case v1::DATA_TYPE_FLOAT64:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
 absl::Status WrongType(const v1::Tensor& tensor, v1::DataType want) {
   return absl::InvalidArgumentError(
       absl::StrCat("data_type is ", v1::DataType_Name(tensor.data_type()), " (",
@@ -118,6 +135,20 @@ absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape) {
     }
   }
   return count;
+}
+
+absl::StatusOr<size_t> ByteCount(const v1::Tensor& tensor) {
+  const absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
+  if (!count.ok()) return count.status();
+  const int64_t bytes = ElementBytes(tensor.data_type());
+  if (bytes == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data_type is ", v1::DataType_Name(tensor.data_type())));
+  }
+  if (*count > INT64_MAX / bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(tensor), " is too large"));
+  }
+  return static_cast<size_t>(*count * bytes);
 }
 
 absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor) {

@@ -1,6 +1,7 @@
 #ifndef ATTENTION_CLIENT_TENSOR_H_
 #define ATTENTION_CLIENT_TENSOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -25,6 +26,11 @@ v1::Tensor MakeBoolTensor(absl::Span<const int64_t> shape, absl::Span<const bool
 //
 // INVALID_ARGUMENT: no axes, an axis below 1, or a product that does not fit an int64_t.
 absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> shape);
+
+// How many bytes of `data` the tensor's type and shape want.
+//
+// INVALID_ARGUMENT: no data type, a shape that ElementCount refuses, or more than fit an int64_t.
+absl::StatusOr<size_t> ByteCount(const v1::Tensor& tensor);
 
 // The elements of a tensor of one of these four types as float32, row-major, whether they came as
 // `data` or as `float_values`; those of a DATA_TYPE_FLOAT64 are rounded. Nothing is allocated

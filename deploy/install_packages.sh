@@ -9,6 +9,8 @@
 #   lint      to check the sources' form
 #   fuzz      to build the fuzz targets
 #   docker    to build and run the image, and its base where no registry can be reached
+#   fleet     to test what compose.yaml puts beside the servers; where there is an init, Debian starts
+#             haproxy and prometheus as services too
 #
 # With nothing missing it needs neither the network nor root. Otherwise it needs root, or sudo.
 # Exit codes: 0 all there, 1 not installed, 2 wrong arguments.
@@ -22,7 +24,8 @@ packages_of() {
       echo g++ cmake ninja-build \
         libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
         libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev \
-        prometheus-cpp-dev libcivetweb-dev
+        prometheus-cpp-dev libcivetweb-dev \
+        libfreetype-dev libpng-dev libzip-dev fonts-dejavu-core
       ;;
     test)
       echo libgtest-dev libgmock-dev libbenchmark-dev openssl \
@@ -30,11 +33,12 @@ packages_of() {
       ;;
     runtime)
       echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
-        libprometheus-cpp-core1.0 libcivetweb1
+        libprometheus-cpp-core1.0 libcivetweb1 libfreetype6 libpng16-16 libzip4
       ;;
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
     fuzz) echo clang-14 libclang-rt-14-dev libomp-14-dev ;;
     docker) echo docker.io debootstrap ;;
+    fleet) echo haproxy prometheus docker-compose python3 python3-yaml ;;
     *) return 1 ;;
   esac
 }
@@ -67,13 +71,13 @@ main() {
   local role packages=() missing=()
   for role in "$@"; do
     packages_of "$role" >/dev/null || {
-      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz and docker" >&2
+      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, docker and fleet" >&2
       exit 2
     }
     read -ra packages <<<"${packages[*]} $(packages_of "$role")"
   done
   ((${#packages[@]} > 0)) || {
-    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, docker)" >&2
+    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, docker, fleet)" >&2
     exit 2
   }
 

@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "client/call_status.h"
 
 namespace attention::client {
 namespace {
@@ -39,27 +41,22 @@ bool Read(const grpc::ByteBuffer& bytes, size_t want, CallEnd& end) {
 struct LoadCaller::InFlight {
   const LoadRequest* request;
   CallEnd end;
-  std::shared_ptr<grpc::ClientContext> context = std::make_shared<grpc::ClientContext>();
+  absl::Time deadline;
+  std::shared_ptr<grpc::ClientContext> context;  // of the attempt under way
   grpc::ByteBuffer response;
   std::function<void()> done;
 };
 
-LoadCaller::LoadCaller(const LoadOptions& options, const LoadRequests& requests, Stubs& stubs,
-                       Canceller& canceller, LoadRecorder& recorder, uint64_t seed)
-    : options_(options),
-      requests_(requests),
-      stubs_(stubs),
-      canceller_(canceller),
-      recorder_(recorder),
-      random_(seed),
-      next_stub_(seed % stubs.size()) {}
+LoadCaller::LoadCaller(Shared& shared, uint64_t seed)
+    : shared_(shared), random_(seed), next_target_(seed % shared.targets.size()) {}
 
 Intent LoadCaller::DrawIntent() {
-  if (options_.cancelled_share + options_.invalid_share == 0) return Intent::kAnswer;
+  const double cancelled = shared_.options.cancelled_share;
+  const double either = cancelled + shared_.options.invalid_share;
+  if (either == 0) return Intent::kAnswer;
   const double drawn = std::uniform_real_distribution<double>()(random_);
-  if (drawn < options_.cancelled_share) return Intent::kCancel;
-  return drawn < options_.cancelled_share + options_.invalid_share ? Intent::kBeRefused
-                                                                   : Intent::kAnswer;
+  if (drawn < cancelled) return Intent::kCancel;
+  return drawn < either ? Intent::kBeRefused : Intent::kAnswer;
 }
 
 CallEnd LoadCaller::EndOf(const InFlight& call, const grpc::Status& status) {
@@ -77,39 +74,75 @@ CallEnd LoadCaller::EndOf(const InFlight& call, const grpc::Status& status) {
   return end;
 }
 
+grpc::GenericStub& LoadCaller::NextStub() {
+  const size_t count = shared_.targets.size();
+  size_t next = next_target_++ % count;
+  for (size_t i = 1; i < count && shared_.options.retry; ++i) {
+    const auto state = shared_.targets[next].channel->GetState(/*try_to_connect=*/true);
+    if (state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING) break;
+    next = next_target_++ % count;
+  }
+  return *shared_.targets[next].stub;
+}
+
 void LoadCaller::Call(SteadyTime intended, std::function<void()> done) {
   auto call = std::make_unique<InFlight>();
   call->end.intent = DrawIntent();
   call->end.intended = intended;
+  const LoadRequests& requests = shared_.requests;
   call->request = call->end.intent == Intent::kBeRefused
-                      ? &requests_.invalid
-                      : &requests_.valid[random_() % requests_.valid.size()];
-  call->context->set_deadline(absl::ToChronoTime(absl::Now() + options_.timeout));
+                      ? &requests.invalid
+                      : &requests.valid[random_() % requests.valid.size()];
+  call->deadline = absl::Now() + shared_.options.timeout;
+  call->context = std::make_shared<grpc::ClientContext>();
   call->done = std::move(done);
   if (call->end.intent == Intent::kCancel) {
     const double part = std::uniform_real_distribution<double>()(random_);
-    canceller_.CancelAfter(part * kLatestCancel, call->context);
+    shared_.timer.After(part * kLatestCancel, [context = call->context] { context->TryCancel(); });
   }
-  grpc::GenericStub& stub = *stubs_[next_stub_++ % stubs_.size()];
-  InFlight* const own = call.release();  // its callback's, which is called in any case
-  stub.UnaryCall(own->context.get(), MethodOf(*own->request), {}, &own->request->message,
-                 &own->response, [own, &recorder = recorder_](const grpc::Status& status) {
-                   const std::unique_ptr<InFlight> ended(own);
-                   recorder.Add(EndOf(*ended, status));
-                   ended->done();
-                 });
+  Start(std::move(call));
 }
 
-absl::StatusOr<LoadCaller::Stubs> ConnectAll(const LoadOptions& options) {
-  LoadCaller::Stubs stubs;
-  for (int i = 0; i < options.connections; ++i) {
-    for (const std::string& target : options.targets) {
-      const auto channel = CreateChannel({.target = target, .tls = options.tls}, Connection::kOwn);
-      if (!channel.ok()) return channel.status();
-      stubs.push_back(std::make_unique<grpc::GenericStub>(*channel));
+void LoadCaller::Start(std::unique_ptr<InFlight> call) {
+  call->context->set_deadline(absl::ToChronoTime(call->deadline));
+  InFlight* const own = call.release();  // its callback's, which is called in any case
+  NextStub().UnaryCall(
+      own->context.get(), MethodOf(*own->request), {}, &own->request->message, &own->response,
+      [this, own](const grpc::Status& status) { Ended(std::unique_ptr<InFlight>(own), status); });
+}
+
+void LoadCaller::Ended(std::unique_ptr<InFlight> call, const grpc::Status& status) {
+  if (shared_.options.retry && call->end.intent == Intent::kAnswer) {
+    if (status.ok()) shared_.retries.CountSuccess();
+    const int failures = call->end.retries + 1;
+    const auto wait = status.ok() ? std::nullopt
+                                  : shared_.retries.NextWait(FromGrpcStatus(status),
+                                                             PushbackOf(*call->context), failures);
+    if (wait.has_value() && absl::Now() + *wait < call->deadline) {
+      ++call->end.retries;
+      call->context = std::make_shared<grpc::ClientContext>();
+      call->response.Clear();
+      shared_.timer.After(*wait,
+                          [this, own = call.release()] { Start(std::unique_ptr<InFlight>(own)); });
+      return;
     }
   }
-  return stubs;
+  shared_.recorder.Add(EndOf(*call, status));
+  call->done();
+}
+
+absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options) {
+  std::vector<LoadCaller::Target> targets;
+  for (int i = 0; i < options.connections; ++i) {
+    for (const std::string& target : options.targets) {
+      auto channel = CreateChannel({.target = target, .health_checks = false, .tls = options.tls},
+                                   ConnectionKind::kOwn);
+      if (!channel.ok()) return channel.status();
+      auto stub = std::make_unique<grpc::GenericStub>(*channel);
+      targets.push_back({.channel = *std::move(channel), .stub = std::move(stub)});
+    }
+  }
+  return targets;
 }
 
 }  // namespace attention::client

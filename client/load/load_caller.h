@@ -3,16 +3,18 @@
 
 #include <grpcpp/generic/generic_stub.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <random>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/load/canceller.h"
 #include "client/load/load_options.h"
 #include "client/load/load_requests.h"
 #include "client/load/load_result.h"
+#include "client/load/timer.h"
+#include "client/retries.h"
 
 namespace attention::client {
 
@@ -20,32 +22,44 @@ namespace attention::client {
 // answers come on gRPC's threads. What it refers to must outlive all calls.
 class LoadCaller {
  public:
-  using Stubs = std::vector<std::unique_ptr<grpc::GenericStub>>;
+  struct Target {
+    std::shared_ptr<grpc::Channel> channel;
+    std::unique_ptr<grpc::GenericStub> stub;
+  };
+
+  // What the callers of a test share.
+  struct Shared {
+    const LoadOptions& options;
+    const LoadRequests& requests;
+    std::vector<Target> targets;  // connections, from ConnectAll
+    LoadRecorder& recorder;
+    Retries retries;
+    Timer timer;
+  };
 
   // `seed` says which calls are drawn.
-  LoadCaller(const LoadOptions& options, const LoadRequests& requests, Stubs& stubs,
-             Canceller& canceller, LoadRecorder& recorder, uint64_t seed);
+  LoadCaller(Shared& shared, uint64_t seed);
 
-  // Makes a call that was to begin at `intended`, and calls `done` when it has ended and was
-  // counted.
+  // Makes a call that was to begin at `intended`, and calls `done` when it has ended, with
+  // options.retry after it was made again where that helps, and was counted.
   void Call(SteadyTime intended, std::function<void()> done);
 
  private:
   struct InFlight;
   static CallEnd EndOf(const InFlight& call, const grpc::Status& status);
   Intent DrawIntent();
+  // The next in turn; of those that are connected, where calls are made again.
+  grpc::GenericStub& NextStub();
+  void Start(std::unique_ptr<InFlight> call);  // an attempt
+  void Ended(std::unique_ptr<InFlight> call, const grpc::Status& status);
 
-  const LoadOptions& options_;
-  const LoadRequests& requests_;
-  Stubs& stubs_;
-  Canceller& canceller_;
-  LoadRecorder& recorder_;
+  Shared& shared_;
   std::mt19937_64 random_;
-  size_t next_stub_;
+  std::atomic<size_t> next_target_;  // calls are made again by other threads
 };
 
 // options.connections to each target, in turn. Fails as CreateChannel.
-absl::StatusOr<LoadCaller::Stubs> ConnectAll(const LoadOptions& options);
+absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options);
 
 }  // namespace attention::client
 

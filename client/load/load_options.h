@@ -29,6 +29,10 @@ struct LoadOptions {
   absl::Duration warm_up = absl::Seconds(1);  // answered, not counted
   absl::Duration duration = absl::Seconds(10);
   absl::Duration timeout = absl::Seconds(60);  // the deadline of each call
+  // Whether calls that fail are made again as AttentionClient does it, over other connections where
+  // there are any: the targets are servers that stand for each other. A call then lasts until it is
+  // answered or given up.
+  bool retry = false;
   // Open loop: calls in flight; those that would be more are not made and counted as failed.
   int most_in_flight = 20000;
 

@@ -72,6 +72,7 @@ std::string LoadJson(const LoadRun& run) {
   json["tokens_per_s"] = result.TokensPerSecond();
   json["by_code"] = result.by_code;
   json["wrong"] = result.wrong;
+  json["retries"] = result.retries;
   json["cancelled"] = result.cancelled;
   json["refused"] = result.refused;
   json["not_made"] = result.not_made;
@@ -163,6 +164,7 @@ std::string LoadText(const LoadRun& run) {
   }
   if (result.cancelled > 0) absl::StrAppend(&text, result.cancelled, " calls were cancelled\n");
   if (result.refused > 0) absl::StrAppend(&text, result.refused, " invalid calls were refused\n");
+  if (result.retries > 0) absl::StrAppend(&text, result.retries, " times a call was made again\n");
   if (result.not_made > 0) {
     absl::StrAppend(&text, result.not_made, " calls were not made: ", options.most_in_flight,
                     " were in flight\n");

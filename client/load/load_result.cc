@@ -60,6 +60,7 @@ void LoadRecorder::Add(const CallEnd& end) {
     ++result_.failures[std::move(text)];
   }
   result_.wrong += end.is_wrong ? 1 : 0;
+  result_.retries += end.retries;
   if (end.intent == Intent::kCancel) {
     ++result_.cancelled;
     return;

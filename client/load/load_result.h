@@ -31,6 +31,7 @@ struct CallEnd {
   SteadyTime intended = {};
   SteadyTime ended = {};
   int64_t tokens = 0;
+  int retries = 0;        // that it took
   bool is_wrong = false;  // its bytes are others than when it was made alone
   std::optional<v1::Timing> timing = std::nullopt;  // the server's, of an answer that was read
 };
@@ -49,6 +50,7 @@ struct LoadResult {
   int64_t batch_calls = 0;  // over those that were read, how many there were in each one's batch
   std::map<std::string, int64_t> by_code;  // of calls that were to be answered: "OK": 1000
   int64_t wrong = 0;
+  int64_t retries = 0;    // calls that were made again, each time
   int64_t cancelled = 0;  // those that were to be
   int64_t refused = 0;    // those that were to be, and were
   int64_t not_made = 0;   // an open loop had too many in flight

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <latch>
 #include <memory>
 #include <optional>
@@ -13,7 +14,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/load/canceller.h"
 #include "client/load/load_caller.h"
 #include "client/load/load_requests.h"
 #include "client/load/server_usage.h"
@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 // Callers who each call again when they are answered, until `end`.
 class ClosedLoop {
  public:
-  ClosedLoop(std::vector<LoadCaller>& callers, SteadyTime end)
+  ClosedLoop(std::deque<LoadCaller>& callers, SteadyTime end)
       : callers_(callers), end_(end), active_(static_cast<std::ptrdiff_t>(callers.size())) {}
 
   void Start() {
@@ -42,7 +42,7 @@ class ClosedLoop {
     });
   }
 
-  std::vector<LoadCaller>& callers_;
+  std::deque<LoadCaller>& callers_;
   const SteadyTime end_;
   std::latch active_;
 };
@@ -105,18 +105,21 @@ absl::StatusOr<LoadRun> RunLoadTest(const LoadOptions& options, OnProgress on_pr
   if (!client.ok()) return client.status();
   const absl::StatusOr<LoadRequests> requests = MakeLoadRequests(options, *client);
   if (!requests.ok()) return requests.status();
-  absl::StatusOr<LoadCaller::Stubs> stubs = ConnectAll(options);
-  if (!stubs.ok()) return stubs.status();
+  absl::StatusOr<std::vector<LoadCaller::Target>> targets = ConnectAll(options);
+  if (!targets.ok()) return targets.status();
 
   const SteadyTime start = Clock::now() + absl::ToChronoNanoseconds(options.warm_up);
   const SteadyTime end = start + absl::ToChronoNanoseconds(options.duration);
   LoadRecorder recorder(start, end);
-  Canceller canceller;
-  std::vector<LoadCaller> callers;
+  LoadCaller::Shared shared = {.options = options,
+                               .requests = *requests,
+                               .targets = *std::move(targets),
+                               .recorder = recorder,
+                               .retries = Retries(RetryOptions()),
+                               .timer = {}};
+  std::deque<LoadCaller> callers;  // which stay where they are
   const int count = options.rate > 0 ? 1 : options.callers;
-  for (int i = 0; i < count; ++i) {
-    callers.emplace_back(options, *requests, *stubs, canceller, recorder, options.seed + i);
-  }
+  for (int i = 0; i < count; ++i) callers.emplace_back(shared, options.seed + i);
   std::optional<ServerUsage> usage;
   std::optional<ProgressWatch> watch(std::in_place, recorder, start, std::move(on_progress));
   if (options.rate > 0) {

@@ -1,11 +1,14 @@
 #include "client/attention_client.h"
 
+#include <atomic>
 #include <chrono>
+#include <latch>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "client/call_status.h"
 #include "client/tensor.h"
 #include "gmock/gmock.h"
@@ -166,7 +169,160 @@ TEST(AttentionClient, ServesManyThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// Answers only once `count` calls are there at the same time.
+class Rendezvous {
+ public:
+  explicit Rendezvous(int count) : all_(count) {}
+  grpc::Status operator()(const v1::ComputeAttentionRequest&, v1::ComputeAttentionResponse&) {
+    all_.arrive_and_wait();
+    return grpc::Status::OK;
+  }
+
+ private:
+  std::latch all_;
+};
+
+// The connections over which so many calls of so many bytes go that are in flight together.
+size_t ConnectionsOf(int calls, size_t bytes, int connections) {
+  Rendezvous meet(calls);
+  FakeServer server(
+      [&meet](const auto& request, auto& response) { return meet(request, response); });
+  const auto client =
+      AttentionClient::Create({.target = server.target(), .connections = connections});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < calls; ++i) {
+    threads.emplace_back([&client, bytes] {
+      v1::ComputeAttentionRequest request;
+      request.mutable_tokens()->mutable_tokens()->set_data(std::string(bytes, 'x'));
+      EXPECT_TRUE(client->ComputeAttention(request).ok());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return server.connections();
+}
+
+TEST(AttentionClient, SharesLargeCallsOutOverItsConnectionsAndKeepsSmallOnesTogether) {
+  EXPECT_EQ(ConnectionsOf(4, size_t{1} << 20, 4), 4u);
+  EXPECT_EQ(ConnectionsOf(4, size_t{1} << 20, 2), 2u);
+  EXPECT_EQ(ConnectionsOf(4, 1000, 4), 1u);
+}
+
+TEST(AttentionClient, LeavesServersAloneThatSayTheyAreNotServing) {
+  std::atomic<int> of_first = 0, of_second = 0;
+  FakeServer first([&](const auto&, auto&) { return ++of_first, grpc::Status::OK; });
+  FakeServer second([&](const auto&, auto&) { return ++of_second, grpc::Status::OK; });
+  const AttentionClient client = Client("ipv4:" + first.target() + "," + second.target());
+  const auto call_both = [&] {
+    of_first = of_second = 0;
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(client.ComputeAttention({}).ok());
+  };
+  // Until both are connected, and until the change has come.
+  for (call_both(); of_first == 0 || of_second == 0; call_both()) {
+  }
+  first.SetServing(false);
+  for (call_both(); of_first > 0; call_both()) {
+  }
+  EXPECT_EQ(of_second, 10);
+  first.SetServing(true);
+  for (call_both(); of_first == 0; call_both()) {
+  }
+}
+
+// A server says so before it stops, and serves on for a while.
+TEST(AttentionClient, CallsAServerThatIsNotServingWhereThereIsNoOther) {
+  FakeServer server(EchoTokens);
+  const AttentionClient client = Client(server.target());
+  EXPECT_TRUE(client.ComputeAttention({}).ok());
+  server.SetServing(false);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(client.ComputeAttention({}).ok());
+  const AttentionClient late = Client(server.target());
+  EXPECT_TRUE(late.ComputeAttention({}).ok());
+  AttentionStream stream = late.StreamAttention();
+  EXPECT_TRUE(stream.Write({}));
+  EXPECT_TRUE(stream.Read().has_value());
+}
+
+TEST(AttentionClient, HedgesACallThatTakesLong) {
+  std::atomic<int> calls = 0;
+  absl::Notification end;
+  FakeServer server([&](const auto&, auto&) {
+    if (++calls == 1) end.WaitForNotification();
+    return grpc::Status::OK;
+  });
+  auto client =
+      AttentionClient::Create({.target = server.target(), .hedge_after = absl::Milliseconds(20)});
+  EXPECT_TRUE(client->ComputeAttention({}).ok()) << "while the first still waits";
+  EXPECT_EQ(calls, 2);
+  end.Notify();
+  EXPECT_TRUE(client->ComputeAttention({}).ok());
+  calls = 0;
+  client = AttentionClient::Create({.target = server.target(), .hedge_after = absl::Hours(1)});
+  EXPECT_TRUE(client->ComputeAttention({}).ok());
+  EXPECT_EQ(calls, 1) << "that did not take long";
+}
+
+TEST(AttentionClient, StreamsManyCalls) {
+  FakeServer server([](const v1::ComputeAttentionRequest& request, auto& response) {
+    if (request.request_id() == "3") {
+      return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "is bad");
+    }
+    return EchoTokens(request, response);
+  });
+  const AttentionClient client = Client(server.target());
+  AttentionStream stream = client.StreamAttention();
+  std::thread writer([&stream] {
+    v1::ComputeAttentionRequest request;
+    for (int i = 0; i < 10; ++i) {
+      request.set_request_id(std::to_string(i));
+      EXPECT_TRUE(stream.Write(request));
+    }
+    stream.WritesDone();
+  });
+  std::vector<std::string> ids;
+  while (const auto response = stream.Read()) {
+    ids.push_back(response->request_id());
+    EXPECT_EQ(FromGoogleStatus(response->error()),
+              ids.back() == "3" ? absl::InvalidArgumentError("is bad") : absl::OkStatus());
+  }
+  writer.join();
+  EXPECT_TRUE(stream.Finish().ok());
+  EXPECT_EQ(ids.size(), 10u);
+}
+
+TEST(AttentionClient, AStreamThatIsLeftEnds) {
+  FakeServer server(EchoTokens);
+  const AttentionClient client = Client(server.target());
+  AttentionStream stream = client.StreamAttention();
+  EXPECT_TRUE(stream.Write({}));
+}
+
+TEST(AttentionClient, AStreamToNobodyFails) {
+  const NoServer nobody;
+  AttentionStream stream = Client(nobody.target()).StreamAttention();
+  EXPECT_FALSE(stream.Read().has_value());
+  EXPECT_THAT(std::string(stream.Finish().message()), HasSubstr("no connection to"));
+}
+
+TEST(AttentionClient, WatchesTheHealth) {
+  FakeServer server(EchoTokens);
+  std::vector<std::string> states;
+  const absl::Status status =
+      Client(server.target()).WatchHealth("", [&](const std::string& state) {
+        states.push_back(state);
+        server.SetServing(states.size() > 1);
+        return states.size() < 3;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_THAT(states, testing::ElementsAre("SERVING", "NOT_SERVING", "SERVING"));
+}
+
 TEST(AttentionClient, RefusesOptionsThatCannotWork) {
+  EXPECT_THAT(std::string(AttentionClient::Create({.connections = 0}).status().message()),
+              StartsWith("connections is 0; want 1 to 64"));
+  EXPECT_THAT(
+      std::string(
+          AttentionClient::Create({.hedge_after = absl::ZeroDuration()}).status().message()),
+      StartsWith("hedge_after is 0; want more than 0"));
   EXPECT_THAT(std::string(AttentionClient::Create({.target = ""}).status().message()),
               StartsWith("target is empty"));
   EXPECT_THAT(

@@ -108,6 +108,29 @@ TEST(CommandLine, ExplainsItself) {
   EXPECT_THAT(version.output, testing::MatchesRegex("attention_client [0-9.]+\n"));
 }
 
+// Bash completes the line that it would have been asked to.
+std::string Completed(const std::string& line) {
+  const std::string script = absl::StrCat(
+      "source <('", ATTENTION_CLIENT, "' completion); compopt() { :; }; COMP_LINE='", line,
+      "'; read -ra COMP_WORDS < <(sed \"s/=/ = /g\" <<<\"$COMP_LINE|\"); "
+      "COMP_WORDS[-1]=${COMP_WORDS[-1]%|}; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
+      "_attention_complete '",
+      ATTENTION_CLIENT, "'; echo \"${COMPREPLY[*]}\"");
+  std::FILE* pipe = popen(absl::StrCat("bash <<'END'\n", script, "\nEND").c_str(), "r");
+  std::array<char, 4096> buffer;
+  const size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe);
+  pclose(pipe);
+  return {buffer.data(), got};
+}
+
+TEST(CommandLine, CompletesItselfInBash) {
+  EXPECT_EQ(Completed("attention_client ex"), "explain\n");
+  EXPECT_EQ(Completed("attention_client layers cr"), "create\n");
+  EXPECT_EQ(Completed("attention_client explain --pn"), "--png=\n");
+  EXPECT_EQ(Completed("attention_client explain --color=al"), "always\n");
+  EXPECT_THAT(Completed("attention_client --tls"), HasSubstr("--tls_ca="));
+}
+
 TEST(CommandLine, RefusesWhatItCannotDoWithExitCode2) {
   const auto refusal = [](const std::string& arguments) {
     const Finished finished = RunClient(arguments);
@@ -116,8 +139,8 @@ TEST(CommandLine, RefusesWhatItCannotDoWithExitCode2) {
   };
   EXPECT_THAT(refusal(""), HasSubstr("want a command"));
   EXPECT_THAT(refusal("atend x.json"), HasSubstr("there is no command \"atend\""));
-  EXPECT_THAT(refusal("attend"), HasSubstr("attend takes one FILE"));
-  EXPECT_THAT(refusal("attend a b"), HasSubstr("attend takes one FILE"));
+  EXPECT_THAT(refusal("attend"), HasSubstr("attend takes a FILE"));
+  EXPECT_THAT(refusal("explain a b"), HasSubstr("explain takes one FILE"));
   EXPECT_THAT(refusal("health a"), HasSubstr("health takes no FILE"));
   EXPECT_THAT(refusal("health --jsn"), HasSubstr("there is no flag --jsn"));
   EXPECT_THAT(refusal("health --notarget"), HasSubstr("there is no flag --notarget"));

@@ -4,6 +4,7 @@
 #include <sstream>
 #include <string>
 
+#include "client/array_file.h"
 #include "client/tensor.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
@@ -82,6 +83,53 @@ TEST_F(CommandsTest, ExplainDrawsInColorOnlyWhenTold) {
   options_.shading = Shading::kColor;
   EXPECT_EQ(Run(RunExplain), kExitOk);
   EXPECT_THAT(out_, HasSubstr("\x1b[48;2;"));
+}
+
+TEST_F(CommandsTest, AttendSendsSeveralFilesOnOneStream) {
+  const std::string bad = folder_.File("bad.json");
+  std::ofstream(bad) << R"({"request": {"tokens": {"tokens": [[7]]}}})";
+  options_.more_files = {bad, options_.file};
+  answer_ = [](const v1::ComputeAttentionRequest& request, auto& response) {
+    if (request.tokens().tokens().shape(0) == 1) {
+      return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "one token is too few");
+    }
+    return AnswerWithWeights(request, response);
+  };
+  EXPECT_EQ(Run(RunAttend), kExitFailed);
+  EXPECT_THAT(out_, StartsWith("== " + options_.file + "\na \\u{1b} title\n\nattention_weights"));
+  EXPECT_THAT(out_, HasSubstr("== " + bad + "\n== " + options_.file + "\n"));
+  EXPECT_EQ(err_, "attention_client: INVALID_ARGUMENT: one token is too few\n");
+}
+
+TEST_F(CommandsTest, AttendSavesAllTensors) {
+  options_.save = folder_.File("results.safetensors");
+  EXPECT_EQ(Run(RunAttend), kExitOk);
+  EXPECT_EQ(out_, "wrote " + options_.save + "\n");
+  const auto weights = ReadArray(options_.save + ":attention_weights");
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  EXPECT_THAT(*FloatValues(*weights), testing::ElementsAre(0.25f, 0.75f, 0.5f, 0.5f));
+  options_.save = "/no/such.npz";
+  EXPECT_EQ(Run(RunAttend), kExitUsage);
+}
+
+TEST_F(CommandsTest, ExplainWritesAPicture) {
+  options_.png = folder_.File("map.png");
+  EXPECT_EQ(Run(RunExplain), kExitOk) << err_;
+  std::string start(8, '\0');
+  std::ifstream(options_.png, std::ios::binary).read(start.data(), 8);
+  EXPECT_EQ(start, "\x89PNG\r\n\x1a\n");
+}
+
+TEST_F(CommandsTest, HealthOverHttpSaysWhyItCannotAsk) {
+  const NoServer nobody;
+  options_.http = nobody.target();
+  EXPECT_EQ(Run(RunHealth), kExitNoServer);
+  EXPECT_THAT(err_, HasSubstr("nobody answers at " + nobody.target()));
+  for (const char* const address : {"9090", ":9090", "localhost:0", "localhost:x"}) {
+    options_.http = address;
+    EXPECT_EQ(Run(RunHealth), kExitUsage);
+    EXPECT_THAT(err_, HasSubstr("is no HOST:PORT"));
+  }
 }
 
 TEST_F(CommandsTest, HealthTellsByItsExitCode) {

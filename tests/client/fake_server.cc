@@ -40,10 +40,36 @@ void FakeServer::SetServing(bool serving) {
   server_->GetHealthCheckService()->SetServingStatus(serving);
 }
 
-grpc::Status FakeServer::ComputeAttention(grpc::ServerContext*,
+size_t FakeServer::connections() const {
+  const std::lock_guard lock(mutex_);
+  return peers_.size();
+}
+
+grpc::Status FakeServer::ComputeAttention(grpc::ServerContext* context,
                                           const v1::ComputeAttentionRequest* request,
                                           v1::ComputeAttentionResponse* response) {
+  {
+    const std::lock_guard lock(mutex_);
+    peers_.insert(context->peer());
+  }
   return answer_(*request, *response);
+}
+
+grpc::Status FakeServer::StreamAttention(
+    grpc::ServerContext*,
+    grpc::ServerReaderWriter<v1::ComputeAttentionResponse, v1::ComputeAttentionRequest>* stream) {
+  v1::ComputeAttentionRequest request;
+  while (stream->Read(&request)) {
+    v1::ComputeAttentionResponse response;
+    const grpc::Status status = answer_(request, response);
+    response.set_request_id(request.request_id());
+    if (!status.ok()) {
+      response.mutable_error()->set_code(status.error_code());
+      response.mutable_error()->set_message(status.error_message());
+    }
+    stream->Write(response);
+  }
+  return grpc::Status::OK;
 }
 
 NoServer::NoServer() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {

@@ -1,8 +1,11 @@
 #ifndef ATTENTION_TESTS_CLIENT_FAKE_SERVER_H_
 #define ATTENTION_TESTS_CLIENT_FAKE_SERVER_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "attention/v1/attention_service.grpc.pb.h"
@@ -10,8 +13,8 @@
 
 namespace attention::client {
 
-// A gRPC server on a free port of the loopback interface that answers ComputeAttention as a test
-// says, from this process. Health is gRPC's own.
+// A gRPC server on a free port of the loopback interface that answers ComputeAttention and
+// StreamAttention as a test says, from this process. Health is gRPC's own.
 class FakeServer final : public v1::AttentionService::Service {
  public:
   using Answer = std::function<grpc::Status(const v1::ComputeAttentionRequest& request,
@@ -23,13 +26,22 @@ class FakeServer final : public v1::AttentionService::Service {
 
   const std::string& target() const { return target_; }
   void SetServing(bool serving);
+  // The connections over which calls of ComputeAttention came.
+  size_t connections() const;
 
  private:
   grpc::Status ComputeAttention(grpc::ServerContext* context,
                                 const v1::ComputeAttentionRequest* request,
                                 v1::ComputeAttentionResponse* response) override;
+  // A call that is refused is answered with `error`; one after the other.
+  grpc::Status StreamAttention(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::ComputeAttentionResponse, v1::ComputeAttentionRequest>* stream)
+      override;
 
   const Answer answer_;
+  mutable std::mutex mutex_;
+  std::set<std::string> peers_;  // guarded by mutex_
   std::string target_;
   std::unique_ptr<grpc::Server> server_;
 };

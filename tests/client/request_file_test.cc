@@ -4,6 +4,8 @@
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_replace.h"
+#include "client/array_file.h"
 #include "client/tensor.h"
 #include "client/token_names.h"
 #include "gmock/gmock.h"
@@ -116,13 +118,29 @@ TEST(ParseRequestFile, SaysWhereAHoleIs) {
             "x.json: request.config.scale is null; want a value, or leave it out");
 }
 
+TEST(ParseRequestFile, TakesArraysFromFilesBesideIt) {
+  const TemporaryFolder folder;
+  const v1::Tensor tokens = MakeTensor({2, 2}, {1, 2, 3, 4});
+  ASSERT_TRUE(WriteArrays(folder.File("some.npz"), {{"tokens", tokens}, {"bad", tokens}}).ok());
+  const std::string text = R"({"request": {"tokens": {"tokens": "some.npz:NAME"}}})";
+  const auto parse = [&](const std::string& name) {
+    return ParseRequestFile(absl::StrReplaceAll(text, {{"NAME", name}}), "x.json", folder.File(""));
+  };
+  const auto file = parse("tokens");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->request.tokens().tokens().SerializeAsString(), tokens.SerializeAsString());
+  EXPECT_THAT(std::string(parse("keys").status().message()),
+              AllOf(StartsWith("x.json: request.tokens.tokens: "), HasSubstr("no \"keys\"")));
+}
+
 TEST(ParseRequestFile, RefusesValuesThatTheirFieldsCannotHold) {
   EXPECT_THAT(RequestFailure(R"({"config": {"num_heads": "two"}})"),
               AllOf(StartsWith("x.json: request does not fit: "), HasSubstr("two")));
   EXPECT_THAT(RequestFailure(R"({"tokens": 5})"),
               StartsWith("x.json: request.tokens is no object; want an object with tokens"));
-  EXPECT_THAT(RequestFailure(R"({"tokens": {"tokens": 5}})"),
-              HasSubstr("want nested arrays, or an object with data_type, shape"));
+  EXPECT_THAT(
+      RequestFailure(R"({"tokens": {"tokens": 5}})"),
+      HasSubstr("want nested arrays, a file of arrays, or an object with data_type, shape"));
   EXPECT_EQ(RequestFailure(R"({"results": "OUTPUT"})"),
             "x.json: request.results is no array; want one");
   EXPECT_THAT(RequestFailure(R"({"tokens": {}, "weighted": {}})"),

@@ -73,6 +73,14 @@ TEST(Retries, EndWithTheAttemptsAndWithTheBudget) {
   EXPECT_TRUE(retries.NextWait(absl::UnavailableError(""), 1, 1).has_value());
 }
 
+TEST(Retries, HedgesComeFromTheSameBudget) {
+  Retries retries({.budget = 6, .refill = 1});
+  EXPECT_TRUE(retries.TakeHedge());
+  EXPECT_TRUE(retries.TakeHedge());
+  EXPECT_FALSE(retries.TakeHedge()) << "half would be gone";
+  EXPECT_FALSE(retries.NextWait(absl::UnavailableError(""), 1, 1).has_value());
+}
+
 // A server that refuses the first `refusals` calls.
 class Refusing {
  public:

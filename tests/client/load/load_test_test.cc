@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "client/load/load_caller.h"
 #include "client/load/load_report.h"
+#include "tests/client/fake_server.h"
 #include "tests/server/stored_layers.h"
 
 namespace attention::client {
@@ -71,16 +72,35 @@ TEST_F(LoadTest, ACallsLatencyCountsFromWhenItWasToBegin) {
   const LoadOptions options = Options();
   const auto client = AttentionClient::Create({.target = options.targets[0]});
   const auto requests = MakeLoadRequests(options, *client);
-  auto stubs = ConnectAll(options);
-  ASSERT_TRUE(requests.ok() && stubs.ok());
+  auto targets = ConnectAll(options);
+  ASSERT_TRUE(requests.ok() && targets.ok());
   const SteadyTime now = std::chrono::steady_clock::now();
   LoadRecorder recorder(now - std::chrono::minutes(1), now + std::chrono::minutes(1));
-  Canceller canceller;
-  LoadCaller caller(options, *requests, *stubs, canceller, recorder, 1);
+  LoadCaller::Shared shared = {.options = options,
+                               .requests = *requests,
+                               .targets = *std::move(targets),
+                               .recorder = recorder,
+                               .retries = Retries(RetryOptions()),
+                               .timer = {}};
+  LoadCaller caller(shared, 1);
   absl::Notification ended;
   caller.Call(now - std::chrono::seconds(3), [&] { ended.Notify(); });
   ended.WaitForNotification();
   EXPECT_GE(recorder.Take().latency.max(), absl::Seconds(3));
+}
+
+TEST_F(LoadTest, MakesCallsThatFailAgainOverOtherConnections) {
+  const NoServer nobody;
+  LoadOptions options = Options();
+  options.targets.push_back(nobody.target());
+  const LoadResult without = Run(options);
+  EXPECT_GT(without.by_code.at("UNAVAILABLE"), 0);
+  EXPECT_EQ(without.retries, 0);
+  options.retry = true;
+  options.warm_up = absl::ZeroDuration();
+  const LoadResult with = Run(options);
+  EXPECT_THAT(with.failures, IsEmpty());
+  EXPECT_THAT(with.by_code, ElementsAre(Pair("OK", with.answered())));
 }
 
 TEST(LoadRecorder, RatesAreOfTheAnswersThatCameInTheTest) {

@@ -1,4 +1,4 @@
-#include "client/load/canceller.h"
+#include "client/load/timer.h"
 
 #include <utility>
 #include <vector>
@@ -7,9 +7,9 @@ namespace attention::client {
 
 using Clock = std::chrono::steady_clock;
 
-Canceller::Canceller() : thread_([this] { Work(); }) {}
+Timer::Timer() : thread_([this] { Work(); }) {}
 
-Canceller::~Canceller() {
+Timer::~Timer() {
   {
     const std::lock_guard lock(mutex_);
     end_ = true;
@@ -18,18 +18,18 @@ Canceller::~Canceller() {
   thread_.join();
 }
 
-void Canceller::CancelAfter(absl::Duration delay, std::shared_ptr<grpc::ClientContext> context) {
+void Timer::After(absl::Duration delay, std::function<void()> what) {
   const auto when = Clock::now() + absl::ToChronoNanoseconds(delay);
   const std::lock_guard lock(mutex_);
-  const auto place = due_.emplace(when, std::move(context));
+  const auto place = due_.emplace(when, std::move(what));
   if (place != due_.begin()) return;
   news_ = true;
   changed_.notify_one();
 }
 
-void Canceller::Work() {
+void Timer::Work() {
   for (;;) {
-    std::vector<std::shared_ptr<grpc::ClientContext>> now;
+    std::vector<std::function<void()>> now;
     {
       std::unique_lock lock(mutex_);
       const auto next = due_.empty() ? Clock::now() + std::chrono::seconds(1) : due_.begin()->first;
@@ -40,7 +40,7 @@ void Canceller::Work() {
       for (auto it = due_.begin(); it != later; ++it) now.push_back(std::move(it->second));
       due_.erase(due_.begin(), later);
     }
-    for (const auto& context : now) context->TryCancel();
+    for (const auto& what : now) what();
   }
 }
 

@@ -1,0 +1,51 @@
+#ifndef ATTENTION_CLIENT_ARRAY_FILE_H_
+#define ATTENTION_CLIENT_ARRAY_FILE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "attention/v1/tensor.pb.h"
+
+// Arrays in the files of NumPy (.npy, and .npz, an archive of those) and of safetensors.
+namespace attention::client {
+
+// More than this is refused before it is read: more than a message can hold.
+inline constexpr int64_t kMostArrayBytes = int64_t{2} << 30;
+
+// Reads the array that `reference` names:
+//   tokens.npy
+//   layer.npz:q_proj, model.safetensors:encoder.q_proj    one of the arrays in the file; the name
+//                                                         may be left out where there is but one
+// float32, float64, float16, bfloat16 (of NumPy: its two bytes without a type of their own, as
+// ml_dtypes saves them) and bool, little-endian, row-major.
+//
+// NOT_FOUND: no such file, or none of that name in it (the message lists those that are there).
+// INVALID_ARGUMENT: another ending or type, more than kMostArrayBytes, a damaged file.
+absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference);
+
+// Whether a text has the form of a reference.
+bool IsArrayReference(absl::string_view text);
+
+// What is to be said where a file holds `names`, but not `name`, or several where no name is given.
+absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names);
+
+struct NamedTensor {
+  std::string name;
+  v1::Tensor tensor;
+};
+
+// Writes them to a file as its ending says; a .npy takes one. In NumPy's files bfloat16, which
+// NumPy does not have, becomes float32.
+//
+// INVALID_ARGUMENT: another ending, several tensors for a .npy, a file that cannot be written, a
+// tensor whose bytes are not what its shape says.
+absl::Status WriteArrays(const std::string& path, absl::Span<const NamedTensor> tensors);
+
+}  // namespace attention::client
+
+#endif  // ATTENTION_CLIENT_ARRAY_FILE_H_

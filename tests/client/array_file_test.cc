@@ -1,0 +1,151 @@
+#include "client/array_file.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "client/npy.h"
+#include "client/tensor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/temporary_folder.h"
+
+namespace attention::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A .npy file of version 1 with this header.
+std::string Npy(const std::string& header, const std::string& data) {
+  std::string file("\x93NUMPY\x01\x00", 8);
+  file += static_cast<char>(header.size() & 0xff);
+  file += static_cast<char>(header.size() >> 8);
+  return file + header + data;
+}
+
+std::string FailureOf(const std::string& npy) {
+  const absl::StatusOr<v1::Tensor> tensor = TensorFromNpy(npy);
+  EXPECT_EQ(tensor.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(tensor.status().message());
+}
+
+class ArrayFileTest : public testing::Test {
+ protected:
+  std::string Path(const std::string& name) { return folder_.File(name); }
+  std::string FailureOf(const std::string& reference) {
+    const absl::Status status = ReadArray(reference).status();
+    EXPECT_FALSE(status.ok()) << reference;
+    return std::string(status.message());
+  }
+
+  TemporaryFolder folder_;
+  const v1::Tensor floats_ = MakeTensor({2, 3}, {1, 2, 3, 4, 5, 6.5f});
+  const v1::Tensor doubles_ = MakeTensor({2}, {0.5f, -2}, v1::DATA_TYPE_FLOAT64);
+  const v1::Tensor brains_ = MakeTensor({1, 1, 2}, {3, 4}, v1::DATA_TYPE_BFLOAT16);
+  const v1::Tensor mask_ = MakeBoolTensor({2, 1}, {true, false});
+};
+
+TEST_F(ArrayFileTest, ReadsWhatItWrote) {
+  const std::vector<NamedTensor> tensors = {
+      {"a", floats_}, {"b.c", doubles_}, {"brains", brains_}, {"mask", mask_}};
+  for (const char* const ending : {".npz", ".safetensors"}) {
+    const std::string path = Path(std::string("all") + ending);
+    ASSERT_TRUE(WriteArrays(path, tensors).ok());
+    EXPECT_EQ(ReadArray(path + ":a")->SerializeAsString(), floats_.SerializeAsString());
+    EXPECT_EQ(ReadArray(path + ":b.c")->SerializeAsString(), doubles_.SerializeAsString());
+    EXPECT_EQ(ReadArray(path + ":mask")->SerializeAsString(), mask_.SerializeAsString());
+    EXPECT_THAT(*FloatValues(*ReadArray(path + ":brains")), ElementsAre(3, 4));
+  }
+  const std::string npy = Path("one.npy");
+  ASSERT_TRUE(WriteArrays(npy, {{"whatever", floats_}}).ok());
+  EXPECT_EQ(ReadArray(npy)->SerializeAsString(), floats_.SerializeAsString());
+}
+
+TEST_F(ArrayFileTest, TakesTheOnlyArrayWithoutItsName) {
+  for (const char* const name : {"one.npz", "one.safetensors"}) {
+    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", floats_}}).ok());
+    EXPECT_TRUE(ReadArray(Path(name)).ok()) << name;
+    EXPECT_THAT(FailureOf(Path(name) + ":x"), HasSubstr("holds no \"x\"; there are tokens"));
+    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", floats_}, {"keys", floats_}}).ok());
+    EXPECT_THAT(FailureOf(Path(name)), HasSubstr("several arrays; say which"));
+  }
+}
+
+TEST_F(ArrayFileTest, SaysWhatIsWrongWithAFile) {
+  std::ofstream(Path("text.npz")) << "no archive";
+  std::ofstream(Path("text.safetensors")) << "no tensors, but more than 8 bytes";
+  std::ofstream(Path("short.safetensors")) << "short";
+  EXPECT_THAT(FailureOf(Path("text.npz")), HasSubstr("no .npz file"));
+  EXPECT_THAT(FailureOf(Path("text.safetensors")), HasSubstr("no safetensors file"));
+  EXPECT_THAT(FailureOf(Path("short.safetensors")), HasSubstr("ends before its header"));
+  for (const char* const name : {"no.npy", "no.npz", "no.safetensors"}) {
+    EXPECT_EQ(ReadArray(Path(name)).status().code(), absl::StatusCode::kNotFound) << name;
+  }
+  EXPECT_THAT(FailureOf("tokens.txt"), HasSubstr("want a name that ends in .npy"));
+  EXPECT_THAT(FailureOf("x.npy:name"), HasSubstr("which has no name"));
+  EXPECT_FALSE(WriteArrays(Path("two.npy"), {{"a", floats_}, {"b", floats_}}).ok());
+  EXPECT_FALSE(WriteArrays(Path("x.txt"), {{"a", floats_}}).ok());
+  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npz", {{"a", floats_}}).ok());
+  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npy", {{"a", floats_}}).ok());
+}
+
+// Offsets that lie beyond the file, or a shape that wants more bytes than there are.
+TEST_F(ArrayFileTest, TrustsNoHeaderOfSafetensors) {
+  const auto failure = [&](const std::string& header) {
+    std::string length(8, '\0');
+    length[0] = static_cast<char>(header.size());
+    std::ofstream(Path("x.safetensors")) << length << header << "12345678";
+    return FailureOf(Path("x.safetensors"));
+  };
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"),
+              HasSubstr("other bytes than its shape"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[9],"data_offsets":[0,8]}})"),
+              HasSubstr("other bytes than its shape"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})"),
+              HasSubstr("other bytes than its shape"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"),
+              HasSubstr("shape"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"I8","shape":[8],"data_offsets":[0,8]}})"),
+              HasSubstr("dtype is I8"));
+  EXPECT_THAT(failure(R"({"a":[]})"), HasSubstr("header cannot be read"));
+  EXPECT_THAT(failure(R"([])"), HasSubstr("no JSON object"));
+}
+
+TEST(Npy, ReadsNumpysOwnHeaders) {
+  const std::string data(8, '\0');
+  EXPECT_THAT(
+      TensorFromNpy(Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }  \n", data))
+          ->shape(),
+      ElementsAre(2));
+  std::string version_2("\x93NUMPY\x02\x00", 8);
+  const std::string header = "{'descr': '<V2', 'fortran_order': False, 'shape': (2, 2), }\n";
+  version_2 += std::string({static_cast<char>(header.size()), 0, 0, 0}) + header + data;
+  EXPECT_EQ(TensorFromNpy(version_2)->data_type(), v1::DATA_TYPE_BFLOAT16);
+}
+
+TEST(Npy, SaysHowToMendWhatItCannotRead) {
+  const auto with = [](const std::string& descr, const std::string& order,
+                       const std::string& shape) {
+    return Npy("{'descr': " + descr + ", 'fortran_order': " + order + ", 'shape': " + shape + "}\n",
+               std::string(16, '\0'));
+  };
+  EXPECT_THAT(FailureOf(with("'>f4'", "False", "(4,)")), HasSubstr("dtype is >f4"));
+  EXPECT_THAT(FailureOf(with("'|O'", "False", "(4,)")), HasSubstr("dtype is |O"));
+  EXPECT_THAT(FailureOf(with("[('x', '<f4')]", "False", "(4,)")), HasSubstr("none that is simple"));
+  EXPECT_THAT(FailureOf(with("'<f4'", "True", "(2, 2)")), HasSubstr("ascontiguousarray"));
+  EXPECT_THAT(FailureOf(with("'<f4'", "False", "(5,)")), HasSubstr("16 bytes of data; want 20"));
+  EXPECT_THAT(FailureOf(with("'<f4'", "False", "(x,)")), HasSubstr("shape cannot be read"));
+  EXPECT_THAT(FailureOf(with("'<f4'", "False", "(4611686018427387904, 4)")), HasSubstr("shape"));
+  EXPECT_THAT(FailureOf("PK"), HasSubstr("no .npy file"));
+  EXPECT_THAT(FailureOf(std::string("\x93NUMPY\x01\x00\xff\xff", 10)),
+              HasSubstr("ends in its header"));
+  EXPECT_THAT(FailureOf(std::string("\x93NUMPY\x02\x00\xff\xff", 10)),
+              HasSubstr("ends in its header"));
+  EXPECT_THAT(FailureOf(std::string("\x93NUMPY\x09\x00\x00\x00\x00\x00", 12)),
+              HasSubstr("version is 9"));
+}
+
+}  // namespace
+}  // namespace attention::client
