@@ -8,6 +8,7 @@
 #   runtime   to run the compiled programs
 #   lint      to check the sources' form
 #   fuzz      to build the fuzz targets
+#   browser   to test the pages that the programs write
 #   docker    to build and run the image, and its base where no registry can be reached
 #   fleet     to test what compose.yaml puts beside the servers; where there is an init, Debian starts
 #             haproxy and prometheus as services too
@@ -29,7 +30,7 @@ packages_of() {
       ;;
     test)
       echo libgtest-dev libgmock-dev libbenchmark-dev openssl \
-        python3 python3-grpcio python3-protobuf python3-numpy
+        python3 python3-grpcio python3-protobuf python3-numpy python3-yaml
       ;;
     runtime)
       echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
@@ -37,6 +38,7 @@ packages_of() {
       ;;
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
     fuzz) echo clang-14 libclang-rt-14-dev libomp-14-dev ;;
+    browser) echo chromium chromium-driver ;;
     docker) echo docker.io debootstrap ;;
     fleet) echo haproxy prometheus docker-compose python3 python3-yaml ;;
     *) return 1 ;;
@@ -71,13 +73,13 @@ main() {
   local role packages=() missing=()
   for role in "$@"; do
     packages_of "$role" >/dev/null || {
-      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, docker and fleet" >&2
+      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, browser, docker and fleet" >&2
       exit 2
     }
     read -ra packages <<<"${packages[*]} $(packages_of "$role")"
   done
   ((${#packages[@]} > 0)) || {
-    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, docker, fleet)" >&2
+    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, browser, docker, fleet)" >&2
     exit 2
   }
 

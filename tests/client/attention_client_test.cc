@@ -1,14 +1,11 @@
 #include "client/attention_client.h"
 
-#include <atomic>
 #include <chrono>
-#include <latch>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "client/call_status.h"
 #include "client/tensor.h"
 #include "gmock/gmock.h"
@@ -23,17 +20,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-AttentionClient Client(const std::string& target) {
-  return *AttentionClient::Create({.target = target, .timeout = absl::Seconds(20)});
-}
-
-grpc::Status EchoTokens(const v1::ComputeAttentionRequest& request,
-                        v1::ComputeAttentionResponse& response) {
-  response.set_request_id(request.request_id());
-  *response.mutable_output() = request.tokens().tokens();
-  return grpc::Status::OK;
-}
-
 std::string SerializedDetails(const std::vector<const google::protobuf::Message*>& details) {
   google::rpc::Status status;
   for (const google::protobuf::Message* detail : details) status.add_details()->PackFrom(*detail);
@@ -42,12 +28,12 @@ std::string SerializedDetails(const std::vector<const google::protobuf::Message*
 
 absl::Status FailureOf(const grpc::Status& answer) {
   FakeServer server([&answer](const auto&, auto&) { return answer; });
-  return Client(server.target()).ComputeAttention({}).status();
+  return ClientOf(server.target()).ComputeAttention({}).status();
 }
 
 TEST(AttentionClient, CarriesRequestAndResponse) {
   FakeServer server(EchoTokens);
-  const AttentionClient client = Client(server.target());
+  const AttentionClient client = ClientOf(server.target());
   v1::ComputeAttentionRequest request;
   request.set_request_id("7");
   *request.mutable_tokens()->mutable_tokens() = MakeTensor({1, 2}, {1, 2});
@@ -63,7 +49,7 @@ TEST(AttentionClient, CarriesTensorsAboveFourMebibytesBothWays) {
   v1::ComputeAttentionRequest request;
   *request.mutable_tokens()->mutable_tokens() = MakeTensor({3 << 10, 1 << 10}, tokens);
   absl::StatusOr<v1::ComputeAttentionResponse> response =
-      Client(server.target()).ComputeAttention(request);
+      ClientOf(server.target()).ComputeAttention(request);
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(*FloatValues(response->output()), tokens);
 }
@@ -106,7 +92,7 @@ TEST(AttentionClient, LivesWithDetailsThatAreNone) {
 
 TEST(AttentionClient, SaysWhatToDoWhereNothingListens) {
   const NoServer nobody;
-  const absl::Status status = Client(nobody.target()).ComputeAttention({}).status();
+  const absl::Status status = ClientOf(nobody.target()).ComputeAttention({}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("no connection to " + nobody.target() +
                                                        ": is attention_server running there"));
@@ -121,7 +107,7 @@ TEST(AttentionClient, LeavesTheWordsOfAServerThatIsThere) {
 
 TEST(AttentionClient, SaysHowToMendAMessageThatIsTooLarge) {
   FakeServer server(EchoTokens, /*max_receive_bytes=*/1000);
-  const AttentionClient client = Client(server.target());
+  const AttentionClient client = ClientOf(server.target());
   v1::ComputeAttentionRequest request;
   *request.mutable_tokens()->mutable_tokens() = MakeTensor({1000}, std::vector<float>(1000));
   const absl::Status status = client.ComputeAttention(request).status();
@@ -135,7 +121,7 @@ TEST(AttentionClient, StopsWaitingAtTheTimeout) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     return grpc::Status::OK;
   });
-  const AttentionClient client = Client(server.target());
+  const AttentionClient client = ClientOf(server.target());
   EXPECT_TRUE(client.ComputeAttention({}).ok());
   EXPECT_EQ(client.ComputeAttention({}, absl::Milliseconds(50)).status().code(),
             absl::StatusCode::kDeadlineExceeded);
@@ -144,7 +130,7 @@ TEST(AttentionClient, StopsWaitingAtTheTimeout) {
 
 TEST(AttentionClient, TellsTheHealthOfTheServer) {
   FakeServer server(EchoTokens);
-  const AttentionClient client = Client(server.target());
+  const AttentionClient client = ClientOf(server.target());
   EXPECT_TRUE(client.CheckHealth().ok());
   EXPECT_TRUE(client.CheckHealth("attention.v1.AttentionService").ok());
   EXPECT_EQ(client.CheckHealth("no.Service").code(), absl::StatusCode::kNotFound);
@@ -155,7 +141,7 @@ TEST(AttentionClient, TellsTheHealthOfTheServer) {
 
 TEST(AttentionClient, ServesManyThreads) {
   FakeServer server(EchoTokens);
-  const AttentionClient client = Client(server.target());
+  const AttentionClient client = ClientOf(server.target());
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&client, i] {
@@ -169,145 +155,11 @@ TEST(AttentionClient, ServesManyThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Answers only once `count` calls are there at the same time.
-class Rendezvous {
- public:
-  explicit Rendezvous(int count) : all_(count) {}
-  grpc::Status operator()(const v1::ComputeAttentionRequest&, v1::ComputeAttentionResponse&) {
-    all_.arrive_and_wait();
-    return grpc::Status::OK;
-  }
-
- private:
-  std::latch all_;
-};
-
-// The connections over which so many calls of so many bytes go that are in flight together.
-size_t ConnectionsOf(int calls, size_t bytes, int connections) {
-  Rendezvous meet(calls);
-  FakeServer server(
-      [&meet](const auto& request, auto& response) { return meet(request, response); });
-  const auto client =
-      AttentionClient::Create({.target = server.target(), .connections = connections});
-  std::vector<std::thread> threads;
-  for (int i = 0; i < calls; ++i) {
-    threads.emplace_back([&client, bytes] {
-      v1::ComputeAttentionRequest request;
-      request.mutable_tokens()->mutable_tokens()->set_data(std::string(bytes, 'x'));
-      EXPECT_TRUE(client->ComputeAttention(request).ok());
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return server.connections();
-}
-
-TEST(AttentionClient, SharesLargeCallsOutOverItsConnectionsAndKeepsSmallOnesTogether) {
-  EXPECT_EQ(ConnectionsOf(4, size_t{1} << 20, 4), 4u);
-  EXPECT_EQ(ConnectionsOf(4, size_t{1} << 20, 2), 2u);
-  EXPECT_EQ(ConnectionsOf(4, 1000, 4), 1u);
-}
-
-TEST(AttentionClient, LeavesServersAloneThatSayTheyAreNotServing) {
-  std::atomic<int> of_first = 0, of_second = 0;
-  FakeServer first([&](const auto&, auto&) { return ++of_first, grpc::Status::OK; });
-  FakeServer second([&](const auto&, auto&) { return ++of_second, grpc::Status::OK; });
-  const AttentionClient client = Client("ipv4:" + first.target() + "," + second.target());
-  const auto call_both = [&] {
-    of_first = of_second = 0;
-    for (int i = 0; i < 10; ++i) EXPECT_TRUE(client.ComputeAttention({}).ok());
-  };
-  // Until both are connected, and until the change has come.
-  for (call_both(); of_first == 0 || of_second == 0; call_both()) {
-  }
-  first.SetServing(false);
-  for (call_both(); of_first > 0; call_both()) {
-  }
-  EXPECT_EQ(of_second, 10);
-  first.SetServing(true);
-  for (call_both(); of_first == 0; call_both()) {
-  }
-}
-
-// A server says so before it stops, and serves on for a while.
-TEST(AttentionClient, CallsAServerThatIsNotServingWhereThereIsNoOther) {
-  FakeServer server(EchoTokens);
-  const AttentionClient client = Client(server.target());
-  EXPECT_TRUE(client.ComputeAttention({}).ok());
-  server.SetServing(false);
-  for (int i = 0; i < 20; ++i) EXPECT_TRUE(client.ComputeAttention({}).ok());
-  const AttentionClient late = Client(server.target());
-  EXPECT_TRUE(late.ComputeAttention({}).ok());
-  AttentionStream stream = late.StreamAttention();
-  EXPECT_TRUE(stream.Write({}));
-  EXPECT_TRUE(stream.Read().has_value());
-}
-
-TEST(AttentionClient, HedgesACallThatTakesLong) {
-  std::atomic<int> calls = 0;
-  absl::Notification end;
-  FakeServer server([&](const auto&, auto&) {
-    if (++calls == 1) end.WaitForNotification();
-    return grpc::Status::OK;
-  });
-  auto client =
-      AttentionClient::Create({.target = server.target(), .hedge_after = absl::Milliseconds(20)});
-  EXPECT_TRUE(client->ComputeAttention({}).ok()) << "while the first still waits";
-  EXPECT_EQ(calls, 2);
-  end.Notify();
-  EXPECT_TRUE(client->ComputeAttention({}).ok());
-  calls = 0;
-  client = AttentionClient::Create({.target = server.target(), .hedge_after = absl::Hours(1)});
-  EXPECT_TRUE(client->ComputeAttention({}).ok());
-  EXPECT_EQ(calls, 1) << "that did not take long";
-}
-
-TEST(AttentionClient, StreamsManyCalls) {
-  FakeServer server([](const v1::ComputeAttentionRequest& request, auto& response) {
-    if (request.request_id() == "3") {
-      return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "is bad");
-    }
-    return EchoTokens(request, response);
-  });
-  const AttentionClient client = Client(server.target());
-  AttentionStream stream = client.StreamAttention();
-  std::thread writer([&stream] {
-    v1::ComputeAttentionRequest request;
-    for (int i = 0; i < 10; ++i) {
-      request.set_request_id(std::to_string(i));
-      EXPECT_TRUE(stream.Write(request));
-    }
-    stream.WritesDone();
-  });
-  std::vector<std::string> ids;
-  while (const auto response = stream.Read()) {
-    ids.push_back(response->request_id());
-    EXPECT_EQ(FromGoogleStatus(response->error()),
-              ids.back() == "3" ? absl::InvalidArgumentError("is bad") : absl::OkStatus());
-  }
-  writer.join();
-  EXPECT_TRUE(stream.Finish().ok());
-  EXPECT_EQ(ids.size(), 10u);
-}
-
-TEST(AttentionClient, AStreamThatIsLeftEnds) {
-  FakeServer server(EchoTokens);
-  const AttentionClient client = Client(server.target());
-  AttentionStream stream = client.StreamAttention();
-  EXPECT_TRUE(stream.Write({}));
-}
-
-TEST(AttentionClient, AStreamToNobodyFails) {
-  const NoServer nobody;
-  AttentionStream stream = Client(nobody.target()).StreamAttention();
-  EXPECT_FALSE(stream.Read().has_value());
-  EXPECT_THAT(std::string(stream.Finish().message()), HasSubstr("no connection to"));
-}
-
 TEST(AttentionClient, WatchesTheHealth) {
   FakeServer server(EchoTokens);
   std::vector<std::string> states;
   const absl::Status status =
-      Client(server.target()).WatchHealth("", [&](const std::string& state) {
+      ClientOf(server.target()).WatchHealth("", [&](const std::string& state) {
         states.push_back(state);
         server.SetServing(states.size() > 1);
         return states.size() < 3;

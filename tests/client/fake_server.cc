@@ -72,6 +72,17 @@ grpc::Status FakeServer::StreamAttention(
   return grpc::Status::OK;
 }
 
+AttentionClient ClientOf(const std::string& target) {
+  return *AttentionClient::Create({.target = target, .timeout = absl::Seconds(20)});
+}
+
+grpc::Status EchoTokens(const v1::ComputeAttentionRequest& request,
+                        v1::ComputeAttentionResponse& response) {
+  response.set_request_id(request.request_id());
+  *response.mutable_output() = request.tokens().tokens();
+  return grpc::Status::OK;
+}
+
 NoServer::NoServer() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address = {};  // port 0: a free one
   address.sin_family = AF_INET;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "client/attention_client.h"
 #include "grpcpp/grpcpp.h"
 
 namespace attention::client {
@@ -45,6 +46,11 @@ class FakeServer final : public v1::AttentionService::Service {
   std::string target_;
   std::unique_ptr<grpc::Server> server_;
 };
+
+// A client of such a server, and an answer for one: the request's id and tokens.
+AttentionClient ClientOf(const std::string& target);
+grpc::Status EchoTokens(const v1::ComputeAttentionRequest& request,
+                        v1::ComputeAttentionResponse& response);
 
 // A target of this machine where nothing listens: its port is held for as long as this lives, so
 // that nobody else comes to listen there, and connections to it are refused.
