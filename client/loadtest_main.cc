@@ -229,6 +229,7 @@ int Load() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // what it has to say comes as statuses, too
   attention::client::KeepFreedMemory();
   // Debian builds Abseil with its search for deadlocks on, which would cost the callers more than
   // their calls.

@@ -223,6 +223,8 @@ ExitCode Run(absl::Span<const char* const> arguments) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  // What gRPC has to say comes as the status of a call, too.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   attention::client::KeepFreedMemory();
   const ExitCode exit_code = Run(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
   if (!std::cout.flush()) {

@@ -26,7 +26,7 @@ packages_of() {
         libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
         libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev \
         prometheus-cpp-dev libcivetweb-dev \
-        libfreetype-dev libpng-dev libzip-dev fonts-dejavu-core
+        libfreetype-dev libpng-dev libzip-dev fonts-dejavu-extra
       ;;
     test)
       echo libgtest-dev libgmock-dev libbenchmark-dev openssl \

@@ -179,6 +179,7 @@ ops::Metrics::Levels Server::Levels() const {
           .oldest_waits = load.oldest_waits,
           .resident_layers = layers_->packed().count(),
           .layer_bytes = layers_->packed().bytes(),
+          .memory_budget_bytes = memory_.total,
           .compute_threads = engine_.threads()};
 }
 

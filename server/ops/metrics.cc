@@ -63,6 +63,8 @@ std::vector<MetricFamily> LevelFamilies(const Metrics::Levels& levels) {
           Gauge("attention_layers_resident", "Stored layers that are packed in memory.",
                 number(levels.resident_layers)),
           Gauge("attention_layer_bytes", "Memory of stored layers.", number(levels.layer_bytes)),
+          Gauge("attention_memory_budget_bytes", "What the process may take.",
+                number(levels.memory_budget_bytes)),
           Gauge("attention_compute_threads", "Compute threads.", number(levels.compute_threads))};
 }
 

@@ -47,6 +47,7 @@ class Metrics {
     absl::Duration oldest_waits;
     int64_t resident_layers = 0;
     int64_t layer_bytes = 0;
+    int64_t memory_budget_bytes = 0;
     int64_t compute_threads = 0;
   };
   // Constants of the process: labels of attention_build_info.

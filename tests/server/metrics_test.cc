@@ -84,6 +84,7 @@ TEST_F(Operators, MetricsCountCallsByMethodAndCode) {
   EXPECT_EQ(Metric(text, "attention_batch_calls_sum"), kCalls);
   EXPECT_EQ(Metric(text, "attention_layers_resident"), 1);
   EXPECT_GT(Metric(text, "attention_layer_bytes"), 0);
+  EXPECT_GT(Metric(text, "attention_memory_budget_bytes"), 1 << 20);
   EXPECT_EQ(Metric(text, "attention_compute_threads"), 2);
   EXPECT_EQ(Metric(text, "attention_queue_calls"), 0);
   EXPECT_GT(Metric(text, "process_resident_memory_bytes"), 1 << 20);
