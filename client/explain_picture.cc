@@ -194,7 +194,7 @@ absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const Attent
   const int title_height = title.empty() ? 0 : kMargin + kTitlePixels;
   const int note_height = note.empty() ? 0 : kMargin + kTextPixels;
   const int64_t width =
-      std::max(int64_t{across} * layout.width, int64_t{title_font.Width(title)} + 2 * kMargin);
+      std::max(int64_t{across} * layout.width, int64_t{title_font.Width(title) + 2 * kMargin});
   const int64_t height = int64_t{down} * layout.height + title_height + note_height;
   if (width * height > kMostPixels) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -31,9 +31,9 @@ namespace attention::engine {
 // it (Engine::Submit).
 //
 // Admission. What waits and runs is known in operations, and how many a second get done is
-// measured. A call is refused at once where its turn would come later than max_queue from now,
-// where it would end after its deadline, or where the messages of the calls in flight would take
-// more than max_message_bytes.
+// measured. A call is refused at once where its turn would come later than max_queue from now (a
+// tenth of which is kept for what the measure does not foresee), where it would end after its
+// deadline, or where the messages of the calls in flight would take more than max_message_bytes.
 class Scheduler {
  public:
   struct Options {
