@@ -21,6 +21,9 @@ namespace attention::client {
 namespace {
 
 constexpr char kNpy[] = ".npy", kNpz[] = ".npz", kSafetensors[] = ".safetensors";
+constexpr char kEndings[] = "want a name that ends in .npy, .npz or .safetensors";
+// Deflate makes a byte of no more (zlib's technical details, zlib.net/zlib_tech.html).
+constexpr zip_uint64_t kMostInflated = 1032;
 
 absl::Status Error(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
@@ -67,6 +70,30 @@ struct CloseZip {
 };
 using Archive = std::unique_ptr<zip_t, CloseZip>;
 
+// The status with what it is about before its message.
+absl::Status In(const std::string& what, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
+}
+
+// An entry of an archive, whose size the archive only claims.
+absl::StatusOr<std::string> ReadEntry(zip_t& archive, const zip_stat_t& stat) {
+  constexpr zip_uint64_t kKnown = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
+  if ((stat.valid & kKnown) != kKnown || stat.size / kMostInflated > stat.comp_size) {
+    return Error("it cannot have as many bytes as it says");
+  }
+  if (stat.size > kMostArrayBytes) return Error(absl::StrCat("it has ", stat.size, " bytes"));
+  const std::unique_ptr<zip_file_t, CloseZip> file(zip_fopen_index(&archive, stat.index, 0));
+  if (file == nullptr) return Error(absl::StrCat("it cannot be read: ", zip_strerror(&archive)));
+  std::string bytes(stat.size, '\0');
+  char beyond = 0;
+  // The read that meets the end is the one that checks the sum.
+  if (zip_fread(file.get(), bytes.data(), stat.size) != static_cast<zip_int64_t>(stat.size) ||
+      zip_fread(file.get(), &beyond, 1) != 0) {
+    return Error(absl::StrCat("it is damaged: ", zip_file_strerror(file.get())));
+  }
+  return bytes;
+}
+
 absl::StatusOr<v1::Tensor> ReadNpz(const Place& place) {
   int code = 0;
   const Archive archive(zip_open(place.path.c_str(), ZIP_RDONLY, &code));
@@ -78,20 +105,19 @@ absl::StatusOr<v1::Tensor> ReadNpz(const Place& place) {
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
   for (zip_int64_t i = 0; i < count; ++i) {
     const char* const name = zip_get_name(archive.get(), static_cast<zip_uint64_t>(i), 0);
-    names.emplace_back(absl::StripSuffix(name == nullptr ? "" : name, kNpy));
+    absl::string_view array = name == nullptr ? "" : name;
+    if (absl::ConsumeSuffix(&array, kNpy)) names.emplace_back(array);
   }
   const std::string& wanted = place.name.empty() && names.size() == 1 ? names[0] : place.name;
-  const std::string entry = absl::StrCat(wanted, kNpy);
   zip_stat_t stat;
-  if (zip_stat(archive.get(), entry.c_str(), 0, &stat) != 0) return NoSuchArray(place.name, names);
-  if (stat.size > kMostArrayBytes) return Error(absl::StrCat(wanted, " has ", stat.size, " bytes"));
-  const std::unique_ptr<zip_file_t, CloseZip> file(zip_fopen(archive.get(), entry.c_str(), 0));
-  std::string bytes(stat.size, '\0');
-  if (file == nullptr ||
-      zip_fread(file.get(), bytes.data(), stat.size) != static_cast<zip_int64_t>(stat.size)) {
-    return Error(absl::StrCat(wanted, " cannot be read: ", zip_strerror(archive.get())));
+  zip_stat_init(&stat);
+  if (std::find(names.begin(), names.end(), wanted) == names.end() ||
+      zip_stat(archive.get(), absl::StrCat(wanted, kNpy).c_str(), 0, &stat) != 0) {
+    return NoSuchArray(place.name, names);
   }
-  return TensorFromNpy(bytes);
+  const absl::StatusOr<std::string> bytes = ReadEntry(*archive, stat);
+  if (!bytes.ok()) return In(wanted, bytes.status());
+  return TensorFromNpy(*bytes);
 }
 
 absl::Status WriteBytes(const std::string& path, absl::string_view bytes) {
@@ -128,9 +154,6 @@ absl::Status WriteNpz(const std::string& path, absl::Span<const NamedTensor> ten
 }
 
 absl::Status Write(const Place& place, absl::Span<const NamedTensor> tensors) {
-  if (!place.name.empty() || place.ending.empty()) {
-    return Error("want a name that ends in .npy, .npz or .safetensors");
-  }
   if (place.ending == kNpz) return WriteNpz(place.path, tensors);
   if (place.ending == kNpy && tensors.size() != 1) {
     return Error(absl::StrCat("a .npy file holds one array, and there are ", tensors.size(),
@@ -141,16 +164,12 @@ absl::Status Write(const Place& place, absl::Span<const NamedTensor> tensors) {
   return bytes.ok() ? WriteBytes(place.path, *bytes) : bytes.status();
 }
 
-// The status with the file before its message.
-absl::Status In(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
-}
-
 }  // namespace
 
 absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names) {
   constexpr size_t kMostListed = 20;
   const size_t count = names.size();
+  if (count == 0) return absl::NotFoundError("it holds no arrays");
   names.resize(std::min(count, kMostListed));
   return absl::NotFoundError(
       absl::StrCat(name.empty() ? "it holds several arrays; say which, as in FILE:NAME"
@@ -158,12 +177,10 @@ absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names
                    "; there are ", absl::StrJoin(names, ", "), count > kMostListed ? ", ..." : ""));
 }
 
-bool IsArrayReference(absl::string_view text) { return !TakeApart(text).ending.empty(); }
-
 absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference) {
   const Place place = TakeApart(reference);
   if (place.ending.empty()) {
-    return In(reference, Error("want a name that ends in .npy, .npz or .safetensors"));
+    return In(reference, Error(kEndings));
   }
   absl::StatusOr<v1::Tensor> tensor = place.ending == kNpy ? ReadNpy(place)
                                       : place.ending == kNpz
@@ -172,7 +189,14 @@ absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference) {
   return tensor.ok() ? tensor : In(reference, tensor.status());
 }
 
+absl::Status CheckArrayPath(const std::string& path) {
+  const Place place = TakeApart(path);
+  if (place.name.empty() && !place.ending.empty()) return absl::OkStatus();
+  return In(path, Error(kEndings));
+}
+
 absl::Status WriteArrays(const std::string& path, absl::Span<const NamedTensor> tensors) {
+  if (absl::Status status = CheckArrayPath(path); !status.ok()) return status;
   absl::Status status = Write(TakeApart(path), tensors);
   return status.ok() ? status : In(path, status);
 }

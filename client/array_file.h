@@ -14,22 +14,20 @@
 // Arrays in the files of NumPy (.npy, and .npz, an archive of those) and of safetensors.
 namespace attention::client {
 
-// More than this is refused before it is read: more than a message can hold.
-inline constexpr int64_t kMostArrayBytes = int64_t{2} << 30;
+// Larger files and arrays are refused before they are read: a request passes through several forms
+// on its way from a file, so some times as much memory is needed. The libraries take more.
+inline constexpr int64_t kMostArrayBytes = int64_t{256} << 20;
 
 // Reads the array that `reference` names:
 //   tokens.npy
 //   layer.npz:q_proj, model.safetensors:encoder.q_proj    one of the arrays in the file; the name
 //                                                         may be left out where there is but one
 // float32, float64, float16, bfloat16 (of NumPy: its two bytes without a type of their own, as
-// ml_dtypes saves them) and bool, little-endian, row-major.
+// ml_dtypes saves them), bool and int32, little-endian, row-major.
 //
 // NOT_FOUND: no such file, or none of that name in it (the message lists those that are there).
 // INVALID_ARGUMENT: another ending or type, more than kMostArrayBytes, a damaged file.
 absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference);
-
-// Whether a text has the form of a reference.
-bool IsArrayReference(absl::string_view text);
 
 // What is to be said where a file holds `names`, but not `name`, or several where no name is given.
 absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names);
@@ -38,6 +36,9 @@ struct NamedTensor {
   std::string name;
   v1::Tensor tensor;
 };
+
+// INVALID_ARGUMENT: a path whose ending WriteArrays does not know. For those who compute first.
+absl::Status CheckArrayPath(const std::string& path);
 
 // Writes them to a file as its ending says; a .npy takes one. In NumPy's files bfloat16, which
 // NumPy does not have, becomes float32.

@@ -41,13 +41,13 @@ struct AttentionClient::Method {
   // One attempt, or two where the first takes long.
   std::unique_ptr<Attempt<Response>> Try(
       const Request& request, absl::Duration hedge_after, absl::FunctionRef<bool()> may_hedge,
-      absl::FunctionRef<std::unique_ptr<Attempt<Response>>()> make) const {
+      absl::FunctionRef<std::unique_ptr<Attempt<Response>>(const Connection*)> make) const {
     if (start != nullptr && hedge_after != absl::InfiniteDuration()) {
       return HedgedCall<Response>(hedge_after, may_hedge, make, [&](auto& attempt, auto ended) {
         start(*attempt.place, &attempt.context, request, &attempt.response, std::move(ended));
       });
     }
-    std::unique_ptr<Attempt<Response>> attempt = make();
+    std::unique_ptr<Attempt<Response>> attempt = make(/*avoid=*/nullptr);
     attempt->status = call(*attempt->place, &attempt->context, request, &attempt->response);
     return attempt;
   }
@@ -80,7 +80,9 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
   for (int failures = 1;; ++failures) {
     const std::unique_ptr<Attempt<Response>> attempt = method.Try(
         request, options_.hedge_after, [this] { return retries_->TakeHedge(); },
-        [&] { return std::make_unique<Attempt<Response>>(*connections_, bytes, deadline); });
+        [&](const Connection* avoid) {
+          return std::make_unique<Attempt<Response>>(*connections_, bytes, avoid, deadline);
+        });
     if (attempt->status->ok()) {
       retries_->CountSuccess();
       return std::move(attempt->response);
@@ -115,19 +117,22 @@ absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
 
 AttentionStream AttentionClient::StreamAttention(absl::Duration timeout) const {
   auto context = std::make_unique<grpc::ClientContext>();
-  context->set_deadline(absl::ToChronoTime(Deadline(timeout)));
-  const Connections::Place place = connections_->Take(0);
-  auto call = place->attention->StreamAttention(context.get());
-  return {std::move(context), std::move(call), place->channel, options_.target};
+  const absl::Time deadline = Deadline(timeout);
+  context->set_deadline(absl::ToChronoTime(deadline));
+  std::unique_ptr<Connections::Place> place(
+      new Connections::Place(connections_->TakeKnown(Connections::kManyBytes, deadline)));
+  auto call = (*place)->attention->StreamAttention(context.get());
+  return {std::move(place), options_.target, std::move(context), std::move(call)};
 }
 
 absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
     const v1::UploadLayerHeader& header, NextChunk next,
     std::optional<absl::Duration> timeout) const {
+  const absl::Time deadline = Deadline(timeout);
+  const Connections::Place place = connections_->TakeKnown(Connections::kManyBytes, deadline);
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(Deadline(timeout)));
+  context.set_deadline(absl::ToChronoTime(deadline));
   v1::Layer layer;
-  const Connections::Place place = connections_->Take(static_cast<size_t>(header.file_bytes()));
   const std::unique_ptr<grpc::ClientWriter<v1::UploadLayerRequest>> writer =
       place->layers->UploadLayer(&context, &layer);
   v1::UploadLayerRequest part;

@@ -57,8 +57,13 @@ absl::Status AddProbe(const RequestFile& file, const v1::Probe& probe,
   absl::StatusOr<std::vector<float>> values = ReadValues(response.attention_weights());
   if (!values.ok()) return values.status();
   int64_t squares = 0;
-  for (const int64_t len : lens) squares += len * len;
   const auto count = static_cast<int64_t>(values->size());
+  for (const int64_t len : lens) {
+    if (len < 1 || len > count / len || squares > count - len * len) {
+      return absl::InternalError("the attention weights are fewer than the lengths say");
+    }
+    squares += len * len;
+  }
   if (squares == 0 || count % squares != 0) {
     return absl::InternalError("the attention weights are not [num_heads, len, len]");
   }

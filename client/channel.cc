@@ -86,6 +86,9 @@ absl::Status CheckOptions(const ClientOptions& options) {
   }
   absl::Status status = CheckAboveZero("timeout", options.timeout);
   status.Update(CheckAboveZero("hedge_after", options.hedge_after));
+  if (options.hedge_after > absl::Hours(24) && options.hedge_after != absl::InfiniteDuration()) {
+    status.Update(absl::InvalidArgumentError("hedge_after is above a day; want less, or infinity"));
+  }
   return status;
 }
 
@@ -111,6 +114,9 @@ absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
   const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/false);
   const bool connected =
       state != GRPC_CHANNEL_TRANSIENT_FAILURE && state != GRPC_CHANNEL_CONNECTING;
+  if (absl::IsUnavailable(result) && absl::StrContains(result.message(), "unhealthy")) {
+    return WithHint(result, absl::StrCat("the server at ", target, " says that it is not serving"));
+  }
   if (absl::IsUnavailable(result) && !connected) {
     return WithHint(result, absl::StrCat("no connection to ", target,
                                          ": is attention_server running there, and is the target "

@@ -43,7 +43,7 @@ struct ClientOptions {
   bool health_checks = true;
   // Where a call of ComputeAttention or Encode has no answer after so long, it is made once more,
   // and the first answer counts; the time that one call in twenty takes is a good choice. Goes by
-  // the budget of `retries`. Default: never.
+  // the budget of `retries`. At most a day; default: never.
   absl::Duration hedge_after = absl::InfiniteDuration();
   // None: plain text, which anyone on the way can read and change.
   std::optional<TlsFiles> tls = std::nullopt;

@@ -1,5 +1,10 @@
 #include "client/commands.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <utility>
 
@@ -9,6 +14,7 @@
 #include "client/array_file.h"
 #include "client/attend_view.h"
 #include "client/attention_maps.h"
+#include "client/call_status.h"
 #include "client/command_output.h"
 #include "client/display_text.h"
 #include "client/explain_page.h"
@@ -23,25 +29,46 @@
 namespace attention::client {
 namespace {
 
+absl::Status Wrong(absl::string_view what) { return absl::InvalidArgumentError(what); }
+
 void PrintTitle(const RequestFile& file, std::ostream& out) {
   if (!file.title.empty()) out << EscapeControls(file.title) << "\n\n";
 }
 
+// Before anything is computed for it: whether a file can be written there. "": none is wanted.
+absl::Status CheckOutput(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (path.empty()) return absl::OkStatus();
+  if (fs::is_directory(path)) return Wrong(absl::StrCat(path, " is a folder"));
+  const fs::path folder = fs::path(path).parent_path();
+  const std::string place = fs::exists(path) ? path : folder.empty() ? "." : folder.string();
+  if (access(place.c_str(), W_OK) == 0) return absl::OkStatus();
+  return Wrong(absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
+}
+
+absl::Status CheckOutputs(const CommandOptions& options) {
+  absl::Status status = options.save.empty() ? absl::OkStatus() : CheckArrayPath(options.save);
+  for (const std::string& path : {options.save, options.html, options.png}) {
+    status.Update(CheckOutput(path));
+  }
+  return status;
+}
+
 ExitCode TellWritten(const absl::Status& status, const std::string& path, std::ostream& out,
                      std::ostream& err) {
-  if (!status.ok()) return ReportUsage(status, err);
+  if (!status.ok()) return ReportFailure(status, err);
   out << "wrote " << path << "\n";
   return kExitOk;
 }
 
-ExitCode WriteText(const absl::StatusOr<std::string>& text, const std::string& path,
+ExitCode WriteFile(const absl::StatusOr<std::string>& bytes, const std::string& path,
                    std::ostream& out, std::ostream& err) {
-  if (!text.ok()) return ReportFailure(text.status(), err);
+  if (!bytes.ok()) return ReportFailure(bytes.status(), err);
   std::ofstream file(path, std::ios::binary);
-  const bool written = static_cast<bool>(file << *text << std::flush);
+  const bool written = static_cast<bool>(file << *bytes << std::flush);
   return TellWritten(
-      written ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat("cannot write ", path)),
-      path, out, err);
+      written ? absl::OkStatus() : absl::DataLossError(absl::StrCat("cannot write ", path)), path,
+      out, err);
 }
 
 absl::StatusOr<std::string> FormatAll(const RequestFile& file,
@@ -74,10 +101,10 @@ template <typename Response>
 ExitCode ShowExplanation(const RequestFile& file, const absl::StatusOr<Response>& response,
                          const CommandOptions& options, std::ostream& out, std::ostream& err) {
   if (!response.ok()) return ReportFailure(response.status(), err);
-  if (!options.html.empty()) return WriteText(ExplainPage(file, *response), options.html, out, err);
+  if (!options.html.empty()) return WriteFile(ExplainPage(file, *response), options.html, out, err);
   const absl::StatusOr<AttentionMaps> maps = MapsOf(file, *response);
   if (!maps.ok()) return ReportFailure(maps.status(), err);
-  if (!options.png.empty()) return WriteText(ExplainPicture(file, *maps), options.png, out, err);
+  if (!options.png.empty()) return WriteFile(ExplainPicture(file, *maps), options.png, out, err);
   PrintTitle(file, out);
   out << FormatExplanation(file, *maps, options.shading);
   return kExitOk;
@@ -89,8 +116,6 @@ absl::StatusOr<RequestFile> ReadFile(const std::string& path, const CommandOptio
   if (file.ok() && !options.words.empty()) file->words = options.words;
   return file;
 }
-
-absl::Status Wrong(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 // The layers of the encoder that the request names.
 absl::StatusOr<int> LayersOf(const AttentionClient& client, const v1::LayerRef& ref) {
@@ -114,6 +139,7 @@ ExitCode WatchHealth(const AttentionClient& client, const CommandOptions& option
 ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
+  if (absl::Status status = CheckOutputs(options); !status.ok()) return ReportUsage(status, err);
   absl::StatusOr<RequestFile> file = ReadFile(options.file, options);
   if (!file.ok()) return ReportUsage(file.status(), err);
   if (!file->encode.has_value()) {
@@ -125,6 +151,7 @@ ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostrea
 ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
+  if (absl::Status status = CheckOutputs(options); !status.ok()) return ReportUsage(status, err);
   std::vector<RequestFile> files;
   std::vector<std::string> paths = {options.file};
   paths.insert(paths.end(), options.more_files.begin(), options.more_files.end());
@@ -141,6 +168,9 @@ ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostrea
   }
   if (!options.save.empty()) return ReportUsage(Wrong("--save takes one FILE"), err);
   const auto show = [&](size_t i, const absl::StatusOr<v1::ComputeAttentionResponse>& response) {
+    if (!response.ok()) {
+      return ReportFailure(WithHint(response.status(), absl::StrCat("this was ", paths[i])), err);
+    }
     if (!options.json) out << "== " << EscapeControls(paths[i]) << "\n";
     return ShowResults(files[i], response, options, out, err);
   };
@@ -150,6 +180,7 @@ ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostrea
 ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostream& err) {
   absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
   if (!client.ok()) return ReportUsage(client.status(), err);
+  if (absl::Status status = CheckOutputs(options); !status.ok()) return ReportUsage(status, err);
   absl::StatusOr<RequestFile> file = ReadFile(options.file, options);
   if (!file.ok()) return ReportUsage(file.status(), err);
   const bool as_page = !options.html.empty();
@@ -169,13 +200,21 @@ ExitCode RunExplain(const CommandOptions& options, std::ostream& out, std::ostre
 }
 
 ExitCode RunHealth(const CommandOptions& options, std::ostream& out, std::ostream& err) {
-  absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
-  if (!client.ok()) return ReportUsage(client.status(), err);
-  if (options.watch) return WatchHealth(*client, options, out, err);
-  const absl::Status status = options.http.empty()
-                                  ? client->CheckHealth(options.service)
-                                  : CheckReady(options.http, options.client.timeout);
-  if (absl::IsInvalidArgument(status)) return ReportUsage(status, err);
+  if (!options.http.empty() && (options.watch || !options.service.empty())) {
+    return ReportUsage(Wrong("--http tells of the server as a whole, once; want it without --watch "
+                             "and --service"),
+                       err);
+  }
+  absl::Status status;
+  if (!options.http.empty()) {
+    status = CheckReady(options.http, options.client.timeout);
+    if (absl::IsInvalidArgument(status)) return ReportUsage(status, err);
+  } else {
+    absl::StatusOr<AttentionClient> client = AttentionClient::Create(options.client);
+    if (!client.ok()) return ReportUsage(client.status(), err);
+    if (options.watch) return WatchHealth(*client, options, out, err);
+    status = client->CheckHealth(options.service);
+  }
   if (!status.ok()) {
     ReportFailure(status, err);
     return kExitNoServer;

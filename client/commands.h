@@ -13,8 +13,8 @@ namespace attention::client {
 // What the program's exit code tells a script.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitFailed = 1,    // the server refused the call or failed in it
-  kExitUsage = 2,     // the command line or the file is wrong; nothing was sent
+  kExitFailed = 1,  // the server refused the call or failed in it, or its answer cannot be written
+  kExitUsage = 2,   // the command line or the file is wrong; nothing was sent
   kExitNoServer = 3,  // nothing answers there, or what answers is not serving
 };
 

@@ -4,17 +4,29 @@
 #
 # Flags are those of each program's --help, names of layers those that the server has.
 
-# The words after the command's name that are no flags.
-_attention_words() {
-  local i
-  words=()
-  for ((i = 1; i < COMP_CWORD; ++i)); do
-    [[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i]} == = || ${COMP_WORDS[i - 1]} == = ]] ||
-      words+=("${COMP_WORDS[i]}")
+# Sets words to those of the line up to the cursor, the last of which is to be completed. Bash's own
+# COMP_WORDS are taken apart at =, : and @ too.
+_attention_split() {
+  local line=${COMP_LINE:0:COMP_POINT}
+  read -ra words <<<"$line"
+  [[ $line != *[[:blank:]] ]] || words+=("")
+}
+
+# _attention_commands FLAGS: sets commands to the words that are neither flags nor their values. Those of
+# FLAGS that end in = take one.
+_attention_commands() {
+  local i flags=" $1 "
+  commands=()
+  for ((i = 1; i < ${#words[@]} - 1; ++i)); do
+    if [[ ${words[i]} != -* ]]; then
+      commands+=("${words[i]}")
+    elif [[ ${words[i]} != *=* && $flags == *" ${words[i]}= "* ]]; then
+      ((++i))
+    fi
   done
 }
 
-# The layers of the server that the command line names, or of the default one.
+# The layers of the server that the line names, or of the default one.
 _attention_layers() {
   local target=localhost:50051
   [[ $COMP_LINE =~ --target[=\ ]([^\ ]+) ]] && target=${BASH_REMATCH[1]}
@@ -23,37 +35,36 @@ _attention_layers() {
 }
 
 _attention_complete() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} program=$1 words choices=
+  local program=$1 words commands flags word value choices=
   COMPREPLY=()
-  # Bash takes --flag=value apart at the equals sign.
-  if [[ $word == = ]]; then
-    before=$before= word=
-  elif [[ $before == = ]]; then
-    before=${COMP_WORDS[COMP_CWORD - 2]}=
-  fi
-  case $before in
-    --layer=) choices=$(_attention_layers) ;;
-    --color=) choices="auto always never" ;;
-    --*=) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
+  _attention_split
+  word=${words[-1]}
+  flags=$("$program" --help 2>/dev/null | grep --only-matching -e '--[a-z][a-z_]*=\?' | sort --unique | tr '\n' ' ')
+  value=${word#*=}
+  case $word in
+    --layer=*) choices=$(_attention_layers) ;;
+    --color=*) choices="auto always never" ;;
+    --*=*) ;;
+    -*)
+      mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$word")
+      [[ ${COMPREPLY[0]:-} != *= ]] || compopt -o nospace
+      return
+      ;;
+    *)
+      if [[ ${program##*/} == attention_client ]]; then
+        _attention_commands "$flags"
+        case "${commands[*]}" in
+          "") choices="attend explain encode layers health completion" ;;
+          layers) choices="list get upload create delete" ;;
+          "layers get" | "layers delete") choices=$(_attention_layers) ;;
+        esac
+      fi
+      ;;
   esac
-  if [[ -z $choices && $word == -* ]]; then
-    choices=$("$program" --help 2>/dev/null | grep --only-matching -e '--[a-z][a-z_]*=\?' | sort --unique)
-    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$word")
-    [[ ${COMPREPLY[0]:-} != *= ]] || compopt -o nospace
-    return
-  fi
-  if [[ -z $choices && ${program##*/} == attention_client ]]; then
-    _attention_words
-    case "${words[*]}" in
-      "") choices="attend explain encode layers health completion" ;;
-      layers) choices="list get upload create delete" ;;
-      "layers get" | "layers delete") choices=$(_attention_layers) ;;
-    esac
-  fi
   if [[ -n $choices ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$value")
   else
-    mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    mapfile -t COMPREPLY < <(compgen -f -- "$value")
   fi
 }
 

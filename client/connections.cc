@@ -8,39 +8,62 @@ namespace {
 
 // Below this a connection has room for one more call: some 0.25 ms at the 1 GB/s of a connection.
 constexpr size_t kLittle = size_t{256} << 10;
+static_assert(Connections::kManyBytes > kLittle);
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Connections>> Connections::Create(const ClientOptions& options) {
   std::unique_ptr<Connections> result(new Connections);
-  for (int i = 0; i < options.connections || i == 0; ++i) {
-    // Clients of one target share their first connections; the others must not be the same.
-    auto channel = CreateChannel(options, i == 0 ? ConnectionKind::kShared : ConnectionKind::kOwn);
-    if (!channel.ok()) return channel.status();
-    result->connections_.push_back(std::make_unique<Connection>(*std::move(channel)));
-  }
   ClientOptions unwatched = options;
   unwatched.health_checks = false;
   auto channel = CreateChannel(unwatched);
   if (!channel.ok()) return channel.status();
-  result->unwatched_ = std::make_unique<Connection>(*std::move(channel));
+  result->unwatched_ = std::make_shared<Connection>(*std::move(channel));
+  for (int i = 0; i < options.connections; ++i) {
+    // Clients of one target may share their first connections; the others must not be the same.
+    channel = CreateChannel(options, i == 0 ? ConnectionKind::kShared : ConnectionKind::kOwn);
+    if (!channel.ok()) return channel.status();
+    result->connections_.push_back(std::make_shared<Connection>(*std::move(channel)));
+  }
   return result;
 }
 
-Connections::Place Connections::Take(size_t request_bytes) {
+const std::shared_ptr<Connection>& Connections::Choose(size_t request_bytes,
+                                                       const Connection* avoid) const {
   const auto begin = connections_.begin(), end = connections_.end();
-  auto best = std::find_if(begin, end, [request_bytes](const auto& connection) {
+  const auto has_room = [&](const auto& connection) {
     const size_t bytes = connection->bytes;
-    return bytes == 0 || bytes + request_bytes <= kLittle;
+    return connection.get() != avoid && (bytes == 0 || bytes + request_bytes <= kLittle);
+  };
+  if (const auto first = std::find_if(begin, end, has_room); first != end) return *first;
+  return *std::min_element(begin, end, [avoid](const auto& a, const auto& b) {
+    if (a.get() == avoid || b.get() == avoid) return a.get() != avoid;
+    return a->bytes.load() < b->bytes.load();
   });
-  if (best == end) {
-    best = std::min_element(
-        begin, end, [](const auto& a, const auto& b) { return a->bytes.load() < b->bytes.load(); });
-  }
+}
+
+Connections::Place Connections::Take(size_t request_bytes, const Connection* avoid) {
+  const std::lock_guard lock(mutex_);
+  const std::shared_ptr<Connection>& best = Choose(request_bytes, avoid);
   const bool none_serves =
-      (*best)->channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE;
-  if (none_serves) return Place(*unwatched_, request_bytes);
-  return Place(**best, request_bytes);  // made where it stays
+      best->channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE;
+  return Place(none_serves ? unwatched_ : best, request_bytes);  // made where it stays
+}
+
+Connections::Place Connections::TakeKnown(size_t request_bytes, absl::Time deadline) {
+  grpc::Channel* channel = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    channel = Choose(request_bytes, nullptr)->channel.get();
+  }
+  const auto known = [](grpc_connectivity_state state) {
+    return state != GRPC_CHANNEL_IDLE && state != GRPC_CHANNEL_CONNECTING;
+  };
+  for (auto state = channel->GetState(/*try_to_connect=*/true); !known(state);
+       state = channel->GetState(/*try_to_connect=*/true)) {
+    if (!channel->WaitForStateChange(state, absl::ToChronoTime(deadline))) break;
+  }
+  return Take(request_bytes);
 }
 
 }  // namespace attention::client

@@ -4,10 +4,12 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "attention/v1/layer_service.grpc.pb.h"
 #include "client/channel.h"
@@ -31,31 +33,40 @@ struct Connection {
 // The connections of one client, over which its calls are shared out. Thread-safe.
 class Connections {
  public:
-  // A call's place on a connection, for as long as this lives.
+  // A call's place on a connection, for as long as this lives, which may be longer than the client.
   class Place {
    public:
-    Place(Connection& connection, size_t bytes) : connection_(connection), bytes_(bytes) {
-      connection.bytes += bytes;
+    Place(std::shared_ptr<Connection> connection, size_t bytes)
+        : connection_(std::move(connection)), bytes_(bytes) {
+      connection_->bytes += bytes;
     }
-    ~Place() { connection_.bytes -= bytes_; }
+    ~Place() { connection_->bytes -= bytes_; }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
 
-    Connection& operator*() const { return connection_; }
-    Connection* operator->() const { return &connection_; }
+    Connection& operator*() const { return *connection_; }
+    Connection* operator->() const { return connection_.get(); }
 
    private:
-    Connection& connection_;
+    const std::shared_ptr<Connection> connection_;
     const size_t bytes_;
   };
+
+  // What a call counts for whose bytes are not known beforehand: it fills a connection.
+  static constexpr size_t kManyBytes = size_t{1} << 20;
 
   // options.connections of them. Connects nothing yet. Fails as CreateChannel.
   static absl::StatusOr<std::unique_ptr<Connections>> Create(const ClientOptions& options);
 
   // For a call whose request has so many bytes: the first connection that has little to send, or
   // that which has the least. Small calls so share one connection, whose segments and system calls
-  // they share too. Where no server is serving, as far as is known, Unwatched().
-  Place Take(size_t request_bytes);
+  // they share too. Where no server is serving, as far as is known, Unwatched(). For the second
+  // attempt at a call, another connection than that of the first, `avoid`, where there is one.
+  Place Take(size_t request_bytes, const Connection* avoid = nullptr);
+
+  // The same for a call that is not made again: waits until it is known whether a server is
+  // serving, or until `deadline`.
+  Place TakeKnown(size_t request_bytes, absl::Time deadline);
 
   // To any server, whether it says that it is serving or not: one that is about to stop still does
   // for a while, and behind a proxy what is watched is but one of several.
@@ -63,9 +74,12 @@ class Connections {
 
  private:
   Connections() = default;
+  // The one that a call of so many bytes goes over; mutex_ is held.
+  const std::shared_ptr<Connection>& Choose(size_t request_bytes, const Connection* avoid) const;
 
-  std::vector<std::unique_ptr<Connection>> connections_;
-  std::unique_ptr<Connection> unwatched_;
+  std::vector<std::shared_ptr<Connection>> connections_;
+  std::shared_ptr<Connection> unwatched_;
+  std::mutex mutex_;  // from choosing a connection until its bytes are counted
 };
 
 }  // namespace attention::client

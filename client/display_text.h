@@ -9,6 +9,16 @@
 // Text from files and servers made fit for a terminal. UTF-8 throughout.
 namespace attention::client {
 
+// One character and how many bytes it took; `valid` is false for one byte that is no UTF-8.
+struct Character {
+  char32_t code = 0;
+  size_t bytes = 1;
+  bool valid = false;
+};
+
+// The first character of a text that is not empty.
+Character Decode(absl::string_view text);
+
 // The text with everything that could command a terminal or reorder a line written out: control
 // characters, bidirectional overrides and bytes that are no UTF-8 become \n, \t, \xNN or \u{N}.
 std::string EscapeControls(absl::string_view text);

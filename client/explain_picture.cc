@@ -36,8 +36,8 @@ struct Layout {
   bool names_upright = false;  // the columns' names run up
   int row_names = 0;           // their width
   int column_names = 0;        // their height
-  int width = 0;               // of a map, and its height, margins included
-  int height = 0;
+  int64_t width = 0;           // of a map, and its height, margins included
+  int64_t height = 0;
 };
 
 std::string ShortName(const std::string& name) { return Shorten(name, kMaxNameColumns); }
@@ -64,18 +64,19 @@ Layout LayoutFor(const AttentionMaps& maps, const Font& font) {
     layout.cell_width = std::max(number, std::min(widest_column, 2 * number)) + 2 * kGap;
     layout.cell_height = kNumberedHeight;
   } else {
-    layout.cell_width = std::max(kSmallestCell, kMapWidth / static_cast<int>(columns));
+    layout.cell_width = std::max(kSmallestCell, static_cast<int>(kMapWidth / columns));
     layout.cell_height = layout.cell_width;
   }
   layout.names_upright = widest_column + kGap > layout.cell_width;
   layout.column_names = layout.names_upright ? widest_column : font.pixels();
-  layout.width = layout.row_names + kGap + layout.cell_width * static_cast<int>(columns);
-  layout.width = std::max(layout.width, font.Width("attention weights in percent, layer 99, "
-                                                   "sequence 99, head 99")) +
-                 2 * kMargin;
+  layout.width = layout.row_names + kGap + layout.cell_width * static_cast<int64_t>(columns);
+  layout.width =
+      std::max<int64_t>(layout.width, font.Width("attention weights in percent, layer 99, "
+                                                 "sequence 99, head 99")) +
+      2 * kMargin;
   layout.height = font.pixels() + kGap + layout.column_names + kGap +
-                  layout.cell_height * static_cast<int>(rows) + 2 * kGap + kLegendHeight + kGap +
-                  font.pixels() + 2 * kMargin;
+                  layout.cell_height * static_cast<int64_t>(rows) + 2 * kGap + kLegendHeight +
+                  kGap + font.pixels() + 2 * kMargin;
   return layout;
 }
 
@@ -194,8 +195,8 @@ absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const Attent
   const int title_height = title.empty() ? 0 : kMargin + kTitlePixels;
   const int note_height = note.empty() ? 0 : kMargin + kTextPixels;
   const int64_t width =
-      std::max(int64_t{across} * layout.width, int64_t{title_font.Width(title) + 2 * kMargin});
-  const int64_t height = int64_t{down} * layout.height + title_height + note_height;
+      std::max(across * layout.width, int64_t{title_font.Width(title) + 2 * kMargin});
+  const int64_t height = down * layout.height + title_height + note_height;
   if (width * height > kMostPixels) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the picture would have ", width, " x ", height, " pixels; want at most ", kMostPixels,
@@ -204,9 +205,9 @@ absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const Attent
   Picture picture(static_cast<int>(width), static_cast<int>(height));
   picture.Write(title_font, kMargin, kMargin + kTitlePixels - kGap, title, kInk);
   for (int i = 0; i < count; ++i) {
-    MapDrawing(maps.maps[static_cast<size_t>(i)], layout, font, i % across * layout.width,
-               title_height + i / across * layout.height, picture)
-        .Draw();
+    const auto x = static_cast<int>(i % across * layout.width);
+    const auto y = static_cast<int>(title_height + i / across * layout.height);
+    MapDrawing(maps.maps[static_cast<size_t>(i)], layout, font, x, y, picture).Draw();
   }
   picture.Write(font, kMargin, picture.height() - kMargin,
                 note.substr(0, std::max<size_t>(note.size(), 1) - 1), kFaint);

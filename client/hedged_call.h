@@ -22,8 +22,10 @@ namespace attention::client {
 // One attempt at a call: what it needs from its start until it has ended.
 template <typename Response>
 struct Attempt {
-  Attempt(Connections& connections, size_t request_bytes, absl::Time deadline)
-      : place(connections.Take(request_bytes)) {
+  // Over another connection than `avoid`, where that is not null and there is one.
+  Attempt(Connections& connections, size_t request_bytes, const Connection* avoid,
+          absl::Time deadline)
+      : place(connections.Take(request_bytes, avoid)) {
     context.set_deadline(absl::ToChronoTime(deadline));
   }
 
@@ -33,23 +35,25 @@ struct Attempt {
   std::optional<grpc::Status> status;  // once it has ended
 };
 
-// Makes a call, and the same once more where that has not ended after `hedge_after` (finite) and
-// `may_hedge` says so: a call that met a slow server is not held up by it (Dean and Barroso, The
-// Tail at Scale, 2013). `make` makes an attempt and `start` starts it; that has to give its status
-// to `ended`, from any thread.
+// Makes a call, and the same once more where that has not ended after `hedge_after` (at most a day)
+// and `may_hedge` says so: a call that met a slow server is not held up by it (Dean and Barroso,
+// The Tail at Scale, 2013). `make` makes an attempt, which avoids the connection of the one before,
+// and `start` starts it; that has to give its status to `ended`, from any thread. `start` does not
+// throw.
 //
-// Returns the first attempt that was answered, or, where none was, the one that failed last; no
+// Returns the first attempt that was answered, or, where none was, the one that began last; no
 // other is under way any more.
 template <typename Response>
 std::unique_ptr<Attempt<Response>> HedgedCall(
     absl::Duration hedge_after, absl::FunctionRef<bool()> may_hedge,
-    absl::FunctionRef<std::unique_ptr<Attempt<Response>>()> make,
+    absl::FunctionRef<std::unique_ptr<Attempt<Response>>(const Connection* avoid)> make,
     absl::FunctionRef<void(Attempt<Response>&, std::function<void(grpc::Status)> ended)> start) {
   std::mutex mutex;  // guards each attempt's status
   std::condition_variable changed;
   std::vector<std::unique_ptr<Attempt<Response>>> attempts;
   const auto begin = [&] {
-    Attempt<Response>& attempt = *attempts.emplace_back(make());
+    const Connection* const before = attempts.empty() ? nullptr : &*attempts.back()->place;
+    Attempt<Response>& attempt = *attempts.emplace_back(make(before));
     start(attempt, [&](grpc::Status status) {
       const std::lock_guard lock(mutex);
       attempt.status = std::move(status);

@@ -108,8 +108,8 @@ then draws every layer and head.
   --http=HOST:PORT           health: asks http://HOST:PORT/readyz instead, of --metrics_port
   --help, --version
 
-Exit codes: 0 all is well; 1 the server refused the call or failed; 2 the command line or the file
-is wrong; 3 no server there, or not serving.
+Exit codes: 0 all is well; 1 the server refused the call or failed, or its answer cannot be written; 2
+the command line or the file is wrong; 3 no server there, or not serving.
 )";
 
 // Long enough for a server that is busy computing, short enough for a container's HEALTHCHECK.

@@ -20,6 +20,8 @@ namespace {
 constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // A header's bytes begin here in version 1, whose length has 2 bytes, and 2 later in the others.
 constexpr size_t kHeaderAt = 10;
+constexpr size_t kMostHeaderBytes = size_t{64} << 10;
+constexpr int kMostAxes = 32;      // as NumPy has it; the server takes 4
 constexpr size_t kAlignment = 64;  // of the data, as NumPy writes it
 
 struct NumpyType {
@@ -67,7 +69,9 @@ absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
     part = absl::StripAsciiWhitespace(part);
     if (part.empty()) continue;  // behind the last comma
     int64_t axis = 0;
-    if (!absl::SimpleAtoi(part, &axis)) return Error("its shape cannot be read");
+    if (!absl::SimpleAtoi(part, &axis) || tensor.shape_size() == kMostAxes) {
+      return Error("its shape cannot be read");
+    }
     tensor.add_shape(axis);
   }
   return absl::OkStatus();
@@ -90,6 +94,7 @@ absl::StatusOr<v1::Tensor> TensorFromNpy(absl::string_view bytes) {
     length |= byte(10) << 16 | byte(11) << 24;
   }
   if (version < 1 || version > 3) return Error(absl::StrCat("its version is ", version));
+  if (length > kMostHeaderBytes) return Error(absl::StrCat("its header has ", length, " bytes"));
   if (length > bytes.size() - begin) return Error("it ends in its header");
   const absl::string_view header = bytes.substr(begin, length);
   bytes.remove_prefix(begin + length);

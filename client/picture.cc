@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "client/display_text.h"
 #include "client/font_data.h"
 
 namespace attention::client {
@@ -19,16 +20,9 @@ constexpr int kSubpixels = 64;   // FreeType's positions have so many a pixel
 
 // The first code point of a text, which is taken off it; U+FFFD where it is no UTF-8.
 uint32_t TakeCodePoint(absl::string_view& text) {
-  const auto first = static_cast<uint8_t>(text[0]);
-  const size_t length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (length > text.size() || (first & 0xc0) == 0x80) {
-    text.remove_prefix(1);
-    return 0xfffd;
-  }
-  uint32_t point = length == 1 ? first : first & (0x7fu >> length);
-  for (size_t i = 1; i < length; ++i) point = point << 6 | (static_cast<uint8_t>(text[i]) & 0x3fu);
-  text.remove_prefix(length);
-  return point;
+  const Character first = Decode(text);
+  text.remove_prefix(first.bytes);
+  return first.valid ? first.code : 0xfffd;
 }
 
 }  // namespace

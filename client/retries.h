@@ -20,8 +20,8 @@ struct RetryOptions {
   // word counts more.
   absl::Duration first_wait = absl::Milliseconds(100);
   absl::Duration most_wait = absl::Seconds(5);
-  // Retries must not make an overload worse: each failure takes 1 from the budget, each success
-  // adds `refill` to it, up to `budget`, and there are no retries below half of that.
+  // Retries must not make an overload worse: each failure of those takes 1 from the budget, each
+  // success adds `refill` to it, up to `budget`, and there are no retries below half of that.
   double budget = 20;
   double refill = 0.1;
 };
@@ -34,9 +34,10 @@ class Retries {
   void CountSuccess();
 
   // How long to wait before a call that has failed `failures` times is made again, at once after
-  // the last; empty: never. Only where the server has not computed it: UNAVAILABLE, and
-  // RESOURCE_EXHAUSTED where it says when to come again, by `pushback` (the trailer
-  // grpc-retry-pushback-ms; below 0: not at all) or a google.rpc.RetryInfo. Counts the failure.
+  // the last; empty: never. Only where that may help: UNAVAILABLE, which does not say
+  // how far the call came, and RESOURCE_EXHAUSTED where it says when to come again, by `pushback`
+  // (the trailer grpc-retry-pushback-ms; below 0: not at all) or a google.rpc.RetryInfo. Counts the
+  // failure.
   std::optional<absl::Duration> NextWait(const absl::Status& status,
                                          std::optional<int64_t> pushback_ms, int failures);
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <istream>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@ namespace attention::client {
 namespace {
 
 constexpr uint64_t kMostHeaderBytes = uint64_t{100} << 20;  // as the format's own library has it
+constexpr int kMostAxes = 32;                               // as NumPy has it; the server takes 4
 constexpr char kMetadata[] = "__metadata__";
 
 struct SafetensorsType {
@@ -41,16 +43,25 @@ absl::StatusOr<v1::Tensor> Describe(const nlohmann::json& entry, uint64_t& begin
     if (tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED) {
       return Error(absl::StrCat("its dtype is ", dtype, "; want F32, BF16, F16, F64 or BOOL"));
     }
-    for (const auto& axis : entry.at("shape")) tensor.add_shape(axis.get<int64_t>());
-    begin = entry.at("data_offsets").at(0).get<uint64_t>();
-    end = entry.at("data_offsets").at(1).get<uint64_t>();
+    for (const auto& axis : entry.at("shape")) {
+      if (!axis.is_number_unsigned() || tensor.shape_size() == kMostAxes) {
+        return Error("its shape cannot be read");
+      }
+      tensor.add_shape(axis.get<int64_t>());
+    }
+    const auto& offsets = entry.at("data_offsets");
+    if (!offsets.at(0).is_number_unsigned() || !offsets.at(1).is_number_unsigned()) {
+      return Error("its offsets cannot be read");
+    }
+    begin = offsets.at(0).get<uint64_t>();
+    end = offsets.at(1).get<uint64_t>();
   } catch (const nlohmann::json::exception&) {
     return Error("its header cannot be read");
   }
   return tensor;
 }
 
-absl::StatusOr<nlohmann::json> ReadHeader(std::ifstream& file, uint64_t file_bytes) {
+absl::StatusOr<nlohmann::json> ReadHeader(std::istream& file, uint64_t file_bytes) {
   uint64_t length = 0;
   std::array<char, sizeof(length)> bytes;
   if (!file.read(bytes.data(), bytes.size())) return Error("it ends before its header");
@@ -72,8 +83,13 @@ absl::StatusOr<nlohmann::json> ReadHeader(std::ifstream& file, uint64_t file_byt
 }  // namespace
 
 absl::StatusOr<v1::Tensor> ReadSafetensor(const std::string& path, const std::string& name) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::ifstream file(path, std::ios::binary);
   if (!file) return absl::NotFoundError("it cannot be opened");
+  return ReadSafetensor(file, name);
+}
+
+absl::StatusOr<v1::Tensor> ReadSafetensor(std::istream& file, const std::string& name) {
+  file.seekg(0, std::ios::end);
   const auto file_bytes = static_cast<uint64_t>(file.tellg());
   file.seekg(0);
   if (file_bytes < sizeof(uint64_t)) return Error("it ends before its header");

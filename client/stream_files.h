@@ -14,7 +14,8 @@
 namespace attention::client {
 
 // Sends the files' requests on one stream and gives each answer to `show` as it comes, with the
-// file's index. Their request_ids are lost. Returns the first exit code that is not kExitOk.
+// file's index. All of it within the client's timeout. Returns the first exit code that is not
+// kExitOk.
 ExitCode StreamFiles(
     const AttentionClient& client, std::vector<RequestFile>& files,
     absl::FunctionRef<ExitCode(size_t, const absl::StatusOr<v1::ComputeAttentionResponse>&)> show,

@@ -128,7 +128,11 @@ void LoadCaller::Ended(std::unique_ptr<InFlight> call, const grpc::Status& statu
     }
   }
   shared_.recorder.Add(EndOf(*call, status));
-  call->done();
+  // The last one to be done may end the test, and the channels that a call's context holds must not
+  // be let go on this thread, which is their own.
+  const std::function<void()> done = std::move(call->done);
+  call.reset();
+  done();
 }
 
 absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options) {

@@ -41,7 +41,8 @@ class LoadCaller {
   LoadCaller(Shared& shared, uint64_t seed);
 
   // Makes a call that was to begin at `intended`, and calls `done` when it has ended, with
-  // options.retry after it was made again where that helps, and was counted.
+  // options.retry after it was made again where that helps, and was counted; nothing of it is left
+  // then.
   void Call(SteadyTime intended, std::function<void()> done);
 
  private:

@@ -1,6 +1,7 @@
 #include "client/array_file.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -91,6 +92,25 @@ TEST_F(ArrayFileTest, SaysWhatIsWrongWithAFile) {
   EXPECT_FALSE(WriteArrays("/no/such/folder/x.npy", {{"a", floats_}}).ok());
 }
 
+TEST_F(ArrayFileTest, NoticesDamageInAnArchive) {
+  const std::string path = Path("x.npz");
+  ASSERT_TRUE(WriteArrays(path, {{"a", floats_}}).ok());
+  std::string bytes(std::filesystem::file_size(path), '\0');
+  std::ifstream(path, std::ios::binary)
+      .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::string flipped = bytes;
+  flipped[flipped.find("NUMPY") + 130] ^= 1;  // among the numbers
+  std::ofstream(path, std::ios::binary) << flipped;
+  EXPECT_THAT(FailureOf(path), HasSubstr("CRC error"));
+  // The size of what is unpacked, in the central directory (APPNOTE.TXT 4.3.12).
+  std::string lying = bytes;
+  lying[lying.find("PK\x01\x02") + 24 + 3] = 0x7f;
+  std::ofstream(path, std::ios::binary) << lying;
+  EXPECT_THAT(FailureOf(path), HasSubstr("cannot have as many bytes"));
+  ASSERT_TRUE(WriteArrays(path, {}).ok());
+  EXPECT_FALSE(ReadArray(path).ok());
+}
+
 // Offsets that lie beyond the file, or a shape that wants more bytes than there are.
 TEST_F(ArrayFileTest, TrustsNoHeaderOfSafetensors) {
   const auto failure = [&](const std::string& header) {
@@ -106,9 +126,13 @@ TEST_F(ArrayFileTest, TrustsNoHeaderOfSafetensors) {
   EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})"),
               HasSubstr("other bytes than its shape"));
   EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"),
-              HasSubstr("shape"));
+              HasSubstr("shape cannot be read"));
   EXPECT_THAT(failure(R"({"a":{"dtype":"I8","shape":[8],"data_offsets":[0,8]}})"),
               HasSubstr("dtype is I8"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,8]}})"),
+              HasSubstr("shape cannot be read"));
+  EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8.5]}})"),
+              HasSubstr("offsets cannot be read"));
   EXPECT_THAT(failure(R"({"a":[]})"), HasSubstr("header cannot be read"));
   EXPECT_THAT(failure(R"([])"), HasSubstr("no JSON object"));
 }

@@ -4,6 +4,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "client/attention_client.h"
 #include "client/call_status.h"
 #include "gmock/gmock.h"
@@ -46,8 +47,40 @@ TEST(AttentionStream, CarriesManyCalls) {
 TEST(AttentionStream, EndsWhereItIsLeft) {
   FakeServer server(EchoTokens);
   const AttentionClient client = ClientOf(server.target());
+  {
+    AttentionStream stream = client.StreamAttention();
+    EXPECT_TRUE(stream.Write({}));
+    EXPECT_TRUE(stream.Read().has_value());
+  }
+  EXPECT_TRUE(server.cancelled().WaitForNotificationWithTimeout(absl::Seconds(60)));
+}
+
+TEST(AttentionStream, FinishesWhatWasLeftOpen) {
+  FakeServer server(EchoTokens);
+  const AttentionClient client = ClientOf(server.target());
   AttentionStream stream = client.StreamAttention();
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(stream.Write({}));
+  EXPECT_TRUE(stream.Finish().ok()) << "though nothing was read, and no end was said";
+  EXPECT_FALSE(stream.Write({}));
+  EXPECT_FALSE(stream.Read().has_value());
+  EXPECT_EQ(stream.Finish().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(AttentionStream, EndsWithItsTimeoutAndWithCancel) {
+  absl::Notification end;
+  FakeServer server([&](const auto&, auto&) {
+    end.WaitForNotification();
+    return grpc::Status::OK;
+  });
+  const AttentionClient client = ClientOf(server.target());
+  AttentionStream stream = client.StreamAttention(absl::Milliseconds(100));
   EXPECT_TRUE(stream.Write({}));
+  EXPECT_EQ(stream.Finish().code(), absl::StatusCode::kDeadlineExceeded);
+  AttentionStream other = client.StreamAttention();
+  EXPECT_TRUE(other.Write({}));
+  other.Cancel();
+  EXPECT_EQ(other.Finish().code(), absl::StatusCode::kCancelled);
+  end.Notify();
 }
 
 TEST(AttentionStream, FailsWhereNobodyIsThere) {

@@ -108,14 +108,12 @@ TEST(CommandLine, ExplainsItself) {
   EXPECT_THAT(version.output, testing::MatchesRegex("attention_client [0-9.]+\n"));
 }
 
-// Bash completes the line that it would have been asked to.
+// What bash makes of a line at whose end the tabulator is pressed.
 std::string Completed(const std::string& line) {
-  const std::string script = absl::StrCat(
-      "source <('", ATTENTION_CLIENT, "' completion); compopt() { :; }; COMP_LINE='", line,
-      "'; read -ra COMP_WORDS < <(sed \"s/=/ = /g\" <<<\"$COMP_LINE|\"); "
-      "COMP_WORDS[-1]=${COMP_WORDS[-1]%|}; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
-      "_attention_complete '",
-      ATTENTION_CLIENT, "'; echo \"${COMPREPLY[*]}\"");
+  const std::string script =
+      absl::StrCat("source <('", ATTENTION_CLIENT, "' completion); compopt() { :; }; COMP_LINE='",
+                   line, "'; COMP_POINT=${#COMP_LINE}; _attention_complete '", ATTENTION_CLIENT,
+                   "'; echo \"${COMPREPLY[*]}\"");
   std::FILE* pipe = popen(absl::StrCat("bash <<'END'\n", script, "\nEND").c_str(), "r");
   std::array<char, 4096> buffer;
   const size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe);
@@ -129,6 +127,9 @@ TEST(CommandLine, CompletesItselfInBash) {
   EXPECT_EQ(Completed("attention_client explain --pn"), "--png=\n");
   EXPECT_EQ(Completed("attention_client explain --color=al"), "always\n");
   EXPECT_THAT(Completed("attention_client --tls"), HasSubstr("--tls_ca="));
+  EXPECT_THAT(Completed("attention_client "), HasSubstr("attend explain"));
+  EXPECT_EQ(Completed("attention_client --target=localhost:50051 layers l"), "list\n");
+  EXPECT_EQ(Completed("attention_client --timeout 5s --json ex"), "explain\n");
 }
 
 TEST(CommandLine, RefusesWhatItCannotDoWithExitCode2) {

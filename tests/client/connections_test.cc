@@ -1,6 +1,7 @@
 #include "client/connections.h"
 
 #include <atomic>
+#include <functional>
 #include <latch>
 #include <string>
 #include <thread>
@@ -33,8 +34,8 @@ size_t ConnectionsOf(int calls, size_t bytes, int connections) {
   Rendezvous meet(calls);
   FakeServer server(
       [&meet](const auto& request, auto& response) { return meet(request, response); });
-  const auto client =
-      AttentionClient::Create({.target = server.target(), .connections = connections});
+  const auto client = AttentionClient::Create(
+      {.target = server.target(), .retries = {.attempts = 1}, .connections = connections});
   std::vector<std::thread> threads;
   for (int i = 0; i < calls; ++i) {
     threads.emplace_back([&client, bytes] {
@@ -45,6 +46,27 @@ size_t ConnectionsOf(int calls, size_t bytes, int connections) {
   }
   for (std::thread& thread : threads) thread.join();
   return server.connections();
+}
+
+TEST(Connections, GivesASecondAttemptAnotherConnection) {
+  const auto connections = Connections::Create({.connections = 2});
+  const Connections::Place first = (*connections)->Take(1);
+  EXPECT_EQ(&*(*connections)->Take(1), &*first) << "small calls share it";
+  EXPECT_NE(&*(*connections)->Take(1, &*first), &*first);
+  const auto single = Connections::Create({.connections = 1});
+  const Connections::Place only = (*single)->Take(1);
+  EXPECT_EQ(&*(*single)->Take(1, &*only), &*only);
+}
+
+TEST(Connections, FillsTheEmptyOnesFirst) {
+  const auto connections = Connections::Create({.connections = 3});
+  const Connections::Place first = (*connections)->Take(Connections::kManyBytes);
+  const Connections::Place second = (*connections)->Take(Connections::kManyBytes);
+  const Connections::Place third = (*connections)->Take(Connections::kManyBytes / 2);
+  EXPECT_NE(&*first, &*second);
+  EXPECT_NE(&*first, &*third);
+  EXPECT_NE(&*second, &*third);
+  EXPECT_EQ(&*(*connections)->Take(Connections::kManyBytes), &*third) << "it has the least";
 }
 
 TEST(Connections, SharesLargeCallsOutOverItsConnectionsAndKeepsSmallOnesTogether) {
@@ -63,15 +85,17 @@ TEST(Connections, LeavesServersAloneThatSayTheyAreNotServing) {
     for (int i = 0; i < 10; ++i) EXPECT_TRUE(client.ComputeAttention({}).ok());
   };
   // Until both are connected, and until the change has come.
-  for (call_both(); of_first == 0 || of_second == 0; call_both()) {
-  }
+  const auto until = [&](const std::function<bool()>& holds) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(60);
+    for (call_both(); !holds() && absl::Now() < deadline; call_both()) {
+    }
+    EXPECT_TRUE(holds());
+  };
+  until([&] { return of_first > 0 && of_second > 0; });
   first.SetServing(false);
-  for (call_both(); of_first > 0; call_both()) {
-  }
-  EXPECT_EQ(of_second, 10);
+  until([&] { return of_first == 0 && of_second == 10; });
   first.SetServing(true);
-  for (call_both(); of_first == 0; call_both()) {
-  }
+  until([&] { return of_first > 0; });
 }
 
 // A server says so before it stops, and serves on for a while.
@@ -81,11 +105,12 @@ TEST(Connections, CallsAServerThatIsNotServingWhereThereIsNoOther) {
   EXPECT_TRUE(client.ComputeAttention({}).ok());
   server.SetServing(false);
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(client.ComputeAttention({}).ok());
+  EXPECT_TRUE(ClientOf(server.target()).ComputeAttention({}).ok());
   const AttentionClient late = ClientOf(server.target());
-  EXPECT_TRUE(late.ComputeAttention({}).ok());
   AttentionStream stream = late.StreamAttention();
   EXPECT_TRUE(stream.Write({}));
   EXPECT_TRUE(stream.Read().has_value());
+  EXPECT_TRUE(stream.Finish().ok());
 }
 
 TEST(Connections, HedgesACallThatTakesLong) {

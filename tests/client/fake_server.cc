@@ -56,7 +56,7 @@ grpc::Status FakeServer::ComputeAttention(grpc::ServerContext* context,
 }
 
 grpc::Status FakeServer::StreamAttention(
-    grpc::ServerContext*,
+    grpc::ServerContext* context,
     grpc::ServerReaderWriter<v1::ComputeAttentionResponse, v1::ComputeAttentionRequest>* stream) {
   v1::ComputeAttentionRequest request;
   while (stream->Read(&request)) {
@@ -69,6 +69,7 @@ grpc::Status FakeServer::StreamAttention(
     }
     stream->Write(response);
   }
+  if (context->IsCancelled() && !cancelled_.HasBeenNotified()) cancelled_.Notify();
   return grpc::Status::OK;
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "absl/synchronization/notification.h"
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "client/attention_client.h"
 #include "grpcpp/grpcpp.h"
@@ -29,6 +30,8 @@ class FakeServer final : public v1::AttentionService::Service {
   void SetServing(bool serving);
   // The connections over which calls of ComputeAttention came.
   size_t connections() const;
+  // That a stream ended before its client had said all.
+  absl::Notification& cancelled() { return cancelled_; }
 
  private:
   grpc::Status ComputeAttention(grpc::ServerContext* context,
@@ -41,6 +44,7 @@ class FakeServer final : public v1::AttentionService::Service {
       override;
 
   const Answer answer_;
+  absl::Notification cancelled_;
   mutable std::mutex mutex_;
   std::set<std::string> peers_;  // guarded by mutex_
   std::string target_;

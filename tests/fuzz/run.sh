@@ -8,7 +8,7 @@
 # What a target finds is left in build/fuzz/. Exit codes: 0 nothing found, else that of the target.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-readonly targets=(layer_config_fuzzer policy_fuzzer request_fuzzer safetensors_fuzzer)
+readonly targets=(array_fuzzer layer_config_fuzzer policy_fuzzer request_fuzzer safetensors_fuzzer)
 readonly kept=tests/fuzz/corpus
 readonly work=build/fuzz/corpus
 
@@ -31,6 +31,7 @@ first_inputs() {
   mkdir -p "$work/$1"
   [[ ! -e $kept/$1.tar.gz ]] || tar --extract --gzip --file "$kept/$1.tar.gz" --directory "$work/$1"
   case $1 in
+    array_fuzzer) find tests/data -name model.safetensors && find tests/fuzz/seeds -name '*.npy' ;;
     layer_config_fuzzer) find tests/data -name config.json ;;
     policy_fuzzer) find tests/fuzz/seeds -name '*.json' ;;
     request_fuzzer) find tests/fuzz/seeds -name '*.txtpb' ;;
@@ -39,6 +40,8 @@ first_inputs() {
     case $file in
       */encode_*.txtpb) encode EncodeRequest "$file" "$work/$1" '\0' ;;
       *.txtpb) encode ComputeAttentionRequest "$file" "$work/$1" '\1' ;;
+      *.npy) add "$file" "$work/$1" '\0' ;;
+      */model.safetensors) add "$file" "$work/$1" "$([[ $1 != array_fuzzer ]] || echo '\1')" ;;
       *) add "$file" "$work/$1" ;;
     esac
   done
