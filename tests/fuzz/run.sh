@@ -41,7 +41,7 @@ first_inputs() {
       */encode_*.txtpb) encode EncodeRequest "$file" "$work/$1" '\0' ;;
       *.txtpb) encode ComputeAttentionRequest "$file" "$work/$1" '\1' ;;
       *.npy) add "$file" "$work/$1" '\0' ;;
-      */model.safetensors) add "$file" "$work/$1" "$([[ $1 != array_fuzzer ]] || echo '\1')" ;;
+      */model.safetensors) add "$file" "$work/$1" "$([[ $1 != array_fuzzer ]] || printf '%s' '\1')" ;;
       *) add "$file" "$work/$1" ;;
     esac
   done
