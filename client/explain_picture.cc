@@ -69,14 +69,15 @@ Layout LayoutFor(const AttentionMaps& maps, const Font& font) {
   }
   layout.names_upright = widest_column + kGap > layout.cell_width;
   layout.column_names = layout.names_upright ? widest_column : font.pixels();
-  layout.width = layout.row_names + kGap + layout.cell_width * static_cast<int64_t>(columns);
-  layout.width =
-      std::max<int64_t>(layout.width, font.Width("attention weights in percent, layer 99, "
-                                                 "sequence 99, head 99")) +
-      2 * kMargin;
-  layout.height = font.pixels() + kGap + layout.column_names + kGap +
-                  layout.cell_height * static_cast<int64_t>(rows) + 2 * kGap + kLegendHeight +
-                  kGap + font.pixels() + 2 * kMargin;
+  const int64_t cells_width = layout.cell_width * static_cast<int64_t>(columns);
+  const int64_t cells_height = layout.cell_height * static_cast<int64_t>(rows);
+  const int title =
+      font.Width("attention weights in percent, layer 99, sequence 99, head 99") + 2 * kMargin;
+  const int beside = layout.row_names + kGap + 2 * kMargin;
+  const int above = font.pixels() + kGap + layout.column_names + kGap;
+  const int below = 2 * kGap + kLegendHeight + kGap + font.pixels() + 2 * kMargin;
+  layout.width = std::max<int64_t>(cells_width + beside, title);
+  layout.height = above + cells_height + below;
   return layout;
 }
 

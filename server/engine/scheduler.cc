@@ -14,8 +14,9 @@ namespace {
 constexpr int kLookAhead = 512;
 constexpr double kMib = 1 << 20;
 
-// Of max_queue, by when a call's turn has to come as measured: a machine that is shared becomes slower
-// by a tenth or so while the call waits, now and then, and most calls are to be in time all the same.
+// Of max_queue, by when a call's turn has to come as measured: a machine that is shared becomes
+// slower by a tenth or so while the call waits, now and then, and most calls are to be in time all
+// the same.
 constexpr double kSureShare = 0.9;
 
 bool IsSmall(const Job& job) { return job.cost.flop <= Scheduler::kSmallFlop; }
