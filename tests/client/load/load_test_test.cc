@@ -240,9 +240,9 @@ TEST_F(LoadTest, RefusesWhatCannotBe) {
   EXPECT_EQ(RunLoadTest(options).status().code(), absl::StatusCode::kNotFound);
 }
 
-// Its calls end faster than any others. Once the last call held the channel a moment longer than the
-// test did, and so let it go on the channel's own thread: what came next crashed within gRPC, now and
-// then.
+// Its calls end faster than any others. Once the last call held the channel a moment longer than
+// the test did, and so let it go on the channel's own thread: what came next crashed within gRPC,
+// now and then.
 TEST_F(LoadTest, TellsOfCallsThatFail) {
   LoadOptions options = Options();
   options.callers = 1;
