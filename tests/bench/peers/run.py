@@ -10,13 +10,15 @@ or the same of PyPI. The strongest peers are a venv's:
     python3 -m venv peers && peers/bin/pip install numpy torch grpcio protobuf
     tests/bench/peers/run.py --python=peers/bin/python
 
-(Debian's numpy computes without threads or vectors unless libopenblas0-pthread is installed.)
+(Debian's numpy has the reference BLAS unless libopenblas0-pthread is installed.)
 
 All sides get the same weights, the same number of compute threads and the same CPUs, which they share
 with attention_loadtest; `taskset -c 0,1 run.py` grants fewer. No call is timed before all sides have
 given the same numbers. Then they are measured in turns, since machines drift: medians of the rounds, and
-the median of each round's ratio. --peer measures others than `numpy` and `torch`, such as
---peer="torch --loop=asyncio"; peer_server.py --help has their flags.
+the median of each round's ratio. --peer measures others than `numpy` and `torch`, which compute as many
+calls at a time as there are threads, each on one, so that a single caller has one thread of theirs:
+--peer="torch --workers=1" gives it all, --peer="torch --share" all while no other call is computed;
+peer_server.py --help has the other flags.
 
 The environment variable ATTENTION_BUILD names another build than build/release. Prints Markdown. Takes
 16 minutes, with --short 2; the machine should do nothing else meanwhile.

@@ -57,9 +57,10 @@ def attend(tokens, keep):
 
 class _Linear:
     """tokens * matrix^T + bias, of a matrix [out, in]. Where PyTorch can pack the matrix for oneDNN
-    beforehand, as torch.compile does, that is faster than functional.linear. Milliseconds for a layer of
-    768 on 16, 128 and 512 tokens, PyTorch 2.15, one thread, AMD Zen 4, 2026-11-26: 0.9, 6.9 and 33,
-    instead of 1.3, 8.0 and 37; compiled (with freezing) 1.6, 8.3 and 39."""
+    beforehand, as torch.compile does, that is faster than functional.linear. Milliseconds of CPU time for
+    a layer of 768 on 16, 128 and 512 tokens, the least of 7 repetitions on a busy machine (AMD Zen 4),
+    PyTorch 2.15, one thread, 2026-11-26: 0.9, 6.9 and 33, instead of 1.3, 8.0 and 37; compiled with
+    freezing 1.6, 8.3 and 39."""
 
     def __init__(self, matrix, bias):
         self.matrix, self.bias = matrix, bias
