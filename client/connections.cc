@@ -42,28 +42,32 @@ const std::shared_ptr<Connection>& Connections::Choose(size_t request_bytes,
   });
 }
 
+Connections::Place Connections::PlaceOn(const std::shared_ptr<Connection>& chosen,
+                                        size_t request_bytes) {
+  const bool none_serves =
+      chosen->channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE;
+  return Place(none_serves ? unwatched_ : chosen, request_bytes);  // made where it stays
+}
+
 Connections::Place Connections::Take(size_t request_bytes, const Connection* avoid) {
   const std::lock_guard lock(mutex_);
-  const std::shared_ptr<Connection>& best = Choose(request_bytes, avoid);
-  const bool none_serves =
-      best->channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE;
-  return Place(none_serves ? unwatched_ : best, request_bytes);  // made where it stays
+  return PlaceOn(Choose(request_bytes, avoid), request_bytes);
 }
 
 Connections::Place Connections::TakeKnown(size_t request_bytes, absl::Time deadline) {
-  grpc::Channel* channel = nullptr;
-  {
+  const std::shared_ptr<Connection>& chosen = [&]() -> const std::shared_ptr<Connection>& {
     const std::lock_guard lock(mutex_);
-    channel = Choose(request_bytes, nullptr)->channel.get();
-  }
+    return Choose(request_bytes, /*avoid=*/nullptr);
+  }();
   const auto known = [](grpc_connectivity_state state) {
     return state != GRPC_CHANNEL_IDLE && state != GRPC_CHANNEL_CONNECTING;
   };
-  for (auto state = channel->GetState(/*try_to_connect=*/true); !known(state);
-       state = channel->GetState(/*try_to_connect=*/true)) {
-    if (!channel->WaitForStateChange(state, absl::ToChronoTime(deadline))) break;
+  grpc::Channel& channel = *chosen->channel;
+  for (auto state = channel.GetState(/*try_to_connect=*/true); !known(state);
+       state = channel.GetState(/*try_to_connect=*/true)) {
+    if (!channel.WaitForStateChange(state, absl::ToChronoTime(deadline))) break;
   }
-  return Take(request_bytes);
+  return PlaceOn(chosen, request_bytes);  // whose state is known, not another's
 }
 
 }  // namespace attention::client

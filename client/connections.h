@@ -76,6 +76,8 @@ class Connections {
   Connections() = default;
   // The one that a call of so many bytes goes over; mutex_ is held.
   const std::shared_ptr<Connection>& Choose(size_t request_bytes, const Connection* avoid) const;
+  // On it, or on unwatched_ where it knows of no server that is serving.
+  Place PlaceOn(const std::shared_ptr<Connection>& chosen, size_t request_bytes);
 
   std::vector<std::shared_ptr<Connection>> connections_;
   std::shared_ptr<Connection> unwatched_;

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/color_scale.h"
 #include "client/display_text.h"
 #include "client/heat_map.h"
@@ -36,6 +37,8 @@ struct Layout {
   bool names_upright = false;  // the columns' names run up
   int row_names = 0;           // their width
   int column_names = 0;        // their height
+  int cells_left = 0;          // from the map's left margin to its cells
+  int cells_top = 0;           // from its upper margin
   int64_t width = 0;           // of a map, and its height, margins included
   int64_t height = 0;
 };
@@ -73,11 +76,11 @@ Layout LayoutFor(const AttentionMaps& maps, const Font& font) {
   const int64_t cells_height = layout.cell_height * static_cast<int64_t>(rows);
   const int title =
       font.Width("attention weights in percent, layer 99, sequence 99, head 99") + 2 * kMargin;
-  const int beside = layout.row_names + kGap + 2 * kMargin;
-  const int above = font.pixels() + kGap + layout.column_names + kGap;
+  layout.cells_left = layout.row_names + kGap;
+  layout.cells_top = font.pixels() + kGap + layout.column_names + kGap;
   const int below = 2 * kGap + kLegendHeight + kGap + font.pixels() + 2 * kMargin;
-  layout.width = std::max<int64_t>(cells_width + beside, title);
-  layout.height = above + cells_height + below;
+  layout.width = std::max<int64_t>(layout.cells_left + cells_width + 2 * kMargin, title);
+  layout.height = layout.cells_top + cells_height + below;
   return layout;
 }
 
@@ -98,8 +101,8 @@ class MapDrawing {
         scale_(ScaleOf(map.grid.values)),
         left_(x + kMargin),
         top_(y + kMargin),
-        cells_left_(left_ + layout.row_names + kGap),
-        cells_top_(top_ + font.pixels() + kGap + layout.column_names + kGap) {}
+        cells_left_(left_ + layout.cells_left),
+        cells_top_(top_ + layout.cells_top) {}
 
   void Draw() {
     picture_.Write(font_, left_, top_ + font_.pixels() - kGap,
@@ -188,7 +191,7 @@ absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const Attent
   const Font title_font(kTitlePixels), font(kTextPixels);
   const Layout layout = LayoutFor(maps, font);
   const auto count = static_cast<int>(maps.maps.size());
-  // As wide as high, but for one of several heads, which reads like a line.
+  // About as many beside each other as below each other.
   const int across = std::max(1, static_cast<int>(std::ceil(std::sqrt(count))));
   const int down = (count + across - 1) / across;
   const std::string title = EscapeControls(file.title);
@@ -210,8 +213,7 @@ absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const Attent
     const auto y = static_cast<int>(title_height + i / across * layout.height);
     MapDrawing(maps.maps[static_cast<size_t>(i)], layout, font, x, y, picture).Draw();
   }
-  picture.Write(font, kMargin, picture.height() - kMargin,
-                note.substr(0, std::max<size_t>(note.size(), 1) - 1), kFaint);
+  picture.Write(font, kMargin, picture.height() - kMargin, absl::StripSuffix(note, "\n"), kFaint);
   return picture.Png();
 }
 

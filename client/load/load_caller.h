@@ -33,8 +33,8 @@ class LoadCaller {
     const LoadRequests& requests;
     std::vector<Target> targets;  // connections, from ConnectAll
     LoadRecorder& recorder;
-    Retries retries;
-    Timer timer;
+    Retries retries{RetryOptions()};
+    Timer timer = {};
   };
 
   // `seed` says which calls are drawn.

@@ -114,9 +114,7 @@ absl::StatusOr<LoadRun> RunLoadTest(const LoadOptions& options, OnProgress on_pr
   LoadCaller::Shared shared = {.options = options,
                                .requests = *requests,
                                .targets = *std::move(targets),
-                               .recorder = recorder,
-                               .retries = Retries(RetryOptions()),
-                               .timer = {}};
+                               .recorder = recorder};
   std::deque<LoadCaller> callers;  // which stay where they are
   const int count = options.rate > 0 ? 1 : options.callers;
   for (int i = 0; i < count; ++i) callers.emplace_back(shared, options.seed + i);

@@ -79,9 +79,7 @@ TEST_F(LoadTest, ACallsLatencyCountsFromWhenItWasToBegin) {
   LoadCaller::Shared shared = {.options = options,
                                .requests = *requests,
                                .targets = *std::move(targets),
-                               .recorder = recorder,
-                               .retries = Retries(RetryOptions()),
-                               .timer = {}};
+                               .recorder = recorder};
   LoadCaller caller(shared, 1);
   absl::Notification ended;
   caller.Call(now - std::chrono::seconds(3), [&] { ended.Notify(); });
