@@ -79,7 +79,7 @@ Layout LayoutFor(const AttentionMaps& maps, const Font& font) {
   layout.cells_left = layout.row_names + kGap;
   layout.cells_top = font.pixels() + kGap + layout.column_names + kGap;
   const int below = 2 * kGap + kLegendHeight + kGap + font.pixels() + 2 * kMargin;
-  layout.width = std::max<int64_t>(layout.cells_left + cells_width + 2 * kMargin, title);
+  layout.width = std::max<int64_t>(cells_width + layout.cells_left + kMargin + kMargin, title);
   layout.height = layout.cells_top + cells_height + below;
   return layout;
 }
