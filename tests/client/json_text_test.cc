@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string Failure(const std::string& text) {
+std::string JsonTextFailure(const std::string& text) {
   const absl::Status status = ParseJson(text, "x.json").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
   return std::string(status.message());
@@ -25,36 +25,38 @@ TEST(ParseJson, BuildsTheValue) {
 }
 
 TEST(ParseJson, SaysWhereTheHoleIs) {
-  EXPECT_THAT(Failure("{\n  \"a\": [1, , 2]\n}"), StartsWith("x.json:2:12: "));
-  EXPECT_THAT(Failure("{\"a\": }"), StartsWith("x.json:1:7: "));
-  EXPECT_THAT(Failure("[1,\n2"), StartsWith("x.json:2:2: "));
-  EXPECT_THAT(Failure(""), StartsWith("x.json:1:1: "));
-  EXPECT_THAT(Failure("{} {}"), StartsWith("x.json:1:4: "));
-  EXPECT_THAT(Failure("[\n\n  nul]"), StartsWith("x.json:3:"));
+  EXPECT_THAT(JsonTextFailure("{\n  \"a\": [1, , 2]\n}"), StartsWith("x.json:2:12: "));
+  EXPECT_THAT(JsonTextFailure("{\"a\": }"), StartsWith("x.json:1:7: "));
+  EXPECT_THAT(JsonTextFailure("[1,\n2"), StartsWith("x.json:2:2: "));
+  EXPECT_THAT(JsonTextFailure(""), StartsWith("x.json:1:1: "));
+  EXPECT_THAT(JsonTextFailure("{} {}"), StartsWith("x.json:1:4: "));
+  EXPECT_THAT(JsonTextFailure("[\n\n  nul]"), StartsWith("x.json:3:"));
 }
 
 TEST(ParseJson, SaysWhatIsWrongWithoutTheLibrarysTags) {
-  const std::string failure = Failure("[1, , 2]");
+  const std::string failure = JsonTextFailure("[1, , 2]");
   EXPECT_THAT(failure, HasSubstr("unexpected ','"));
   EXPECT_THAT(failure, testing::Not(HasSubstr("json.exception")));
-  EXPECT_THAT(Failure("[1e999]"), HasSubstr("number overflow"));
-  EXPECT_LT(Failure("\"" + std::string(100000, 'x')).size(), 400u);
+  EXPECT_THAT(JsonTextFailure("[1e999]"), HasSubstr("number overflow"));
+  EXPECT_LT(JsonTextFailure("\"" + std::string(100000, 'x')).size(), 400u);
 }
 
 TEST(ParseJson, RefusesAKeyThatStandsTwice) {
-  EXPECT_EQ(Failure(R"({"a": 1, "b": {"a": 2}, "a": 3})"),
+  EXPECT_EQ(JsonTextFailure(R"({"a": 1, "b": {"a": 2}, "a": 3})"),
             "x.json: the key \"a\" stands twice in one object");
 }
 
 TEST(ParseJson, RefusesDepthThatWouldExhaustTheStack) {
   EXPECT_TRUE(ParseJson(std::string(64, '[') + std::string(64, ']'), "x.json").ok());
-  EXPECT_THAT(Failure(std::string(1000000, '[')), HasSubstr("more than 64 levels"));
+  EXPECT_THAT(JsonTextFailure(std::string(1000000, '[')), HasSubstr("more than 64 levels"));
   std::string objects;
   for (int i = 0; i < 1000; ++i) objects += "{\"a\":";
-  EXPECT_THAT(Failure(objects), HasSubstr("more than 64 levels"));
+  EXPECT_THAT(JsonTextFailure(objects), HasSubstr("more than 64 levels"));
 }
 
-TEST(ParseJson, RefusesTextThatIsNoUtf8) { EXPECT_THAT(Failure("\"\xff\""), HasSubstr("UTF-8")); }
+TEST(ParseJson, RefusesTextThatIsNoUtf8) {
+  EXPECT_THAT(JsonTextFailure("\"\xff\""), HasSubstr("UTF-8"));
+}
 
 }  // namespace
 }  // namespace attention::client

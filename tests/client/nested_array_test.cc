@@ -17,7 +17,7 @@ absl::StatusOr<v1::Tensor> Convert(const std::string& text) {
   return TensorFromNestedArray(nlohmann::json::parse(text), "t");
 }
 
-std::string Failure(const std::string& text) {
+std::string NestedArrayFailure(const std::string& text) {
   const absl::Status status = Convert(text).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
   return std::string(status.message());
@@ -51,34 +51,36 @@ TEST(TensorFromNestedArray, ReadsInfinitiesAndNan) {
 }
 
 TEST(TensorFromNestedArray, NamesTheRowThatIsTooShortOrTooLong) {
-  EXPECT_EQ(Failure("[[1, 2, 3], [4, 5]]"), "t[1] has length 2; want 3, as t[0] has");
-  EXPECT_EQ(Failure("[[[1], [2]], [[3], [4], [5]]]"), "t[1] has length 3; want 2, as t[0] has");
-  EXPECT_EQ(Failure("[[[1, 2]], [[3]]]"), "t[1][0] has length 1; want 2, as t[0][0] has");
-  EXPECT_EQ(Failure("[[1], 2]"), "t[1] is a number; want a row of 1, as t[0] is");
-  EXPECT_EQ(Failure("[1, [2]]"), "t[1] is an array of 1; want a number");
+  EXPECT_EQ(NestedArrayFailure("[[1, 2, 3], [4, 5]]"), "t[1] has length 2; want 3, as t[0] has");
+  EXPECT_EQ(NestedArrayFailure("[[[1], [2]], [[3], [4], [5]]]"),
+            "t[1] has length 3; want 2, as t[0] has");
+  EXPECT_EQ(NestedArrayFailure("[[[1, 2]], [[3]]]"),
+            "t[1][0] has length 1; want 2, as t[0][0] has");
+  EXPECT_EQ(NestedArrayFailure("[[1], 2]"), "t[1] is a number; want a row of 1, as t[0] is");
+  EXPECT_EQ(NestedArrayFailure("[1, [2]]"), "t[1] is an array of 1; want a number");
 }
 
 TEST(TensorFromNestedArray, NamesThePlaceOfAHole) {
-  EXPECT_EQ(Failure("[[1, 2, 3], [4, 5, null]]"), "t[1][2] is null; want a number");
-  EXPECT_EQ(Failure("[null]"), "t[0] is null; want a number");
-  EXPECT_EQ(Failure("[[1], null]"), "t[1] is null; want a row of 1, as t[0] is");
-  EXPECT_EQ(Failure("[]"), "t is an empty array; want numbers in it");
-  EXPECT_EQ(Failure("[[1], []]"), "t[1] is an empty array; want numbers in it");
-  EXPECT_EQ(Failure("[[], [1]]"), "t[0] is an empty array; want numbers in it");
+  EXPECT_EQ(NestedArrayFailure("[[1, 2, 3], [4, 5, null]]"), "t[1][2] is null; want a number");
+  EXPECT_EQ(NestedArrayFailure("[null]"), "t[0] is null; want a number");
+  EXPECT_EQ(NestedArrayFailure("[[1], null]"), "t[1] is null; want a row of 1, as t[0] is");
+  EXPECT_EQ(NestedArrayFailure("[]"), "t is an empty array; want numbers in it");
+  EXPECT_EQ(NestedArrayFailure("[[1], []]"), "t[1] is an empty array; want numbers in it");
+  EXPECT_EQ(NestedArrayFailure("[[], [1]]"), "t[0] is an empty array; want numbers in it");
 }
 
 TEST(TensorFromNestedArray, RefusesWhatIsNoNumber) {
-  EXPECT_EQ(Failure(R"([1, "two"])"), "t[1] is \"two\"; want a number");
-  EXPECT_EQ(Failure(R"([1, {}])"), "t[1] is an object; want a number");
-  EXPECT_EQ(Failure("[1, true]"), "t[1] is true; want a number");
-  EXPECT_EQ(Failure("[true, 1]"), "t[1] is a number; want true or false, as t[0] is");
+  EXPECT_EQ(NestedArrayFailure(R"([1, "two"])"), "t[1] is \"two\"; want a number");
+  EXPECT_EQ(NestedArrayFailure(R"([1, {}])"), "t[1] is an object; want a number");
+  EXPECT_EQ(NestedArrayFailure("[1, true]"), "t[1] is true; want a number");
+  EXPECT_EQ(NestedArrayFailure("[true, 1]"), "t[1] is a number; want true or false, as t[0] is");
 }
 
 TEST(TensorFromNestedArray, RefusesNumbersBeyondFloat32) {
   EXPECT_TRUE(Convert("[3.4028234e38, -3.4028234e38]").ok());
-  EXPECT_EQ(Failure("[1, 1e39]"),
+  EXPECT_EQ(NestedArrayFailure("[1, 1e39]"),
             "t[1] is 1e+39, which float32 cannot hold; want at most 3.40282e+38 or \"inf\"");
-  EXPECT_THAT(Failure("[-1e300]"), testing::StartsWith("t[0] is -1e+300"));
+  EXPECT_THAT(NestedArrayFailure("[-1e300]"), testing::StartsWith("t[0] is -1e+300"));
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ RequestFile Parse(const std::string& text) {
   return file.ok() ? *file : RequestFile();
 }
 
-std::string Failure(const std::string& text) {
+std::string RequestFileFailure(const std::string& text) {
   const absl::Status status = ParseRequestFile(text, "x.json").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
   return std::string(status.message());
@@ -35,7 +35,7 @@ std::string Failure(const std::string& text) {
 
 // What is wrong with a file that has this request.
 std::string RequestFailure(const std::string& request) {
-  return Failure("{\"request\": " + request + "}");
+  return RequestFileFailure("{\"request\": " + request + "}");
 }
 
 TEST(ParseRequestFile, ReadsNamesAndRequest) {
@@ -89,7 +89,7 @@ TEST(ParseRequestFile, NamesTheFieldsOfAMessageThatHasNotThisOne) {
   EXPECT_EQ(RequestFailure(R"({"tokens": {"tokns": [[1]]}})"),
             "x.json: request.tokens has no field \"tokns\"; it has tokens, context, "
             "projection_weights, layer, q_lens, kv_lens");
-  EXPECT_EQ(Failure(R"({"request": {}, "word": []})"),
+  EXPECT_EQ(RequestFileFailure(R"({"request": {}, "word": []})"),
             "x.json: unknown key \"word\"; want title, words, context_words, "
             "and request or encode");
 }
@@ -99,13 +99,14 @@ TEST(ParseRequestFile, ReadsACallOfAStoredEncoder) {
       R"({"words": ["the", "cat"], "encode": {"layer": {"name": "x"}, "token_ids": [3, 4]}})", "x");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(file->encode->token_ids_size(), 2);
-  EXPECT_THAT(Failure(R"({"words": ["the"], "encode": {"token_ids": [3, 4]}})"),
+  EXPECT_THAT(RequestFileFailure(R"({"words": ["the"], "encode": {"token_ids": [3, 4]}})"),
               HasSubstr("words names 1 tokens; want 2"));
-  EXPECT_THAT(Failure(R"({"request": {}, "encode": {}})"), HasSubstr("are both there; want one"));
+  EXPECT_THAT(RequestFileFailure(R"({"request": {}, "encode": {}})"),
+              HasSubstr("are both there; want one"));
 }
 
 TEST(ParseRequestFile, SaysWhereAHoleIs) {
-  EXPECT_THAT(Failure("{\n  \"request\": {\"tokens\": {\"tokens\": [[1, , 2]]}}\n}"),
+  EXPECT_THAT(RequestFileFailure("{\n  \"request\": {\"tokens\": {\"tokens\": [[1, , 2]]}}\n}"),
               StartsWith("x.json:2:41: "));
   EXPECT_EQ(RequestFailure(R"({"tokens": {"tokens": [[1, 2, 3], [4, 5, null]]}})"),
             "x.json: request.tokens.tokens[1][2] is null; want a number");
@@ -148,22 +149,25 @@ TEST(ParseRequestFile, RefusesValuesThatTheirFieldsCannotHold) {
 }
 
 TEST(ParseRequestFile, RefusesAFileOfAnotherForm) {
-  EXPECT_THAT(Failure("[1]"), EndsWith("the file is no JSON object; want {\"request\": {...}}"));
-  EXPECT_EQ(Failure("{}"), "x.json: the key \"request\" is missing");
-  EXPECT_EQ(Failure(R"({"request": {}, "title": 5})"), "x.json: title is no string; want one");
-  EXPECT_EQ(Failure(R"({"request": {}, "words": "jim"})"),
+  EXPECT_THAT(RequestFileFailure("[1]"),
+              EndsWith("the file is no JSON object; want {\"request\": {...}}"));
+  EXPECT_EQ(RequestFileFailure("{}"), "x.json: the key \"request\" is missing");
+  EXPECT_EQ(RequestFileFailure(R"({"request": {}, "title": 5})"),
+            "x.json: title is no string; want one");
+  EXPECT_EQ(RequestFileFailure(R"({"request": {}, "words": "jim"})"),
             "x.json: words is no array; want one of strings");
-  EXPECT_EQ(Failure(R"({"request": {}, "words": ["jim", 5]})"),
+  EXPECT_EQ(RequestFileFailure(R"({"request": {}, "words": ["jim", 5]})"),
             "x.json: words[1] is no string; want one");
 }
 
 TEST(ParseRequestFile, WantsAsManyNamesAsTokens) {
-  EXPECT_EQ(Failure(R"({"words": ["a"], "request": {"tokens": {"tokens": [[1], [2]]}}})"),
-            "x.json: words names 1 tokens; want 2, as many as query tokens the request has");
-  EXPECT_EQ(Failure(R"({"context_words": ["a"], "request": {"tokens": {"tokens": [[1]],
+  EXPECT_EQ(
+      RequestFileFailure(R"({"words": ["a"], "request": {"tokens": {"tokens": [[1], [2]]}}})"),
+      "x.json: words names 1 tokens; want 2, as many as query tokens the request has");
+  EXPECT_EQ(RequestFileFailure(R"({"context_words": ["a"], "request": {"tokens": {"tokens": [[1]],
                         "context": [[1], [2], [3]]}}})"),
             "x.json: context_words names 1 tokens; want 3, as many as key tokens the request has");
-  EXPECT_EQ(Failure(R"({"words": ["a"], "context_words": ["b"], "request": {"weighted": {
+  EXPECT_EQ(RequestFileFailure(R"({"words": ["a"], "context_words": ["b"], "request": {"weighted": {
                         "attention_weights": [[0.5, 0.5]], "value": [[1], [2]]}}})"),
             "x.json: context_words names 1 tokens; want 2, as many as key tokens the request has");
 }

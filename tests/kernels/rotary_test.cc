@@ -11,16 +11,16 @@
 namespace attention {
 namespace {
 
-constexpr int64_t kHeads = 3, kLen = 40, kDim = 10;
+constexpr int64_t kRotatedHeads = 3, kRotatedLen = 40, kRotatedDim = 10;
 
 MutableHeadsView View(std::vector<float>& numbers) {
-  return TokenMajorView(reinterpret_cast<std::byte*>(numbers.data()), DataType::kFloat32, kHeads,
-                        kDim);
+  return TokenMajorView(reinterpret_cast<std::byte*>(numbers.data()), DataType::kFloat32,
+                        kRotatedHeads, kRotatedDim);
 }
 
 HeadsView ReadView(const std::vector<float>& numbers) {
   return TokenMajorView(reinterpret_cast<const std::byte*>(numbers.data()), DataType::kFloat32,
-                        kHeads, kDim);
+                        kRotatedHeads, kRotatedDim);
 }
 
 // The formula, number by number, in double precision.
@@ -28,8 +28,8 @@ std::vector<double> Turned(const RotarySettings& settings, const std::vector<flo
                            const RotarySequence& sequence) {
   std::vector<double> y(x.begin(), x.end());
   for (int64_t token = 0; token < sequence.len; ++token) {
-    for (int64_t head = 0; head < kHeads; ++head) {
-      const int64_t row = (token * kHeads + head) * kDim;
+    for (int64_t head = 0; head < kRotatedHeads; ++head) {
+      const int64_t row = (token * kRotatedHeads + head) * kRotatedDim;
       for (int64_t i = 0; i < settings.rotary_dim / 2; ++i) {
         const bool split = settings.pairing == RotaryPairing::kSplitHalf;
         const int64_t a = row + (split ? i : 2 * i);
@@ -45,22 +45,22 @@ std::vector<double> Turned(const RotarySettings& settings, const std::vector<flo
 }
 
 void ExpectTurned(const RotarySettings& settings, RotarySequence sequence) {
-  const std::vector<float> x = RandomFloats(kHeads * kLen * kDim, 1);
+  const std::vector<float> x = RandomFloats(kRotatedHeads * kRotatedLen * kRotatedDim, 1);
   std::vector<float> y(x.size(), kNan);
-  sequence.len = kLen;
+  sequence.len = kRotatedLen;
   sequence.from = ReadView(x);
   sequence.to = View(y);
   Executor executor(2);
-  ASSERT_TRUE(ApplyRotary(settings, kHeads, kDim, {sequence}, executor).ok());
+  ASSERT_TRUE(ApplyRotary(settings, kRotatedHeads, kRotatedDim, {sequence}, executor).ok());
   EXPECT_TRUE(Near(y, Turned(settings, x, sequence), 1e-6));
 }
 
 TEST(Rotary, TurnsHalvesThatAreSplit) {
-  ExpectTurned({.rotary_dim = kDim}, {.from = {}, .to = {}, .positions = {}});
+  ExpectTurned({.rotary_dim = kRotatedDim}, {.from = {}, .to = {}, .positions = {}});
 }
 
 TEST(Rotary, TurnsNeighbours) {
-  ExpectTurned({.pairing = RotaryPairing::kInterleaved, .rotary_dim = kDim},
+  ExpectTurned({.pairing = RotaryPairing::kInterleaved, .rotary_dim = kRotatedDim},
                {.from = {}, .to = {}, .positions = {}});
 }
 
@@ -71,41 +71,42 @@ TEST(Rotary, LeavesWhatLiesBehindThePartialWidth) {
 }
 
 TEST(Rotary, GoesByTheBaseAndByPositionsNearAndFarAndNegative) {
-  std::vector<int64_t> positions(kLen);
-  for (int64_t i = 0; i < kLen; ++i) positions[i] = (i % 2 == 0 ? 1 : -1) * i * i * 1000;
-  ExpectTurned({.rotary_dim = kDim, .base = 500000},
+  std::vector<int64_t> positions(kRotatedLen);
+  for (int64_t i = 0; i < kRotatedLen; ++i) positions[i] = (i % 2 == 0 ? 1 : -1) * i * i * 1000;
+  ExpectTurned({.rotary_dim = kRotatedDim, .base = 500000},
                {.from = {}, .to = {}, .positions = positions});
-  ExpectTurned({.rotary_dim = kDim}, {.from = {}, .to = {}, .positions = {}, .first_position = -7});
+  ExpectTurned({.rotary_dim = kRotatedDim},
+               {.from = {}, .to = {}, .positions = {}, .first_position = -7});
 }
 
 TEST(Rotary, WritesWhereItReads) {
-  const std::vector<float> x = RandomFloats(kHeads * kLen * kDim, 1);
+  const std::vector<float> x = RandomFloats(kRotatedHeads * kRotatedLen * kRotatedDim, 1);
   std::vector<float> y = x;
-  const RotarySettings settings = {.rotary_dim = kDim};
+  const RotarySettings settings = {.rotary_dim = kRotatedDim};
   const RotarySequence sequence = {
-      .len = kLen, .from = ReadView(y), .to = View(y), .positions = {}, .first_position = 5};
+      .len = kRotatedLen, .from = ReadView(y), .to = View(y), .positions = {}, .first_position = 5};
   Executor executor(2);
-  ASSERT_TRUE(ApplyRotary(settings, kHeads, kDim, {sequence}, executor).ok());
+  ASSERT_TRUE(ApplyRotary(settings, kRotatedHeads, kRotatedDim, {sequence}, executor).ok());
   EXPECT_TRUE(Near(y, Turned(settings, x, sequence), 1e-6));
 }
 
 // What the embedding is for: scores depend on how far apart two tokens stand alone.
 TEST(Rotary, ScoresDependOnTheDistance) {
-  const std::vector<float> q = RandomFloats(kDim, 1), k = RandomFloats(kDim, 2);
+  const std::vector<float> q = RandomFloats(kRotatedDim, 1), k = RandomFloats(kRotatedDim, 2);
   const auto score = [&](int64_t q_position, int64_t k_position) {
-    std::vector<float> turned_q(kDim), turned_k(kDim);
+    std::vector<float> turned_q(kRotatedDim), turned_k(kRotatedDim);
     Executor executor(1);
-    const RotarySettings settings = {.rotary_dim = kDim};
+    const RotarySettings settings = {.rotary_dim = kRotatedDim};
     const auto turn = [&](const std::vector<float>& from, int64_t position,
                           std::vector<float>& to) {
       const RotarySequence sequence = {
           .from = ReadView(from), .to = View(to), .positions = {}, .first_position = position};
-      EXPECT_TRUE(ApplyRotary(settings, 1, kDim, {sequence}, executor).ok());
+      EXPECT_TRUE(ApplyRotary(settings, 1, kRotatedDim, {sequence}, executor).ok());
     };
     turn(q, q_position, turned_q);
     turn(k, k_position, turned_k);
     double sum = 0;
-    for (int64_t i = 0; i < kDim; ++i) sum += turned_q[i] * turned_k[i];
+    for (int64_t i = 0; i < kRotatedDim; ++i) sum += turned_q[i] * turned_k[i];
     return sum;
   };
   EXPECT_NEAR(score(3, 1), score(1003, 1001), 1e-5);

@@ -30,7 +30,7 @@ struct AllocationWatch::State {
 
 namespace {
 
-std::atomic<size_t> largest = 0;
+std::atomic<size_t> largest_allocation = 0;
 AllocationWatch::State states[2];
 
 AllocationWatch::State& FreeState() {
@@ -44,16 +44,16 @@ AllocationWatch::State& FreeState() {
 
 void WhenAsked(size_t bytes, size_t alignment, const void* /*caller*/) {
   if (alignment > 1) return;
-  size_t before = largest;
-  while (before < bytes && !largest.compare_exchange_weak(before, bytes)) {
+  size_t before = largest_allocation;
+  while (before < bytes && !largest_allocation.compare_exchange_weak(before, bytes)) {
   }
   for (auto& state : states) state.See(bytes);
 }
 void WhenAllocated(void*) {}
 void WhenFreed(void*) {}
 
-size_t LargestAllocation() { return largest; }
-void ForgetAllocations() { largest = 0; }
+size_t LargestAllocation() { return largest_allocation; }
+void ForgetAllocations() { largest_allocation = 0; }
 
 AllocationWatch::AllocationWatch(size_t bytes, Then then) : state_(FreeState()) {
   state_.then = then;

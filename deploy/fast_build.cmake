@@ -1,0 +1,38 @@
+# What makes a build short and changes nothing of what is built. All of it can be left out: without
+# ccache everything is compiled; with ATTENTION_FAST_BUILD=OFF, as in the preset `dev`, each source is
+# compiled by itself, and so has to include what it uses. tests/README.md tells what each of these gives.
+option(ATTENTION_FAST_BUILD "Precompiled headers, and several sources of a test compiled as one" ON)
+
+# Results of the compiler are kept where ccache is installed, and found again from a clone that lies
+# elsewhere: paths are told relative to the clone.
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # What precompiled headers need: the macros that they define, and how old they are, are no reason to
+  # compile anew what includes them.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_DEPEND=1 ${CCACHE})
+endif()
+add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # so that ccache sees what they are
+else()
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")
+endif()
+
+# attention_precompiled(NAME HEADERS <a.h> ... LIBS target ...): headers that are read once for all
+# targets which ask for attention_use_precompiled(TARGET NAME). These are compiled with the same options.
+function(attention_precompiled NAME)
+  cmake_parse_arguments(PARSE_ARGV 1 PRECOMPILED "" "" "HEADERS;LIBS")
+  if(ATTENTION_FAST_BUILD)
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${NAME}.cc CONTENT "")
+    add_library(${NAME} OBJECT ${CMAKE_CURRENT_BINARY_DIR}/${NAME}.cc)
+    target_link_libraries(${NAME} PRIVATE ${PRECOMPILED_LIBS})
+    target_precompile_headers(${NAME} PRIVATE ${PRECOMPILED_HEADERS})
+  endif()
+endfunction()
+
+function(attention_use_precompiled TARGET NAME)
+  if(ATTENTION_FAST_BUILD)
+    target_precompile_headers(${TARGET} REUSE_FROM ${NAME})
+  endif()
+endfunction()
