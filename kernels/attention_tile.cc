@@ -19,6 +19,10 @@ constexpr float kNothing = -std::numeric_limits<float>::infinity();
 // Keys of one block where keys and values are read in place.
 constexpr int64_t kStreamedKeys = 512;
 
+// Whether a sum of products has neither overflowed nor lost to numbers below float32's normal ones
+// what counts: n products lose n * 2^-149 at the most, next to nothing of 2^-100.
+bool IsSafeSum(float sum) { return std::isfinite(sum) && std::abs(sum) >= 0x1p-100f; }
+
 // Hands out parts of a workspace, or counts what they take.
 class Cursor {
  public:
@@ -79,6 +83,14 @@ int64_t AttentionTile::LayOut(float* workspace) {
                           results.type == DataType::kFloat32 && aligned;
   whole_rows_ =
       results.NeedWholeRows() && !in_results ? cursor.Take(rows() * sequence_.kv_len) : nullptr;
+  if (settings_.normalization == Normalization::kSum) {
+    query_ = cursor.Take(widths.head_dim);
+    key_sizes_ = cursor.Take(widths.head_dim);
+  }
+  if (wants_output()) {
+    largest_ = cursor.TakeArray<uint32_t>(widths.v_head_dim);
+    exact_ = cursor.TakeArray<double>(kExactRows * 2 * widths.v_head_dim);
+  }
   return cursor.used();
 }
 
@@ -104,6 +116,7 @@ absl::Status AttentionTile::Run() {
     if (wants_scores) ReturnScores(block, block.first);
     end = block.first + block.count;
     if (!sequence_.results.NeedWeights()) continue;
+    if (key_sizes_ != nullptr) AddKeySizes(block);
     WeighBlock(block);
     KeepWholeRows(block);
     if (wants_output()) CombineBlock(block);
@@ -114,19 +127,13 @@ absl::Status AttentionTile::Run() {
 
 void AttentionTile::Combine(const HeadsView& attention_weights) {
   given_ = normalized_ = true;
+  given_weights_ = attention_weights;
   ClearRows();
   range_ = {0, sequence_.kv_len};
   if (range_.empty()) ClearSums();
   for (int64_t first = 0; first < sequence_.kv_len;) {
     const KeyBlock block = NextBlock(first, sequence_.kv_len);
-    for (int64_t r = 0; r < rows(); ++r) {
-      const std::byte* const from =
-          attention_weights.Row(tile_.Head(r), sequence_.Position(tile_.Query(r))) +
-          block.first * ByteSize(attention_weights.type);
-      float* const to = scores_ + r * block.stride;
-      ToFloat32(from, attention_weights.type, block.count, to);
-      std::fill(to + block.count, to + block.keys, 0.0f);
-    }
+    for (int64_t r = 0; r < rows(); ++r) LoadGivenWeights(r, block);
     KeepWholeRows(block);
     if (wants_output()) CombineBlock(block);
     first += block.keys;
@@ -136,6 +143,15 @@ void AttentionTile::Combine(const HeadsView& attention_weights) {
     ReturnWholeRow(r);
   }
   if (wants_output()) ReturnOutput();
+}
+
+void AttentionTile::LoadGivenWeights(int64_t row, const KeyBlock& block) {
+  const std::byte* const from =
+      given_weights_.Row(tile_.Head(row), sequence_.Position(tile_.Query(row))) +
+      block.first * ByteSize(given_weights_.type);
+  float* const to = scores_ + row * block.stride;
+  ToFloat32(from, given_weights_.type, block.count, to);
+  std::fill(to + block.count, to + block.keys, 0.0f);
 }
 
 KeyBlock AttentionTile::NextBlock(int64_t first, int64_t end) const {
@@ -182,6 +198,7 @@ void AttentionTile::ClearRows() {
   }
   if (range_.empty()) range_ = {0, 0};
   range_.begin = range_.begin / kPanelWidth * kPanelWidth;
+  if (key_sizes_ != nullptr) std::fill_n(key_sizes_, products_.widths().head_dim, 0.0f);
   // The first packed block replaces what Y holds.
   has_sums_ = false;
   if (head_ == nullptr || range_.empty()) ClearSums();
@@ -205,10 +222,8 @@ absl::Status AttentionTile::FinishRows() {
     const double sum = states_[r].Sum();
     // The mask is searched only where no key has left a trace in the sum.
     const bool sees_none = sum == SumOfSink(r) && !visible_[r].SeesAny();
-    if (sum == 0 && !sees_none && settings_.normalization == Normalization::kSum) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the attention scores of query ", sequence_.Position(tile_.Query(r)), " in head ",
-          tile_.Head(r), " sum to 0; normalization SUM wants a sum other than 0, or use SOFTMAX"));
+    if (!sees_none && settings_.normalization == Normalization::kSum) {
+      if (absl::Status status = CheckSum(r, sum); !status.ok()) return status;
     }
     if (sequence_.results.log_sum_exp != nullptr) {
       sequence_.results.log_sum_exp[ResultRow(r)] =
@@ -224,13 +239,22 @@ absl::Status AttentionTile::FinishRows() {
 // divided on its way out, but for kSum, whose sums may have no inverse.
 void AttentionTile::Normalize(int64_t row, double sum, bool sees_none) {
   const auto divisor = static_cast<float>(sum);
+  const bool beyond_float32 = std::isinf(divisor) && std::isfinite(sum);
+  const auto divide = [&](float* numbers, int64_t count) {
+    if (!beyond_float32) return DivideRow(numbers, count, divisor);
+    for (float* x = numbers; x < numbers + count; ++x) *x = static_cast<float>(*x / sum);
+  };
   factors_[row] = 1.0f;
   if (wants_output() && sees_none) {
     ForEachPanel(row, [](float* sums, int64_t width) { std::fill_n(sums, width, 0.0f); });
   } else if (settings_.normalization == Normalization::kSoftmax) {
     factors_[row] = static_cast<float>(1.0 / sum);
   } else if (wants_output()) {
-    ForEachPanel(row, [&](float* sums, int64_t width) { DivideRow(sums, width, divisor); });
+    ForEachPanel(row, [&](float* sums, int64_t width) {
+      // Before the division, whose quotient may be ordinary where its dividend was not.
+      if (!std::all_of(sums, sums + width, IsSafeSum)) suspects_ |= uint64_t{1} << row;
+      divide(sums, width);
+    });
   }
   if (!sequence_.results.NeedWholeRows()) return;
   float* const weights = WholeRow(row);
@@ -238,7 +262,7 @@ void AttentionTile::Normalize(int64_t row, double sum, bool sees_none) {
   std::fill(weights, weights + range_.begin, 0.0f);
   std::fill(weights + end, weights + sequence_.kv_len, 0.0f);
   if (sees_none) std::fill(weights + range_.begin, weights + end, 0.0f);
-  if (!sees_none && divisor != 1.0f) DivideRow(weights + range_.begin, end - range_.begin, divisor);
+  if (!sees_none && divisor != 1.0f) divide(weights + range_.begin, end - range_.begin);
   ReturnWholeRow(row);
 }
 
@@ -263,13 +287,18 @@ void AttentionTile::ReturnOutput() {
   for (int64_t h = 0; h < tile_.heads; ++h) {
     std::byte* const to = output.Row(tile_.head + h, tile_.first);
     const int64_t row = h * tile_.queries;
+    bool ordinary = true;
     for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
       const int64_t width = products_.PanelWidth(panel);
-      StoreScaledRows(SumsOf(row, panel), head_ == nullptr ? sum_stride_ : width, factors_ + row,
-                      {to + panel * kPanelWidth * ByteSize(output.type), output.type,
-                       output.row_stride, tile_.queries, width});
+      ordinary &=
+          StoreScaledRows(SumsOf(row, panel), head_ == nullptr ? sum_stride_ : width,
+                          factors_ + row,
+                          {to + panel * kPanelWidth * ByteSize(output.type), output.type,
+                           output.row_stride, tile_.queries, width});
     }
+    if (!ordinary) SuspectRows(row, tile_.queries);
   }
+  if (suspects_ != 0) CorrectOutput();
 }
 
 float* AttentionTile::WholeRow(int64_t row) const {

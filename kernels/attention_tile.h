@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "kernels/aligned_buffer.h"
 #include "kernels/attention_problem.h"
 #include "kernels/attention_products.h"
@@ -19,7 +20,9 @@ namespace attention {
 //   for each block of keys:  S = scale * Q K^T;  P = e^(S + bias - shift);  Y += P V;  sums += P
 //   Y /= sums
 //
-// (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). The blocks depend on the tile's
+// (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). Where Y before its division is
+// not safely within float32, the row is combined once more, divided first and in double precision
+// (CorrectOutput). The blocks depend on the tile's
 // own rows and on the lengths of its sequence alone, whatever results are asked for, so that these
 // always have the same bits. Lives for one tile, on one thread.
 class AttentionTile {
@@ -36,13 +39,18 @@ class AttentionTile {
                 const AttentionSequence& sequence, const RowTile& tile, const PackedHead* head,
                 float* workspace, float* mean_weights);
 
-  // INVALID_ARGUMENT where a row that sees keys sums to 0 under kSum, naming the first such row.
+  // INVALID_ARGUMENT where a row that sees keys sums to no more than its rounding error under kSum
+  // (AttentionOp::Run), naming the first such row.
   absl::Status Run();
 
   // Y = P V with weights that are given, [num_heads, number of rows, kv_len].
   void Combine(const HeadsView& attention_weights);
 
  private:
+  // Rows that CombineExactly takes at once: each further run computes all scores of the tile again,
+  // which takes less than the sums of 8 rows in double precision.
+  static constexpr int64_t kExactRows = 8;
+
   int64_t rows() const { return tile_.rows(); }
   int64_t kv_head() const { return settings_.KvHead(tile_.head); }
   bool wants_output() const { return sequence_.results.output.data != nullptr; }
@@ -80,10 +88,41 @@ class AttentionTile {
   void AddValue(int64_t row, float weight, const float* value);
   bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
 
+  // Suspects those of `count` rows whose output is not all ordinary (kLeastOrdinary).
+  void SuspectRows(int64_t first, int64_t count);
+  // Combines the suspect rows in double precision where their output may be wrong, and puts right
+  // what is.
+  void CorrectOutput();
+  // Whether a column of the row's output is not finite, or next to nothing, though the values that
+  // the row sees there are neither.
+  bool MayBeWrong(int64_t row);
+  // largest_[d] = the bits of the largest |value[d]| among the keys that the row sees. NaN is larger
+  // than infinity. Takes up what was found for the row before where it sees these keys too.
+  void FindLargestValues(int64_t row);
+  // The output of these rows, at most kExactRows, by its definition: weights that are divided,
+  // then the sum of their products with the values.
+  void CombineExactly(absl::Span<const int64_t> rows);
+  // The scores of a block, already there, as the weights that the row returns.
+  void WeighExactly(int64_t row, const KeyBlock& block);
+  void ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes);
+
+  // kSum: adds the block's keys to key_sizes_.
+  void AddKeySizes(const KeyBlock& block);
+  // kSum: an error where the row's sum is not above its rounding error.
+  absl::Status CheckSum(int64_t row, double sum);
+  // What rounding makes of a sum of `keys` scores whose terms' sizes add up to `terms`.
+  double RoundingError(double terms, int64_t keys) const;
+  // The same for a row: a quick bound that is never less, and by the keys that it sees.
+  double MostRoundingError(int64_t row) const;
+  double ExactRoundingError(int64_t row);
+  // The row's query as float32; valid until the next use of query_.
+  const float* LoadQuery(int64_t row) const;
+
   absl::Status FinishRows();
   // The sum of a row that has seen nothing but its sink; 0 where there are none.
   double SumOfSink(int64_t row) const;
   void Normalize(int64_t row, double sum, bool sees_none);
+  void LoadGivenWeights(int64_t row, const KeyBlock& block);
   void ReturnWholeRow(int64_t row);
   void ReturnOutput();
 
@@ -113,7 +152,10 @@ class AttentionTile {
   const bool plain_;     // nothing but ranges of keys stands between the products
   // The weights need no more division: they are given, or all keys stood in one short block.
   bool normalized_ = false;
-  bool given_ = false;  // the weights are given
+  bool given_ = false;             // the weights are given
+  HeadsView given_weights_;        // these
+  uint64_t suspects_ = 0;          // bit r: row r's output may be wrong (CorrectOutput)
+  KeyRange largest_keys_;          // of largest_
 
   bool has_sums_ = false;  // Y holds what blocks so far gave
 
@@ -134,6 +176,10 @@ class AttentionTile {
   float* saved_sums_ = nullptr;     // in place: what sums_ held before a block
   float* values_ = nullptr;         // in place: [64, v_head_dim]
   float* whole_rows_ = nullptr;     // [rows, kv_len], where they are not the results themselves
+  float* query_ = nullptr;          // kSum: [head_dim]
+  float* key_sizes_ = nullptr;      // kSum: [head_dim], sum_j |K[j, d]| over the keys of range_
+  uint32_t* largest_ = nullptr;     // [v_head_dim]
+  double* exact_ = nullptr;         // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
 };
 
 }  // namespace attention

@@ -47,6 +47,11 @@ void AttentionTile::ScoreBlock(const KeyBlock& block) {
                });
 }
 
+void AttentionTile::AddKeySizes(const KeyBlock& block) {
+  ForEachPiece(sequence_.key, kv_head(), block.first, block.count, products_.widths().head_dim,
+               [&](const RowsView& keys, int64_t) { AddSizes(keys, key_sizes_); });
+}
+
 void AttentionTile::ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
                                 float* s) const {
   ScoreStages stages = {.scale = settings_.scale, .rough = bfloat16_, .hidden = hidden};

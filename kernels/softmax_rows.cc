@@ -29,9 +29,15 @@ HWY_INLINE void AddLanes(FloatVec x, double* sum) {
 void AddToSum(const float* s, int64_t count, RowState& state) {
   const FloatTag d;
   const int64_t lanes = hn::Lanes(d);
+  FloatVec sizes = hn::Zero(d);
+  const auto add = [&](FloatVec x) HWY_ATTR {
+    AddLanes(x, state.sum);
+    sizes = hn::Add(sizes, hn::Abs(x));
+  };
   int64_t j = 0;
-  for (; j + lanes <= count; j += lanes) AddLanes(hn::LoadU(d, s + j), state.sum);
-  if (j < count) AddLanes(LoadPartAsFloat(s + j, count - j), state.sum);
+  for (; j + lanes <= count; j += lanes) add(hn::LoadU(d, s + j));
+  if (j < count) add(LoadPartAsFloat(s + j, count - j));
+  state.sizes += hn::GetLane(hn::SumOfLanes(d, sizes));
 }
 
 // e^x within 1e-11 relative, for x <= 700; 0 below -700, NaN for NaN. As Exp, with a polynomial of

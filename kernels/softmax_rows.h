@@ -22,11 +22,13 @@ struct alignas(64) RowState {
                   // does not grow with the number of keys
   float shift;    // c
   float limit;    // a score above it asks for a new shift; -inf before the first score
+  double sizes;   // AddToSum: the sum of the scores' sizes
 
   void Clear() {
     for (double& lane : sum) lane = 0;
     shift = 0;
     limit = -std::numeric_limits<float>::infinity();
+    sizes = 0;
   }
   // Takes up a logit that receives no value (a sink) as the first.
   void AddSink(float logit);
@@ -71,7 +73,8 @@ constexpr int64_t kShortRow = 32;
 // Sets `state` such that shift + log(Sum()) is the log-sum-exp.
 void SoftmaxRow(float* s, int64_t count, float scale, RowState& state);
 
-// Adds the row's scores to the state's sum as they are (Normalization::kSum).
+// Adds the row's scores to the state's sum as they are, and their sizes to its `sizes`
+// (Normalization::kSum). At most 1024 at a time, whose sizes are added up in float32.
 void AddToSum(const float* s, int64_t count, RowState& state);
 
 }  // namespace attention

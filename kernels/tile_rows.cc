@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "kernels/convert.h"
@@ -86,47 +87,74 @@ HWY_INLINE void StoreLanesAs(FloatVec x, int64_t count, hwy::bfloat16_t* to) {
   StoreLanes(hn::TruncateTo(HalfwordTag(), upper), count, reinterpret_cast<uint16_t*>(to));
 }
 
+// The sizes of the first `count` lanes of x, in the order of their bits, above kLeastOrdinary: less
+// the bits of that, those of smaller sizes wrap around, and come to lie above the largest float32 as
+// those of infinities and NaNs do. So that all numbers are ordinary is seen from the largest of
+// these, for three cheap instructions a vector in a loop that waits for memory.
+constexpr uint32_t kLeastBits = std::bit_cast<uint32_t>(kLeastOrdinary);
+
+HWY_INLINE UintVec AboveLeast(FloatVec x, int64_t count) {
+  const UintTag du;
+  const UintVec size = hn::And(hn::BitCast(du, x), hn::Set(du, 0x7FFFFFFF));
+  const UintVec above = hn::Sub(size, hn::Set(du, kLeastBits));
+  if (HWY_LIKELY(count >= static_cast<int64_t>(hn::Lanes(du)))) return above;
+  return hn::IfThenElseZero(hn::FirstN(du, count), above);
+}
+
+HWY_INLINE bool AllOrdinary(UintVec most_above_least) {
+  const UintTag du;
+  const UintVec limit = hn::Set(du, 0x7F7FFFFF - kLeastBits);
+  return hn::AllTrue(du, hn::Eq(hn::Max(most_above_least, limit), limit));
+}
+
 // float32 and bfloat16, the types that matter most.
 template <typename T>
-void StoreRows(const float* from, int64_t from_stride, const float* factors,
+bool StoreRows(const float* from, int64_t from_stride, const float* factors,
                const MutableRowsView& rows) {
   const int64_t lanes = hn::Lanes(FloatTag());
+  UintVec above = hn::Zero(UintTag());
   T* to = static_cast<T*>(rows.data);
   for (int64_t i = 0; i < rows.count; ++i, from += from_stride, to += rows.stride) {
     const FloatVec factor = hn::Set(FloatTag(), factors[i]);
     for (int64_t column = 0; column < rows.width; column += lanes) {
-      const FloatVec x = LoadColumns(from, column, rows.width);
-      StoreLanesAs(hn::Mul(x, factor), rows.width - column, to + column);
+      const FloatVec x = hn::Mul(LoadColumns(from, column, rows.width), factor);
+      above = hn::Max(above, AboveLeast(x, rows.width - column));
+      StoreLanesAs(x, rows.width - column, to + column);
     }
   }
+  return AllOrdinary(above);
 }
 
 // The others, by way of a buffer.
-void StoreOtherRows(const float* from, int64_t from_stride, const float* factors,
+bool StoreOtherRows(const float* from, int64_t from_stride, const float* factors,
                     const MutableRowsView& rows) {
   const int64_t lanes = hn::Lanes(FloatTag());
   constexpr int64_t kPart = 64;
   HWY_ALIGN float part[kPart];
+  UintVec above = hn::Zero(UintTag());
   for (int64_t i = 0; i < rows.count; ++i, from += from_stride) {
     const FloatVec factor = hn::Set(FloatTag(), factors[i]);
     for (int64_t first = 0; first < rows.width; first += kPart) {
       const int64_t count = std::min(kPart, rows.width - first);
       for (int64_t j = 0; j < count; j += lanes) {
-        hn::Store(hn::Mul(LoadColumns(from, first + j, rows.width), factor), FloatTag(), part + j);
+        const FloatVec x = hn::Mul(LoadColumns(from, first + j, rows.width), factor);
+        above = hn::Max(above, AboveLeast(x, count - j));
+        hn::Store(x, FloatTag(), part + j);
       }
       FromFloat32(part, count, rows.type,
                   static_cast<char*>(rows.data) + (i * rows.stride + first) * ByteSize(rows.type));
     }
   }
+  return AllOrdinary(above);
 }
 
-void StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
+bool StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
                      const MutableRowsView& rows) {
   if (rows.type == DataType::kFloat32) return StoreRows<float>(from, from_stride, factors, rows);
   if (rows.type == DataType::kBfloat16) {
     return StoreRows<hwy::bfloat16_t>(from, from_stride, factors, rows);
   }
-  StoreOtherRows(from, from_stride, factors, rows);
+  return StoreOtherRows(from, from_stride, factors, rows);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -143,9 +171,9 @@ void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to) {
   HWY_DYNAMIC_DISPATCH(LoadRows)(rows, as, stride, to);
 }
 
-void StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
+bool StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
                      const MutableRowsView& rows) {
-  HWY_DYNAMIC_DISPATCH(StoreScaledRows)(from, from_stride, factors, rows);
+  return HWY_DYNAMIC_DISPATCH(StoreScaledRows)(from, from_stride, factors, rows);
 }
 
 }  // namespace attention

@@ -23,9 +23,13 @@ struct MutableRowsView {
 // to `stride` are 0. `to` is aligned to 4 bytes.
 void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to);
 
+// The least size of a number that StoreScaledRows calls ordinary, 8.5e-22.
+constexpr float kLeastOrdinary = 0x1p-70f;
+
 // Row i = from[i] * factors[i], rounded to the rows' type; the rows of `from` are from_stride
-// apart.
-void StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
+// apart. Returns whether all of these products are ordinary before they are rounded: finite, and of
+// size kLeastOrdinary or more.
+bool StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
                      const MutableRowsView& rows);
 
 }  // namespace attention

@@ -1,0 +1,214 @@
+// What a tile does where numbers are very large, very small, or cancel: its output by way of double
+// precision, and the rounding errors of its sums.
+//
+// The products of a tile take weights before they are divided: up to e^16 and down to e^-87 for
+// softmax, any size for sums. So Y may overflow or vanish where the output does neither. Whether it
+// has is seen from the output, while it is written; all else here runs only then.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/attention_tile.h"
+#include "kernels/convert.h"
+#include "kernels/tile_rows.h"
+
+namespace attention {
+namespace {
+
+constexpr uint32_t kInfinityBits = 0x7F800000;
+
+// Softmax's weights before their division add up to e^-16 or more, so that Y is at least 2^-94 where
+// the output is ordinary: there, numbers below float32's normal ones (which products of bfloat16
+// take for 0) do not count.
+bool IsOrdinary(float y) { return std::isfinite(y) && std::abs(y) >= kLeastOrdinary; }
+
+}  // namespace
+
+void AttentionTile::SuspectRows(int64_t first, int64_t count) {
+  for (int64_t row = first; row < first + count; ++row) {
+    bool ordinary = true;
+    ForEachPanel(row, [&](const float* sums, int64_t width) {
+      for (int64_t d = 0; d < width; ++d) ordinary &= IsOrdinary(sums[d] * factors_[row]);
+    });
+    if (!ordinary) suspects_ |= uint64_t{1} << row;
+  }
+}
+
+void AttentionTile::CorrectOutput() {
+  int64_t wrong[kExactRows], count = 0;
+  for (int64_t row = 0; row < rows(); ++row) {
+    if ((suspects_ >> row & 1) == 0 || !MayBeWrong(row)) continue;
+    wrong[count++] = row;
+    if (count == kExactRows) {
+      CombineExactly({wrong, kExactRows});
+      count = 0;
+    }
+  }
+  if (count > 0) CombineExactly({wrong, static_cast<size_t>(count)});
+}
+
+bool AttentionTile::MayBeWrong(int64_t row) {
+  if (!given_ && !std::isfinite(states_[row].Sum())) return false;  // a score is not finite
+  const bool divided = !given_ && settings_.normalization == Normalization::kSum;
+  FindLargestValues(row);
+  bool may_be = false;
+  for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
+    const float* const sums = SumsOf(row, panel);
+    for (int64_t d = 0; d < products_.PanelWidth(panel); ++d) {
+      const uint32_t largest = largest_[panel * kPanelWidth + d];
+      const float y = sums[d] * factors_[row];
+      if (largest >= kInfinityBits) continue;  // an infinity or a NaN that the row sees
+      may_be |= !std::isfinite(y) || (largest > 0 && (divided || !IsOrdinary(y)));
+    }
+  }
+  return may_be;
+}
+
+void AttentionTile::FindLargestValues(int64_t row) {
+  const int64_t width = products_.widths().v_head_dim;
+  KeyRange keys = given_ ? range_ : visible_[row].range();
+  keys.end = std::min(keys.end, sequence_.kv_len);
+  const bool extends = sequence_.mask.empty() && keys.begin == largest_keys_.begin &&
+                       keys.end >= largest_keys_.end && !largest_keys_.empty();
+  if (!extends) std::fill_n(largest_, width, 0u);
+  for (int64_t key = extends ? largest_keys_.end : keys.begin; key < keys.end; ++key) {
+    if (!Sees(row, key)) continue;
+    const float* const value = LoadValue(key);
+    for (int64_t d = 0; d < width; ++d) {
+      largest_[d] = std::max(largest_[d], std::bit_cast<uint32_t>(value[d]) & 0x7FFFFFFF);
+    }
+  }
+  largest_keys_ = keys;
+}
+
+void AttentionTile::CombineExactly(absl::Span<const int64_t> rows) {
+  const int64_t width = products_.widths().v_head_dim;
+  const auto sums = [&](size_t i) { return exact_ + i * 2 * width; };
+  std::fill_n(exact_, rows.size() * 2 * width, 0.0);
+  for (int64_t first = range_.begin; first < range_.end;) {
+    const KeyBlock block = NextBlock(first, range_.end);
+    if (!given_) ScoreBlock(block);
+    for (const int64_t row : rows) WeighExactly(row, block);
+    for (int64_t j = 0; j < block.count; ++j) {
+      const float* const value = LoadValue(block.first + j);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        if (!Sees(rows[i], block.first + j)) continue;
+        const double weight = scores_[rows[i] * block.stride + j];
+        double* const sum = sums(i);
+        double* const size = sum + width;
+        for (int64_t d = 0; d < width; ++d) {
+          const double term = weight * value[d];
+          sum[d] += term;
+          size[d] += std::abs(term);
+        }
+      }
+    }
+    first = block.first + block.count;
+  }
+  for (size_t i = 0; i < rows.size(); ++i) ReplaceWrongOutput(rows[i], sums(i), sums(i) + width);
+}
+
+void AttentionTile::WeighExactly(int64_t row, const KeyBlock& block) {
+  if (given_) return LoadGivenWeights(row, block);
+  const bool softmax = settings_.normalization == Normalization::kSoftmax;
+  float* const s = scores_ + row * block.stride;
+  BiasRow(row, block, softmax ? -std::numeric_limits<float>::infinity() : 0.0f);
+  const double sum = states_[row].Sum(), shift = states_[row].shift;
+  for (int64_t j = 0; j < block.count; ++j) {
+    if (!softmax) {
+      s[j] = static_cast<float>(s[j] / sum);
+      continue;
+    }
+    const double x = s[j] * ScaleLeft() - shift;
+    // The weights that are returned are 0 from here on.
+    s[j] = x < -87 ? 0.0f : static_cast<float>(std::exp(x) / sum);
+  }
+}
+
+// What is within the rounding errors of the tile's own products stays as it is: a number that is
+// next to nothing because its terms cancel keeps its bits.
+void AttentionTile::ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes) {
+  const PackAs& as = products_.widths().as;
+  const bool rounded =
+      head_ != nullptr && (as.operand == DataType::kBfloat16 || as.round_to_bfloat16);
+  const KeyRange seen = given_ ? range_ : visible_[row].range();
+  // The bound for a sum of n float32 products and for their weights, and of what the specification
+  // grants an output.
+  const double sum_error = 0x1p-24 * static_cast<double>(seen.end - seen.begin + 8);
+  const double error = rounded ? 0x1p-7 : std::min(sum_error, 0x1p-17);
+  const MutableHeadsView& output = sequence_.results.output;
+  std::byte* const to = output.Row(tile_.Head(row), tile_.Query(row));
+  for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
+    const float* const tile_sums = SumsOf(row, panel);
+    for (int64_t i = 0; i < products_.PanelWidth(panel); ++i) {
+      const int64_t d = panel * kPanelWidth + i;
+      const double y = tile_sums[i] * factors_[row];
+      if (std::abs(y - sums[d]) <= error * sizes[d] || std::isnan(sums[d])) continue;
+      const auto exact = static_cast<float>(sums[d]);
+      FromFloat32(&exact, 1, output.type, to + d * ByteSize(output.type));
+    }
+  }
+}
+
+// Of a score, the specification grants 2 * head_dim * 2^-24 of the sizes of its terms; a term below
+// float32's normal numbers may lose 2^-149 itself. Their sum is in double precision.
+double AttentionTile::RoundingError(double terms, int64_t keys) const {
+  const auto dim = static_cast<double>(products_.widths().head_dim);
+  const double least = 0x1p-149 * std::max(1.0, std::abs(static_cast<double>(settings_.scale)));
+  return dim * (0x1p-23 * terms + least * static_cast<double>(keys));
+}
+
+double AttentionTile::MostRoundingError(int64_t row) const {
+  const float* const q = LoadQuery(row);
+  double products = 0;
+  for (int64_t d = 0; d < products_.widths().head_dim; ++d) {
+    products += std::abs(static_cast<double>(q[d])) * key_sizes_[d];
+  }
+  products *= std::abs(static_cast<double>(settings_.scale));
+  // A bias is no larger than the score less the product, and key_sizes_ was added up in float32.
+  return 2 * RoundingError(2 * products + states_[row].sizes, range_.end - range_.begin);
+}
+
+double AttentionTile::ExactRoundingError(int64_t row) {
+  const int64_t dim = products_.widths().head_dim;
+  const VisibleKeys& visible = visible_[row];
+  const double scale = settings_.scale;
+  const double slope =
+      settings_.alibi_slopes.empty() ? 0 : settings_.alibi_slopes[tile_.Head(row)];
+  const float* const q = LoadQuery(row);
+  double terms = 0;
+  int64_t keys = 0;
+  for (int64_t key = visible.range().begin; key < visible.range().end; ++key) {
+    if (!visible.Sees(key)) continue;
+    ++keys;
+    ToFloat32(sequence_.key.Row(kv_head(), key), sequence_.key.Type(key), dim, row_);
+    for (int64_t d = 0; d < dim; ++d) terms += std::abs(scale * q[d] * row_[d]);
+    terms += std::abs(slope * static_cast<double>(visible.position() - key));
+    if (visible.bias() != nullptr) terms += std::abs(static_cast<double>(visible.bias()[key]));
+  }
+  return RoundingError(terms, keys);
+}
+
+absl::Status AttentionTile::CheckSum(int64_t row, double sum) {
+  if (!std::isfinite(sum)) return absl::OkStatus();  // nor are the scores
+  if (std::abs(sum) > MostRoundingError(row)) return absl::OkStatus();
+  const double error = ExactRoundingError(row);
+  if (std::abs(sum) > error) return absl::OkStatus();
+  const std::string is_zero = "normalization SUM wants a sum other than 0, or use SOFTMAX";
+  const std::string is_noise =
+      absl::StrCat("which is not above its rounding error of ", error,
+                   "; normalization SUM wants scores that do not cancel, or use SOFTMAX");
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the attention scores of query ", sequence_.Position(tile_.Query(row)), " in head ",
+      tile_.Head(row), " sum to ", sum, sum == 0 ? "; " : ", ", sum == 0 ? is_zero : is_noise));
+}
+
+const float* AttentionTile::LoadQuery(int64_t row) const {
+  const HeadsView& query = sequence_.query;
+  ToFloat32(query.Row(tile_.Head(row), tile_.Query(row)), query.type, products_.widths().head_dim,
+            query_);
+  return query_;
+}
+
+}  // namespace attention
