@@ -44,13 +44,22 @@ class AttentionOp {
   double WorkingBytes(const AttentionSettings& settings,
                       absl::Span<const AttentionSequence> sequences, int threads) const;
 
-  // INVALID_ARGUMENT where a row of scores sums to 0 under kSum, naming the first such row.
-  // Otherwise fails as Executor::ParallelFor.
+  // The output is P V with the P that would be returned, at every magnitude of finite scores and
+  // values (README.md, "Magnitudes").
+  //
+  // INVALID_ARGUMENT where a row of scores sums to no more than its rounding error under kSum,
+  // naming the first such row and its sum. With b_j the bias of a key (float mask and ALiBi), and j
+  // running over the keys that the row sees, that is where
+  //
+  //   |sum_j s_j| <= (head_dim + 2) * 2^-24 * sum_j (sum_i |scale * q_i * k_ji| + |b_j|)
+  //
+  // and, for numbers at the lower end of float32, (head_dim + 2) * 2^-150 * max(1, |scale|) more
+  // for each of these keys. Otherwise fails as Executor::ParallelFor.
   absl::Status Run(const AttentionSettings& settings, absl::Span<const AttentionSequence> sequences,
                    Executor& executor) const;
 
-  // Y = P V with the caller's P, used as it is. Only the numbers of heads in `settings` and
-  // average_weights count. Fails as Executor::ParallelFor.
+  // Y = P V with the caller's P, used as it is, at every magnitude of both. Only the numbers of
+  // heads in `settings` and average_weights count. Fails as Executor::ParallelFor.
   absl::Status Combine(const AttentionSettings& settings,
                        absl::Span<const WeightedSequence> sequences, Executor& executor) const;
 

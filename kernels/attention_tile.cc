@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/convert.h"
 #include "kernels/score_rows.h"
+#include "kernels/term_sizes.h"
 #include "kernels/tile_results.h"
 #include "kernels/tile_rows.h"
 
@@ -18,10 +19,6 @@ constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 // Keys of one block where keys and values are read in place.
 constexpr int64_t kStreamedKeys = 512;
-
-// Whether a sum of products has neither overflowed nor lost to numbers below float32's normal ones
-// what counts: n products lose n * 2^-149 at the most, next to nothing of 2^-100.
-bool IsSafeSum(float sum) { return std::isfinite(sum) && std::abs(sum) >= 0x1p-100f; }
 
 // Hands out parts of a workspace, or counts what they take.
 class Cursor {
@@ -86,6 +83,7 @@ int64_t AttentionTile::LayOut(float* workspace) {
   if (settings_.normalization == Normalization::kSum) {
     query_ = cursor.Take(widths.head_dim);
     key_sizes_ = cursor.Take(widths.head_dim);
+    term_sizes_ = cursor.Take(rows());
   }
   if (wants_output()) {
     largest_ = cursor.TakeArray<uint32_t>(widths.v_head_dim);
@@ -218,6 +216,7 @@ double AttentionTile::SumOfSink(int64_t row) const {
 }
 
 absl::Status AttentionTile::FinishRows() {
+  if (key_sizes_ != nullptr) FindTermSizes();
   for (int64_t r = 0; r < rows(); ++r) {
     const double sum = states_[r].Sum();
     // The mask is searched only where no key has left a trace in the sum.
@@ -252,7 +251,7 @@ void AttentionTile::Normalize(int64_t row, double sum, bool sees_none) {
   } else if (wants_output()) {
     ForEachPanel(row, [&](float* sums, int64_t width) {
       // Before the division, whose quotient may be ordinary where its dividend was not.
-      if (!std::all_of(sums, sums + width, IsSafeSum)) suspects_ |= uint64_t{1} << row;
+      if (!AreSafeSums(sums, width)) suspects_ |= uint64_t{1} << row;
       divide(sums, width);
     });
   }
@@ -290,11 +289,10 @@ void AttentionTile::ReturnOutput() {
     bool ordinary = true;
     for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
       const int64_t width = products_.PanelWidth(panel);
-      ordinary &=
-          StoreScaledRows(SumsOf(row, panel), head_ == nullptr ? sum_stride_ : width,
-                          factors_ + row,
-                          {to + panel * kPanelWidth * ByteSize(output.type), output.type,
-                           output.row_stride, tile_.queries, width});
+      ordinary &= StoreScaledRows(SumsOf(row, panel), head_ == nullptr ? sum_stride_ : width,
+                                  factors_ + row,
+                                  {to + panel * kPanelWidth * ByteSize(output.type), output.type,
+                                   output.row_stride, tile_.queries, width});
     }
     if (!ordinary) SuspectRows(row, tile_.queries);
   }

@@ -96,8 +96,8 @@ class AttentionTile {
   // Whether a column of the row's output is not finite, or next to nothing, though the values that
   // the row sees there are neither.
   bool MayBeWrong(int64_t row);
-  // largest_[d] = the bits of the largest |value[d]| among the keys that the row sees. NaN is larger
-  // than infinity. Takes up what was found for the row before where it sees these keys too.
+  // largest_[d] = the bits of the largest |value[d]| among the keys that the row sees. NaN is
+  // larger than infinity. Takes up what was found for the row before where it sees these keys too.
   void FindLargestValues(int64_t row);
   // The output of these rows, at most kExactRows, by its definition: weights that are divided,
   // then the sum of their products with the values.
@@ -106,8 +106,9 @@ class AttentionTile {
   void WeighExactly(int64_t row, const KeyBlock& block);
   void ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes);
 
-  // kSum: adds the block's keys to key_sizes_.
+  // kSum: adds the block's keys to key_sizes_; makes term_sizes_ of all of them.
   void AddKeySizes(const KeyBlock& block);
+  void FindTermSizes();
   // kSum: an error where the row's sum is not above its rounding error.
   absl::Status CheckSum(int64_t row, double sum);
   // What rounding makes of a sum of `keys` scores whose terms' sizes add up to `terms`.
@@ -115,8 +116,6 @@ class AttentionTile {
   // The same for a row: a quick bound that is never less, and by the keys that it sees.
   double MostRoundingError(int64_t row) const;
   double ExactRoundingError(int64_t row);
-  // The row's query as float32; valid until the next use of query_.
-  const float* LoadQuery(int64_t row) const;
 
   absl::Status FinishRows();
   // The sum of a row that has seen nothing but its sink; 0 where there are none.
@@ -152,10 +151,10 @@ class AttentionTile {
   const bool plain_;     // nothing but ranges of keys stands between the products
   // The weights need no more division: they are given, or all keys stood in one short block.
   bool normalized_ = false;
-  bool given_ = false;             // the weights are given
-  HeadsView given_weights_;        // these
-  uint64_t suspects_ = 0;          // bit r: row r's output may be wrong (CorrectOutput)
-  KeyRange largest_keys_;          // of largest_
+  bool given_ = false;       // the weights are given
+  HeadsView given_weights_;  // these
+  uint64_t suspects_ = 0;    // bit r: row r's output may be wrong (CorrectOutput)
+  KeyRange largest_keys_;    // of largest_
 
   bool has_sums_ = false;  // Y holds what blocks so far gave
 
@@ -176,10 +175,13 @@ class AttentionTile {
   float* saved_sums_ = nullptr;     // in place: what sums_ held before a block
   float* values_ = nullptr;         // in place: [64, v_head_dim]
   float* whole_rows_ = nullptr;     // [rows, kv_len], where they are not the results themselves
-  float* query_ = nullptr;          // kSum: [head_dim]
-  float* key_sizes_ = nullptr;      // kSum: [head_dim], sum_j |K[j, d]| over the keys of range_
-  uint32_t* largest_ = nullptr;     // [v_head_dim]
-  double* exact_ = nullptr;         // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
+  // For kSum, with keys j of range_:
+  float* query_ = nullptr;       // [head_dim]
+  float* key_sizes_ = nullptr;   // [head_dim]: sum_j |K[j, d]|
+  float* term_sizes_ = nullptr;  // [rows]: sum_j sum_d |Q[r, d] K[j, d]|
+  // For CorrectOutput:
+  uint32_t* largest_ = nullptr;  // [v_head_dim]
+  double* exact_ = nullptr;      // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
 };
 
 }  // namespace attention

@@ -18,9 +18,9 @@ namespace {
 
 constexpr uint32_t kInfinityBits = 0x7F800000;
 
-// Softmax's weights before their division add up to e^-16 or more, so that Y is at least 2^-94 where
-// the output is ordinary: there, numbers below float32's normal ones (which products of bfloat16
-// take for 0) do not count.
+// Softmax's weights before their division add up to e^-16 or more, so that Y is at least 2^-94
+// where the output is ordinary: there, numbers below float32's normal ones (which products of
+// bfloat16 take for 0) do not count.
 bool IsOrdinary(float y) { return std::isfinite(y) && std::abs(y) >= kLeastOrdinary; }
 
 }  // namespace
@@ -49,7 +49,8 @@ void AttentionTile::CorrectOutput() {
 }
 
 bool AttentionTile::MayBeWrong(int64_t row) {
-  if (!given_ && !std::isfinite(states_[row].Sum())) return false;  // a score is not finite
+  const double weights = given_ ? 1 : states_[row].Sum();
+  if (!std::isfinite(weights) || weights == 0) return false;  // scores that are not finite, or none
   const bool divided = !given_ && settings_.normalization == Normalization::kSum;
   FindLargestValues(row);
   bool may_be = false;
@@ -151,22 +152,20 @@ void AttentionTile::ReplaceWrongOutput(int64_t row, const double* sums, const do
   }
 }
 
-// Of a score, the specification grants 2 * head_dim * 2^-24 of the sizes of its terms; a term below
-// float32's normal numbers may lose 2^-149 itself. Their sum is in double precision.
+// A term passes through head_dim + 2 roundings at the most: those of the score that it becomes part
+// of (Higham 2002, section 3.1), its scale's and its bias's. Each takes off 2^-24 of the terms
+// added up so far, and 2^-149 or less where that is below float32's normal numbers. The sum of the
+// scores is in double precision.
 double AttentionTile::RoundingError(double terms, int64_t keys) const {
-  const auto dim = static_cast<double>(products_.widths().head_dim);
-  const double least = 0x1p-149 * std::max(1.0, std::abs(static_cast<double>(settings_.scale)));
-  return dim * (0x1p-23 * terms + least * static_cast<double>(keys));
+  const double roundings = static_cast<double>(products_.widths().head_dim) + 2;
+  const double least = 0x1p-150 * std::max(1.0, std::abs(static_cast<double>(settings_.scale)));
+  return roundings * (0x1p-24 * terms + least * static_cast<double>(keys));
 }
 
 double AttentionTile::MostRoundingError(int64_t row) const {
-  const float* const q = LoadQuery(row);
-  double products = 0;
-  for (int64_t d = 0; d < products_.widths().head_dim; ++d) {
-    products += std::abs(static_cast<double>(q[d])) * key_sizes_[d];
-  }
-  products *= std::abs(static_cast<double>(settings_.scale));
-  // A bias is no larger than the score less the product, and key_sizes_ was added up in float32.
+  const double products = std::abs(static_cast<double>(settings_.scale)) * term_sizes_[row];
+  // A bias is no larger than the score less the product. Twice that, because sizes are added up in
+  // float32.
   return 2 * RoundingError(2 * products + states_[row].sizes, range_.end - range_.begin);
 }
 
@@ -174,16 +173,16 @@ double AttentionTile::ExactRoundingError(int64_t row) {
   const int64_t dim = products_.widths().head_dim;
   const VisibleKeys& visible = visible_[row];
   const double scale = settings_.scale;
-  const double slope =
-      settings_.alibi_slopes.empty() ? 0 : settings_.alibi_slopes[tile_.Head(row)];
-  const float* const q = LoadQuery(row);
+  const double slope = settings_.alibi_slopes.empty() ? 0 : settings_.alibi_slopes[tile_.Head(row)];
+  const HeadsView& query = sequence_.query;
+  ToFloat32(query.Row(tile_.Head(row), tile_.Query(row)), query.type, dim, query_);
   double terms = 0;
   int64_t keys = 0;
   for (int64_t key = visible.range().begin; key < visible.range().end; ++key) {
     if (!visible.Sees(key)) continue;
     ++keys;
     ToFloat32(sequence_.key.Row(kv_head(), key), sequence_.key.Type(key), dim, row_);
-    for (int64_t d = 0; d < dim; ++d) terms += std::abs(scale * q[d] * row_[d]);
+    for (int64_t d = 0; d < dim; ++d) terms += std::abs(scale * query_[d] * row_[d]);
     terms += std::abs(slope * static_cast<double>(visible.position() - key));
     if (visible.bias() != nullptr) terms += std::abs(static_cast<double>(visible.bias()[key]));
   }
@@ -202,13 +201,6 @@ absl::Status AttentionTile::CheckSum(int64_t row, double sum) {
   return absl::InvalidArgumentError(absl::StrCat(
       "the attention scores of query ", sequence_.Position(tile_.Query(row)), " in head ",
       tile_.Head(row), " sum to ", sum, sum == 0 ? "; " : ", ", sum == 0 ? is_zero : is_noise));
-}
-
-const float* AttentionTile::LoadQuery(int64_t row) const {
-  const HeadsView& query = sequence_.query;
-  ToFloat32(query.Row(tile_.Head(row), tile_.Query(row)), query.type, products_.widths().head_dim,
-            query_);
-  return query_;
 }
 
 }  // namespace attention

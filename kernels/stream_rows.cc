@@ -257,20 +257,6 @@ void AddWeightedRows(const float* weights, int64_t rows, int64_t weight_stride,
   });
 }
 
-void AddSizes(const RowsView& rows, float* sizes) {
-  const FloatTag d;
-  const int64_t lanes = hn::Lanes(d);
-  WithType(rows, [&]<typename T>(const T* data) {
-    for (int64_t column = 0; column < rows.width; column += lanes) {
-      FloatVec sum = LoadColumns(sizes, column, rows.width);
-      for (int64_t j = 0; j < rows.count; ++j) {
-        sum = hn::Add(sum, hn::Abs(LoadColumns(data + j * rows.stride, column, rows.width)));
-      }
-      StoreLanes(sum, rows.width - column, sizes + column);
-    }
-  });
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace attention
 HWY_AFTER_NAMESPACE();
@@ -280,7 +266,6 @@ namespace attention {
 
 HWY_EXPORT(DotRows);
 HWY_EXPORT(AddWeightedRows);
-HWY_EXPORT(AddSizes);
 
 void DotRows(const float* q, int64_t rows, int64_t q_stride, const RowsView& keys, float* scores,
              int64_t score_stride) {
@@ -292,8 +277,6 @@ void AddWeightedRows(const float* weights, int64_t rows, int64_t weight_stride,
   HWY_DYNAMIC_DISPATCH(AddWeightedRows)
   (weights, rows, weight_stride, values, sums, sum_stride);
 }
-
-void AddSizes(const RowsView& rows, float* sizes) { HWY_DYNAMIC_DISPATCH(AddSizes)(rows, sizes); }
 
 }  // namespace attention
 #endif

@@ -23,9 +23,6 @@ void DotRows(const float* q, int64_t rows, int64_t q_stride, const RowsView& key
 void AddWeightedRows(const float* weights, int64_t rows, int64_t weight_stride,
                      const RowsView& values, float* sums, int64_t sum_stride);
 
-// sizes[d] += sum_j |rows[j][d]|.
-void AddSizes(const RowsView& rows, float* sizes);
-
 }  // namespace attention
 
 #endif  // ATTENTION_KERNELS_STREAM_ROWS_H_

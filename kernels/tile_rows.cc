@@ -88,8 +88,8 @@ HWY_INLINE void StoreLanesAs(FloatVec x, int64_t count, hwy::bfloat16_t* to) {
 }
 
 // The sizes of the first `count` lanes of x, in the order of their bits, above kLeastOrdinary: less
-// the bits of that, those of smaller sizes wrap around, and come to lie above the largest float32 as
-// those of infinities and NaNs do. So that all numbers are ordinary is seen from the largest of
+// the bits of that, those of smaller sizes wrap around, and come to lie above the largest float32
+// as those of infinities and NaNs do. So that all numbers are ordinary is seen from the largest of
 // these, for three cheap instructions a vector in a loop that waits for memory.
 constexpr uint32_t kLeastBits = std::bit_cast<uint32_t>(kLeastOrdinary);
 

@@ -88,6 +88,7 @@ TEST_P(ExtremeNumbers, AVisibleScoreOfMinusInfinityIsNotAHiddenKey) {
   std::fill_n(problem_.key.begin(), kv_len() * kDim, kInf);  // and now all its keys
   Run();
   EXPECT_TRUE(std::isnan(problem_.weights[0])) << "0 / 0, not the zeros of a row that sees none";
+  EXPECT_TRUE(std::isnan(problem_.output[0]));
   EXPECT_EQ(problem_.log_sum_exp[0], -kInf);
 }
 

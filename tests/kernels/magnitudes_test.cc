@@ -211,9 +211,9 @@ TEST_P(Magnitudes, WeightsThatAreGivenCombineWithValuesOfAnySize) {
     const Product want = ProductOf(problem_, weights);
     std::vector<double> rounded;  // beyond float32 they are infinite
     for (const double x : want.output) rounded.push_back(static_cast<float>(x));
-    EXPECT_TRUE(Near(problem_.output, rounded, [&](size_t i) {
-      return 1e-5 * want.sizes[i] + 2 * kDenormal;
-    })) << "weights times 2^" << of_weights << ", values times 2^" << of_values;
+    EXPECT_TRUE(Near(problem_.output, rounded,
+                     [&](size_t i) { return 1e-5 * want.sizes[i] + 2 * kDenormal; }))
+        << "weights times 2^" << of_weights << ", values times 2^" << of_values;
   }
 }
 
@@ -230,10 +230,9 @@ TEST_P(Magnitudes, ValuesOfBfloat16MayBeOfAnySize) {
       std::memcpy(&value[i], &bits, sizeof(bits));
     }
     for (int64_t b = 0; b < kBatch; ++b) {
-      problem_.sequences[b].value.current =
-          HeadMajorView(reinterpret_cast<const std::byte*>(halves.data() +
-                                                           b * kKvHeads * kv_len() * kDim),
-                        DataType::kBfloat16, kv_len(), kDim);
+      problem_.sequences[b].value.current = HeadMajorView(
+          reinterpret_cast<const std::byte*>(halves.data() + b * kKvHeads * kv_len() * kDim),
+          DataType::kBfloat16, kv_len(), kDim);
     }
     Run();
     EXPECT_TRUE(OutputIsProductOf(problem_, weights)) << "values of 2^" << exponent;

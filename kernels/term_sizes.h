@@ -1,0 +1,25 @@
+#ifndef ATTENTION_KERNELS_TERM_SIZES_H_
+#define ATTENTION_KERNELS_TERM_SIZES_H_
+
+#include <cstdint>
+
+#include "kernels/packed_panels.h"
+
+// Sizes |x| of the terms of sums, by which their rounding errors are judged. Thread-safe for
+// different memory.
+namespace attention {
+
+// sizes[d] += sum_j |rows[j][d]|, added up in float32.
+void AddColumnSizes(const RowsView& rows, float* sizes);
+
+// sizes[j] += sum_d |rows[j][d]| * factors[d], for rows of float32, added up in float32.
+void AddRowSizes(const RowsView& rows, const float* factors, float* sizes);
+
+// Whether all `count` sums are finite and of size 2^-100 or more. Such a sum of products has
+// neither overflowed nor lost what counts to numbers below float32's normal ones: n products lose
+// n * 2^-149 at the most.
+bool AreSafeSums(const float* sums, int64_t count);
+
+}  // namespace attention
+
+#endif  // ATTENTION_KERNELS_TERM_SIZES_H_
