@@ -11,27 +11,36 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/attention_tile.h"
 #include "kernels/convert.h"
+#include "kernels/term_sizes.h"
 #include "kernels/tile_rows.h"
 
 namespace attention {
 namespace {
 
+// Sizes are compared by their bits, whose order is theirs, with infinity and then NaN behind the
+// numbers: loops of such comparisons become vectors.
 constexpr uint32_t kInfinityBits = 0x7F800000;
+
+uint32_t SizeBits(float x) { return std::bit_cast<uint32_t>(x) & 0x7FFFFFFF; }
+
+}  // namespace
 
 // Softmax's weights before their division add up to e^-16 or more, so that Y is at least 2^-94
 // where the output is ordinary: there, numbers below float32's normal ones (which products of
 // bfloat16 take for 0) do not count.
-bool IsOrdinary(float y) { return std::isfinite(y) && std::abs(y) >= kLeastOrdinary; }
-
-}  // namespace
-
 void AttentionTile::SuspectRows(int64_t first, int64_t count) {
+  constexpr uint32_t kLeast = std::bit_cast<uint32_t>(kLeastOrdinary);
   for (int64_t row = first; row < first + count; ++row) {
-    bool ordinary = true;
+    const float factor = factors_[row];
+    uint32_t suspect = 0;
     ForEachPanel(row, [&](const float* sums, int64_t width) {
-      for (int64_t d = 0; d < width; ++d) ordinary &= IsOrdinary(sums[d] * factors_[row]);
+      for (int64_t d = 0; d < width; ++d) {
+        const uint32_t size = SizeBits(sums[d] * factor);
+        suspect |=
+            static_cast<uint32_t>(size < kLeast) | static_cast<uint32_t>(size >= kInfinityBits);
+      }
     });
-    if (!ordinary) suspects_ |= uint64_t{1} << row;
+    if (suspect != 0) suspects_ |= uint64_t{1} << row;
   }
 }
 
@@ -49,21 +58,28 @@ void AttentionTile::CorrectOutput() {
 }
 
 bool AttentionTile::MayBeWrong(int64_t row) {
-  const double weights = given_ ? 1 : states_[row].Sum();
-  if (!std::isfinite(weights) || weights == 0) return false;  // scores that are not finite, or none
-  const bool divided = !given_ && settings_.normalization == Normalization::kSum;
+  const double sum = given_ ? 1 : states_[row].Sum();
+  if (!std::isfinite(sum) || sum == 0) return false;  // scores that are not finite, or none
   FindLargestValues(row);
-  bool may_be = false;
+  // Y after its division; for kSum, whose sums may be of any size, before, which is had back here
+  // but for rounding.
+  const bool before = !given_ && settings_.normalization == Normalization::kSum;
+  const float factor = before ? static_cast<float>(sum) : factors_[row];
+  const uint32_t least = std::bit_cast<uint32_t>(before ? 2 * kLeastSafeSum : kLeastOrdinary);
+  uint32_t may_be = 0;
   for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
     const float* const sums = SumsOf(row, panel);
-    for (int64_t d = 0; d < products_.PanelWidth(panel); ++d) {
-      const uint32_t largest = largest_[panel * kPanelWidth + d];
-      const float y = sums[d] * factors_[row];
-      if (largest >= kInfinityBits) continue;  // an infinity or a NaN that the row sees
-      may_be |= !std::isfinite(y) || (largest > 0 && (divided || !IsOrdinary(y)));
+    const uint32_t* const largest = largest_ + panel * kPanelWidth;
+    const int64_t width = products_.PanelWidth(panel);
+    for (int64_t d = 0; d < width; ++d) {
+      const uint32_t size = SizeBits(sums[d] * factor);
+      const auto vanished = static_cast<uint32_t>(size < least && largest[d] > 0);
+      const auto overflowed = static_cast<uint32_t>(size >= kInfinityBits);
+      const auto sees_numbers = static_cast<uint32_t>(largest[d] < kInfinityBits);
+      may_be |= (vanished | overflowed) & sees_numbers;
     }
   }
-  return may_be;
+  return may_be != 0;
 }
 
 void AttentionTile::FindLargestValues(int64_t row) {

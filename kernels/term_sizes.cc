@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "kernels/typed_rows-inl.h"
 
@@ -79,7 +80,7 @@ void AddRowSizes(const RowsView& rows, const float* factors, float* sizes) {
 // Of sizes in the order of their bits, less the least: those below it wrap around and come to lie
 // above what the largest float32 gives, as infinities and NaNs do.
 bool AreSafeSums(const float* sums, int64_t count) {
-  constexpr uint32_t kLeast = (127 - 100) << 23;
+  constexpr uint32_t kLeast = std::bit_cast<uint32_t>(kLeastSafeSum);
   const UintTag du;
   const int64_t lanes = hn::Lanes(du);
   UintVec most = hn::Zero(du);

@@ -15,9 +15,11 @@ void AddColumnSizes(const RowsView& rows, float* sizes);
 // sizes[j] += sum_d |rows[j][d]| * factors[d], for rows of float32, added up in float32.
 void AddRowSizes(const RowsView& rows, const float* factors, float* sizes);
 
-// Whether all `count` sums are finite and of size 2^-100 or more. Such a sum of products has
-// neither overflowed nor lost what counts to numbers below float32's normal ones: n products lose
-// n * 2^-149 at the most.
+// The least size of a sum of products that has lost nothing that counts to numbers below float32's
+// normal ones: n products lose n * 2^-149 at the most.
+constexpr float kLeastSafeSum = 0x1p-100f;
+
+// Whether all `count` sums are finite and of size kLeastSafeSum or more.
 bool AreSafeSums(const float* sums, int64_t count);
 
 }  // namespace attention

@@ -55,7 +55,8 @@ class Engine {
   //   RESOURCE_EXHAUSTED  too much waits already; with a RetryAfter
   //   DEADLINE_EXCEEDED   it would be overdue before it is through
   // What job->done is told:
-  //   INVALID_ARGUMENT    a row of scores sums to 0 under SUM; the message says how to mend it
+  //   INVALID_ARGUMENT    a row of scores sums to no more than its rounding error under SUM; the
+  //                       message says how to mend it
   //   RESOURCE_EXHAUSTED  no memory, or none for a stored layer
   //   UNAVAILABLE         Stop cut the call off
   //   DEADLINE_EXCEEDED, CANCELLED  overdue, or Cancel

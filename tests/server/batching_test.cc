@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,13 +35,23 @@ class Batching : public ServerWithLayers, public testing::WithParamInterface<v1:
     Create(encoder);
   }
 
-  // Calls that differ in all that calls of one batch may differ in.
+  static v1::Tensor Tokens(int64_t len, unsigned seed, int exponent) {
+    std::vector<float> tokens = RandomFloats(len * 96, seed);
+    for (float& x : tokens) x = std::ldexp(x, exponent);
+    return client::MakeTensor({len, 96}, tokens);
+  }
+
+  // Calls that differ in all that calls of one batch may differ in. Some have values so small, or
+  // so large, that their outputs take double precision.
   static v1::ComputeAttentionRequest Attention(int i) {
     const int64_t len = 1 + 5 * i;
     v1::ComputeAttentionRequest request;
     request.set_request_id(absl::StrCat("call ", i));
-    *request.mutable_tokens()->mutable_tokens() =
-        client::MakeTensor({len, 96}, RandomFloats(len * 96, i));
+    const bool huge_values = i % 5 == 3, tiny_values = i % 6 == 1;
+    *request.mutable_tokens()->mutable_tokens() = Tokens(len, i,
+                                                         huge_values   ? -122
+                                                         : tiny_values ? -130
+                                                                       : 0);
     request.mutable_tokens()->mutable_layer()->set_name("attention");
     request.mutable_config()->set_compute_type(GetParam());
     request.add_results(v1::RESULT_OUTPUT);
@@ -54,10 +65,8 @@ class Batching : public ServerWithLayers, public testing::WithParamInterface<v1:
       *request.mutable_config()->mutable_mask() =
           client::MakeTensor({len, len}, RandomFloats(len * len, 100 + i));
     }
-    if (i % 5 == 3) {
-      const int64_t keys = 9;
-      *request.mutable_tokens()->mutable_context() =
-          client::MakeTensor({keys, 96}, RandomFloats(keys * 96, 200 + i));
+    if (huge_values) {
+      *request.mutable_tokens()->mutable_context() = Tokens(9, 200 + i, 124);
       request.mutable_config()->clear_mask();
     }
     return request;

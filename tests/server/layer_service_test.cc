@@ -171,6 +171,27 @@ TEST_F(LayerService, GivesTheBytesOfTheSameWeightsSentWithTheCall) {
   EXPECT_EQ(a.attention_weights().data(), b.attention_weights().data());
 }
 
+// 40 equal tokens of 4: scores of 16, so that weights before division are e^16 each, or, by
+// SUM, 16.
+TEST_F(LayerService, GivesOutputsOfAnySize) {
+  for (const float factor : {0x1p-140f, 0x1p-100f, 1.0f, 0x1p110f, 0x1p124f}) {
+    ASSERT_TRUE(UploadTimes("times", factor).ok());
+    for (const auto normalization : {v1::NORMALIZATION_SOFTMAX, v1::NORMALIZATION_SUM}) {
+      v1::ComputeAttentionRequest request;
+      *request.mutable_tokens()->mutable_tokens() =
+          client::MakeTensor({40, 1}, std::vector<float>(40, 4));
+      request.mutable_tokens()->mutable_layer()->set_name("times");
+      request.mutable_config()->set_normalization(normalization);
+      request.add_results(v1::RESULT_OUTPUT);
+      const auto response = client_->ComputeAttention(request);
+      ASSERT_TRUE(response.ok()) << response.status();
+      for (const float y : Floats(response->output(), {40, 1})) {
+        EXPECT_NEAR(y / factor, 4, 1e-5) << factor;
+      }
+    }
+  }
+}
+
 TEST_F(LayerService, LetsACallFinishOnTheVersionThatItBeganWith) {
   v1::CreateLayerRequest create = SmallAttention("layer", 1);
   create.mutable_attention()->set_d_model(128);
