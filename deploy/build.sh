@@ -3,6 +3,7 @@
 #
 #   deploy/build.sh PRESET [TARGET...]        no target: everything
 #
+# CMAKE_ARGUMENTS in the environment are more arguments of CMake's, such as -DATTENTION_TESTS=ON.
 # Exit codes: 0 built, 2 wrong arguments, else CMake's.
 set -euo pipefail
 
@@ -27,7 +28,8 @@ main() {
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
   # Every time, so that packages which came since are found.
-  cmake --preset "$preset" --log-level=WARNING >/dev/null
+  # shellcheck disable=SC2086  # several arguments
+  cmake --preset "$preset" --log-level=WARNING ${CMAKE_ARGUMENTS:-} >/dev/null
   cmake --build "build/$preset" --parallel "$(jobs_that_fit)" ${1:+--target "$@"}
 }
 

@@ -8,6 +8,7 @@
 #   runtime   to run the compiled programs
 #   lint      to check the sources' form
 #   fuzz      to build the fuzz targets
+#   cache     to keep what the compiler makes for the next build
 #   browser   to test the pages that the programs write
 #   docker    to build and run the image, and its base where no registry can be reached
 #   fleet     to test what compose.yaml puts beside the servers; where there is an init, Debian starts
@@ -38,6 +39,7 @@ packages_of() {
       ;;
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
     fuzz) echo clang-14 libclang-rt-14-dev libomp-14-dev ;;
+    cache) echo ccache ;;
     browser) echo chromium chromium-driver ;;
     docker) echo docker.io debootstrap ;;
     fleet) echo haproxy prometheus docker-compose python3 python3-yaml ;;
@@ -73,13 +75,13 @@ main() {
   local role packages=() missing=()
   for role in "$@"; do
     packages_of "$role" >/dev/null || {
-      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, browser, docker and fleet" >&2
+      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, cache, browser, docker and fleet" >&2
       exit 2
     }
     read -ra packages <<<"${packages[*]} $(packages_of "$role")"
   done
   ((${#packages[@]} > 0)) || {
-    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, browser, docker, fleet)" >&2
+    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, cache, browser, docker, fleet)" >&2
     exit 2
   }
 

@@ -2,8 +2,9 @@
 # Checks the form of the C++ sources.
 #
 #   tests/lint.sh format               clang-format, on every *.h and *.cc of the repository
-#   tests/lint.sh tidy [BUILD_DIR]     clang-tidy, on every *.cc that BUILD_DIR (default: build/asan)
-#                                      compiles; the protobuf code must have been generated there
+#   tests/lint.sh tidy [COMMIT]        clang-tidy, on every *.cc that the preset dev compiles, each by itself;
+#                                      with a commit, on those that differ from it, and those that
+#                                      include what differs
 #
 # Debian 12's own versions count (role "lint" of deploy/install_packages.sh).
 # Exit codes: 0 nothing found, 1 something found, 2 wrong arguments, 127 the tool is not installed.
@@ -41,24 +42,47 @@ compiled_sources() {
   done
 }
 
+# includers PATH...: these sources, and those that include one of these headers by its path.
+includers() {
+  local path patterns=()
+  for path in "$@"; do
+    [[ $path != *.h ]] || patterns+=(-e "#include \"$path\"")
+  done
+  printf '%s\n' "$@"
+  ((${#patterns[@]} == 0)) || git grep --untracked --name-only --fixed-strings "${patterns[@]}" -- '*.cc' || true
+}
+
+# differing COMMIT: what differs from it, and the *.cc that include this; all of the sources where what
+# says how they are compiled or checked differs.
+differing() {
+  local changed
+  mapfile -t changed < <(git diff --name-only --diff-filter=d "$1" -- '*.h' '*.cc' && sources '*.h' '*.cc' |
+    grep --line-regexp --fixed-strings --file=<(git ls-files --others --exclude-standard))
+  if ! git diff --quiet "$1" -- .clang-tidy; then
+    sources '*.cc'
+  elif ((${#changed[@]} > 0)); then
+    includers "${changed[@]}" | sort --unique
+  fi
+}
+
 check_tidy() {
-  local database=$1/compile_commands.json
-  [[ -e $database ]] || {
-    echo "lint.sh: there is no $database; configure first" >&2
-    exit 2
-  }
+  local build=build/dev files
+  cmake --preset dev --log-level=WARNING >/dev/null
+  cmake --build "$build" --target attention_proto_code >/dev/null
+  files=$(compiled_sources "$build/compile_commands.json")
+  [[ -z ${1:-} ]] || files=$(grep --line-regexp --fixed-strings --file=<(differing "$1") <<<"$files" || true)
+  echo "clang-tidy: $(grep --count . <<<"$files" || true) files"
   export -f tidy_one
   # shellcheck disable=SC2016  # the inner bash expands them
-  compiled_sources "$database" |
-    xargs --no-run-if-empty --max-args=1 --max-procs="$(nproc)" bash -c 'tidy_one "$0" "$1"' "$1" ||
+  xargs --no-run-if-empty --max-args=1 --max-procs="$(nproc)" bash -c 'tidy_one "$0" "$1"' "$build" <<<"$files" ||
     finish $?
 }
 
 case ${1:-} in
   format) check_format ;;
-  tidy) check_tidy "${2:-build/asan}" ;;
+  tidy) check_tidy "${2:-}" ;;
   *)
-    echo "usage: lint.sh format | tidy [BUILD_DIR]" >&2
+    echo "usage: lint.sh format | tidy [COMMIT]" >&2
     exit 2
     ;;
 esac

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the preset release and runs every test.
+# Installs what is missing, builds the preset release with its tests and benchmarks, and runs the tests but
+# for those of the label `long`, which take minutes each and belong to .ci/long.
 #
 #   bash tests/run.sh [CTEST_ARGUMENT...]     e.g. --label-regex unit
 #
@@ -8,5 +9,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash deploy/install_packages.sh build test
+export CMAKE_ARGUMENTS="-DATTENTION_TESTS=ON -DATTENTION_BENCHMARKS=ON"
 bash deploy/build.sh release
-ctest --preset release --no-tests=error --parallel "$(nproc)" "$@"
+ctest --preset release --no-tests=error --parallel "$(nproc)" --label-exclude long "$@"

@@ -7,7 +7,7 @@ set -euo pipefail
 
 bench=$1/attention_bench
 if [[ ! -x $bench ]]; then
-  echo "SKIPPED: attention_bench is not built (libbenchmark-dev is not installed)"
+  echo "SKIPPED: attention_bench is not built (see ATTENTION_BENCHMARKS)"
   exit 0
 fi
 folder=$(mktemp -d)

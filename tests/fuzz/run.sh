@@ -49,7 +49,6 @@ first_inputs() {
 
 # fuzz SECONDS TARGET
 fuzz() {
-  first_inputs "$2"
   echo "==> $2, $1 s"
   # Debian's libraries do not tell AddressSanitizer how full their vectors are.
   ASAN_OPTIONS=detect_container_overflow=0 "build/fuzz/$2" -max_total_time="$1" -max_len=16384 \
@@ -81,4 +80,9 @@ chosen=("${@:2}")
 ((${#chosen[@]} > 0)) || chosen=("${targets[@]}")
 bash deploy/install_packages.sh build fuzz
 bash deploy/build.sh fuzz fuzzers
-for target in "${chosen[@]}"; do fuzz "$seconds" "$target"; done
+for target in "${chosen[@]}"; do first_inputs "$target"; done
+export -f fuzz
+export work
+# As many at a time as there are CPUs.
+# shellcheck disable=SC2016  # the inner bash expands them
+printf '%s\n' "${chosen[@]}" | xargs --max-args=1 --max-procs="$(nproc)" bash -o pipefail -c 'fuzz "$0" "$1"' "$seconds"

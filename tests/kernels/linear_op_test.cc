@@ -60,9 +60,9 @@ void Compute(const LinearOp& op, absl::Span<const LinearOp::Layer> layers, int t
   EXPECT_TRUE(status.ok()) << status;
 }
 
-class Rows : public testing::TestWithParam<int> {};
+class LinearOpRows : public testing::TestWithParam<int> {};
 
-TEST_P(Rows, MatchTheOracleWithAndWithoutBias) {
+TEST_P(LinearOpRows, MatchTheOracleWithAndWithoutBias) {
   Example example(GetParam(), 37, 19);
   const LinearOp op = MakeOp({.in = 37});
   Compute(op, {example.Layer()});
@@ -74,7 +74,7 @@ TEST_P(Rows, MatchTheOracleWithAndWithoutBias) {
   EXPECT_TRUE(Near(example.y, ReferenceLinear(example.Rows(), example.View(), nullptr), 1e-5));
 }
 
-TEST_P(Rows, MultiplyNumbersOfOtherTypesAsBfloat16) {
+TEST_P(LinearOpRows, MultiplyNumbersOfOtherTypesAsBfloat16) {
   Example example(GetParam(), 37, 130);
   const std::vector<double> wide(example.x.begin(), example.x.end());
   example.operands =
@@ -90,7 +90,7 @@ TEST_P(Rows, MultiplyNumbersOfOtherTypesAsBfloat16) {
                    37 / 128.0));
 }
 
-INSTANTIATE_TEST_SUITE_P(EachTile, Rows,
+INSTANTIATE_TEST_SUITE_P(EachTile, LinearOpRows,
                          testing::Values(1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 200, 600));
 
 // Y of some rows alone, from what `before` holds there.

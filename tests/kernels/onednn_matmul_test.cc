@@ -13,8 +13,8 @@ namespace attention {
 namespace {
 
 // C = A B in double precision.
-std::vector<double> Product(const std::vector<float>& a, const std::vector<float>& b, int64_t m,
-                            int64_t k, int64_t n) {
+std::vector<double> ReferenceProduct(const std::vector<float>& a, const std::vector<float>& b,
+                                     int64_t m, int64_t k, int64_t n) {
   std::vector<double> c(m * n, 0);
   for (int64_t i = 0; i < m * k; ++i) {
     for (int64_t j = 0; j < n; ++j) {
@@ -37,7 +37,7 @@ class Sizes : public testing::TestWithParam<std::tuple<int, int, int>> {};
 TEST_P(Sizes, MultiplyPackedOperands) {
   const auto [m, k, n] = GetParam();
   const std::vector<float> a = RandomFloats(m * k, 1), b = RandomFloats(k * n, 2);
-  const std::vector<double> want = Product(a, b, m, k, n);
+  const std::vector<double> want = ReferenceProduct(a, b, m, k, n);
   const auto op = OnednnMatmul::Create({.m = m, .k = k, .n = n});
   ASSERT_TRUE(op.ok()) << op.status();
   std::vector<float> c(m * n, kNan);
@@ -79,7 +79,7 @@ TEST(OnednnMatmul, OnePrimitiveRunsOnManyThreadsAtOnce) {
   ASSERT_TRUE(op.ok());
   const std::vector<float> a = RandomFloats(m * k, 1), b = RandomFloats(k * n, 2);
   const AlignedBuffer packed = Packed(b, k, n, DataType::kFloat32);
-  const std::vector<double> want = Product(a, b, m, k, n);
+  const std::vector<double> want = ReferenceProduct(a, b, m, k, n);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {

@@ -17,7 +17,7 @@ using client::MakeTensor;
 using testing::HasSubstr;
 using Request = v1::ComputeAttentionRequest;
 
-constexpr int64_t kLen = 70, kHeads = 2, kDim = 4;
+constexpr int64_t kLen = 70, kSizedHeads = 2, kSizedDim = 4;
 
 class MagnitudesOverTheWire : public RunningServer {
  protected:
@@ -34,7 +34,7 @@ class MagnitudesOverTheWire : public RunningServer {
     return request;
   }
 
-  // Queries, keys and values [batch, kLen, kHeads * kDim], values of sequence b times
+  // Queries, keys and values [batch, kLen, kSizedHeads * kSizedDim], values of sequence b times
   // 2^exponents[b].
   static Request Projected(const std::vector<int>& exponents, v1::DataType type) {
     Request request;
@@ -42,16 +42,16 @@ class MagnitudesOverTheWire : public RunningServer {
     const auto tensor = [&](unsigned seed, bool is_value) {
       std::vector<float> numbers;
       for (const int exponent : exponents) {
-        for (const float x : RandomFloats(kLen * kHeads * kDim, seed)) {
+        for (const float x : RandomFloats(kLen * kSizedHeads * kSizedDim, seed)) {
           numbers.push_back(is_value ? std::ldexp(x, exponent) : x);
         }
       }
-      return MakeTensor({batch, kLen, kHeads * kDim}, numbers, type);
+      return MakeTensor({batch, kLen, kSizedHeads * kSizedDim}, numbers, type);
     };
     *request.mutable_projected()->mutable_query() = tensor(1, false);
     *request.mutable_projected()->mutable_key() = tensor(2, false);
     *request.mutable_projected()->mutable_value() = tensor(3, true);
-    request.mutable_config()->set_num_heads(kHeads);
+    request.mutable_config()->set_num_heads(kSizedHeads);
     return request;
   }
   static std::vector<float> OutputOf(const v1::ComputeAttentionResponse& response) {
@@ -112,7 +112,7 @@ TEST_F(MagnitudesOverTheWire, PartialResultsMerge) {
     std::vector<uint8_t> earlier(kLen, 0);
     std::fill_n(earlier.begin(), 30, 1);
     Request merge;
-    merge.mutable_config()->set_num_heads(kHeads);
+    merge.mutable_config()->set_num_heads(kSizedHeads);
     for (const bool first : {true, false}) {
       Request part = whole;
       std::vector<float> bias;

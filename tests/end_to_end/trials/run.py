@@ -4,8 +4,8 @@
     tests/end_to_end/trials/run.py [--long] [--strict] [--build=build/release] [TRIAL...]
 
 Trials: transport small_calls overload soak quota hostile; all unless some are named. Each is a
-module of this folder whose head says what it does. The short form takes two minutes or so, the long
-one about twenty. Real processes, over loopback.
+module of this folder whose head says what it does. The short form takes a minute and a half or so, the
+long one about twenty minutes. Real processes, over loopback.
 
 Prints a table in Markdown. Bars that depend on how busy the machine is are told, and others must be
 met: no call fails, no byte differs, memory stays within its bounds.

@@ -28,7 +28,7 @@ def slope_mib_per_min(samples):
 
 
 def run(build, long):
-    seconds = 600 if long else 30
+    seconds = 600 if long else 12
     chance = random.Random(1)
     common = {"duration_s": seconds, "warm_up_s": 2, "timeout_s": 60, **SOME_GO_WRONG}
     flags = ["--log_level=error", "--max_queue_ms=60000", f"--memory_mib={MEMORY_MIB}"]

@@ -8,7 +8,7 @@ from server import Row, Skipped
 
 def measure(build, program, *arguments):
     if not (build / program).exists():
-        raise Skipped(f"{program} is not built (libbenchmark-dev is not installed)")
+        raise Skipped(f"{program} is not built (see ATTENTION_BENCHMARKS)")
     run = subprocess.run([build / program, *arguments], check=True, stdout=subprocess.PIPE)
     return json.loads(run.stdout)
 
