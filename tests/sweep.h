@@ -6,14 +6,19 @@
 
 namespace attention {
 
-// Whether a test of numbers goes through every shape and setting, or through a few that cover each
-// way through the code. A sanitizer makes the operator some fifteen times slower and sees the same
-// code at each length, so its builds take the few, unless ATTENTION_SWEEP=full in the environment
-// asks for all, as .ci/long does. Every other build takes all.
-inline bool SweepsAll() {
-#ifdef ATTENTION_SANITIZED
+// How far tests of numbers sweep. ATTENTION_SWEEP=full in the environment, as .ci/long has it, asks
+// for everything.
+inline bool SweepIsFull() {
   const char* const sweep = std::getenv("ATTENTION_SWEEP");
   return sweep != nullptr && std::string_view(sweep) == "full";
+}
+
+// Whether a test goes through all of its shapes and settings, or through a few that cover each way
+// through the code. A sanitizer makes the operator some fifteen times slower and sees the same code
+// at each length, so its builds take the few unless the sweep is full.
+inline bool SweepsAll() {
+#ifdef ATTENTION_SANITIZED
+  return SweepIsFull();
 #else
   return true;
 #endif
