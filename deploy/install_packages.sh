@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that the project needs, and only those that are missing.
+# Installs the packages of Debian 12 or 13 that the project needs, and only those that are missing.
 #
 #   deploy/install_packages.sh ROLE...
 #
@@ -19,7 +19,8 @@
 set -euo pipefail
 
 # The one list of packages. oneDNN's CMake package asks for OpenCL (ocl-icd-opencl-dev), gRPC's for
-# OpenSSL, c-ares, re2 and zlib, which libgrpc++-dev depends on.
+# OpenSSL, c-ares, re2 and zlib, which libgrpc++-dev depends on. What is called otherwise in each release
+# of Debian stands in names_of.
 packages_of() {
   case $1 in
     build)
@@ -34,17 +35,59 @@ packages_of() {
         python3 python3-grpcio python3-protobuf python3-numpy python3-yaml
       ;;
     runtime)
-      echo libgrpc++1.51 libprotobuf32 libabsl20220623 libdnnl2 libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
-        libprometheus-cpp-core1.0 libcivetweb1 libfreetype6 libpng16-16 libzip4
+      echo libgrpc++1.51 libprotobuf32 libabsl libdnnl libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
+        libprometheus-cpp-core1.0 libcivetweb1 libfreetype6 libpng16-16 libzip
       ;;
-    lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;; # the last for an omp.h that clang reads
-    fuzz) echo clang-14 libclang-rt-14-dev libomp-14-dev ;;
+    # Form is judged by the tools of Debian 12; libomp is there for an omp.h that clang reads.
+    lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;;
+    fuzz) echo clang libclang-rt libomp ;;
     cache) echo ccache ;;
     browser) echo chromium chromium-driver ;;
     docker) echo docker.io debootstrap ;;
     fleet) echo haproxy prometheus docker-compose python3 python3-yaml ;;
     *) return 1 ;;
   esac
+}
+
+# The packages that other releases call otherwise: a name of packages_of, Debian 12's, Debian 13's.
+readonly names="
+libgrpc++1.51   libgrpc++1.51        libgrpc++1.51t64
+libprotobuf32   libprotobuf32        libprotobuf32t64
+libabsl         libabsl20220623      libabsl20240722
+libdnnl         libdnnl2             libdnnl3.6
+libhwy1         libhwy1              libhwy1t64
+libssl3         libssl3              libssl3t64
+libpng16-16     libpng16-16          libpng16-16t64
+libzip          libzip4              libzip5
+clang           clang-14             clang-19
+libclang-rt     libclang-rt-14-dev   libclang-rt-19-dev
+libomp          libomp-14-dev        libomp-19-dev
+"
+
+# Which release's names hold here: 12 or 13. On any other system those of 13 are tried, or of 12 where
+# Debian 12's oneDNN is what can be had.
+debian_release() {
+  local ID='' VERSION_ID='' PRETTY_NAME='this system'
+  # shellcheck source=/dev/null
+  [[ ! -e /etc/os-release ]] || . /etc/os-release
+  if [[ $ID == debian && ($VERSION_ID == 12 || $VERSION_ID == 13) ]]; then
+    echo "$VERSION_ID"
+    return
+  fi
+  local nearest=13
+  [[ -z $(apt-cache search --names-only '^libdnnl2$' 2>/dev/null) ]] || nearest=12
+  echo "install_packages.sh: known are Debian 12 and 13; on $PRETTY_NAME the names of Debian $nearest are tried" >&2
+  echo "$nearest"
+}
+
+# names_of RELEASE PACKAGE...: what these are called in that release, one a line.
+names_of() {
+  local release=$1 package
+  shift
+  for package in "$@"; do
+    awk -v package="$package" -v column=$((release - 10)) \
+      '$1 == package { package = $column } END { print package }' <<<"$names"
+  done
 }
 
 # missing_of PACKAGE...: those that are not installed, one a line.
@@ -85,6 +128,7 @@ main() {
     exit 2
   }
 
+  mapfile -t packages < <(names_of "$(debian_release)" "${packages[@]}")
   mapfile -t missing < <(missing_of "${packages[@]}")
   ((${#missing[@]} > 0)) || return 0
   if ((EUID != 0)) && ! command -v sudo >/dev/null; then

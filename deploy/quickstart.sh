@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 to attention computed by a running server: installs the packages, builds,
+# From a fresh Debian 12 or 13 to attention computed by a running server: installs the packages, builds,
 # starts the server on a free port, sends it the sentence of the tutorials, stops it.
 #
 #   bash deploy/quickstart.sh

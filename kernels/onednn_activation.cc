@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/onednn_engine.h"
+#include "kernels/onednn_versions.h"
 
 namespace attention {
 
@@ -21,9 +22,7 @@ absl::StatusOr<OnednnActivation> OnednnActivation::Create(Activation activation,
   try {
     const dnnl::memory::desc numbers({count}, dnnl::memory::data_type::f32,
                                      dnnl::memory::format_tag::a);
-    const dnnl::eltwise_forward::desc operation(dnnl::prop_kind::forward_inference,
-                                                OnednnAlgorithm(activation), numbers, 0.0f, 0.0f);
-    const dnnl::eltwise_forward::primitive_desc desc(operation, OnednnEngine());
+    const auto desc = onednn::EltwiseDesc(OnednnEngine(), OnednnAlgorithm(activation), numbers);
     return OnednnActivation(
         std::make_shared<const Impl>(Impl{numbers, dnnl::eltwise_forward(desc)}));
   } catch (const dnnl::error& e) {

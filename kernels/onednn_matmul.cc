@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/aligned_buffer.h"
 #include "kernels/onednn_engine.h"
+#include "kernels/onednn_versions.h"
 
 namespace attention {
 namespace {
@@ -27,7 +28,7 @@ dnnl::post_ops PostOps(const OnednnMatmul::Config& config) {
   dnnl::post_ops post_ops;
   if (config.accumulate) post_ops.append_sum(1.0f);
   if (config.activation != Activation::kNone) {
-    post_ops.append_eltwise(1.0f, OnednnAlgorithm(config.activation), 0.0f, 0.0f);
+    onednn::AppendEltwise(post_ops, OnednnAlgorithm(config.activation));
   }
   return post_ops;
 }
@@ -128,11 +129,10 @@ Product OnednnMatmul::Impl::MakeProduct(int64_t n, const dnnl::memory::desc& b) 
   // Only with scratch memory from the caller may several threads run one primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   attributes.set_post_ops(PostOps(config));
-  const dnnl::matmul::desc operation =
-      config.has_bias ? dnnl::matmul::desc(a, b, {{1, n}, kFloat32, Tag::ab}, c)
-                      : dnnl::matmul::desc(a, b, c);
+  const dnnl::memory::desc bias({1, n}, kFloat32, Tag::ab);
   Product product;
-  product.desc = dnnl::matmul::primitive_desc(operation, attributes, OnednnEngine());
+  product.desc =
+      onednn::MatmulDesc(OnednnEngine(), a, b, config.has_bias ? &bias : nullptr, c, attributes);
   product.primitive = dnnl::matmul(product.desc);
   return product;
 }

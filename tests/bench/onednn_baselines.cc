@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/convert.h"
+#include "kernels/onednn_versions.h"
 
 namespace attention {
 namespace {
@@ -32,7 +33,11 @@ void UseThreads(int threads) { omp_set_num_threads(threads); }
 dnnl::primitive_attr Attributes(float scale = 1) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (scale != 1) attributes.set_output_scales(0, {scale});
+  if (scale != 1) {
+    dnnl::post_ops post_ops;
+    onednn::AppendEltwise(post_ops, dnnl::algorithm::eltwise_linear, scale);
+    attributes.set_post_ops(post_ops);
+  }
   return attributes;
 }
 
@@ -46,7 +51,7 @@ struct Step {
 
 // C = scale * A B.
 Step Product(const memory::desc& a, const memory::desc& b, const memory::desc& c, float scale) {
-  const dnnl::matmul::primitive_desc desc(dnnl::matmul::desc(a, b, c), Attributes(scale), Cpu());
+  const auto desc = onednn::MatmulDesc(Cpu(), a, b, nullptr, c, Attributes(scale));
   return {dnnl::matmul(desc),
           {{DNNL_ARG_SRC, memory(desc.src_desc(), Cpu())},
            {DNNL_ARG_WEIGHTS, memory(desc.weights_desc(), Cpu())},
@@ -57,10 +62,8 @@ Step Product(const memory::desc& a, const memory::desc& b, const memory::desc& c
 // Over the last axis.
 Step Softmax(const memory& rows) {
   const memory::desc scores = rows.get_desc();
-  const dnnl::softmax_forward::primitive_desc desc(
-      dnnl::softmax_forward::desc(dnnl::prop_kind::forward_inference, scores,
-                                  static_cast<int>(scores.dims().size()) - 1),
-      Attributes(), Cpu());
+  const auto desc = onednn::SoftmaxDesc(
+      Cpu(), scores, static_cast<int>(onednn::Dims(scores).size()) - 1, Attributes());
   return {dnnl::softmax_forward(desc),
           {{DNNL_ARG_SRC, rows},
            {DNNL_ARG_DST, rows},

@@ -17,16 +17,16 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "absl/base/options.h"
+#include "absl/base/config.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 // Names as the compiler mangles them: Abseil's inline namespace is a part.
 #define TEXT(name) #name
 #define TEXT_OF(macro) TEXT(macro)
-static_assert(std::string_view(TEXT_OF(ABSL_OPTION_INLINE_NAMESPACE_NAME)) == "debian3",
-              "another Abseil: write its inline namespace, after its length, below");
-#define MEMBER(rest) "_ZN4absl7debian3" rest
+static_assert(std::string_view(TEXT_OF(ABSL_OPTION_INLINE_NAMESPACE_NAME)).size() == 7,
+              "another Abseil: write the length of its inline namespace below");
+#define MEMBER(rest) "_ZN4absl7" TEXT_OF(ABSL_OPTION_INLINE_NAMESPACE_NAME) rest
 
 namespace {
 
@@ -61,6 +61,56 @@ void Mutex::Unlock() {
   library(this);
 }
 
+void Mutex::ReaderLock() {
+  static auto* const library = Library<void(Mutex*)>(MEMBER("5Mutex10ReaderLockEv"));
+  library(this);
+  __tsan_acquire(this);
+}
+
+void Mutex::ReaderUnlock() {
+  static auto* const library = Library<void(Mutex*)>(MEMBER("5Mutex12ReaderUnlockEv"));
+  __tsan_release(this);
+  library(this);
+}
+
+// Waits are inline functions of Abseil's header, around these, since its releases of 2024.
+#if ABSL_LTS_RELEASE_VERSION >= 20240722
+
+bool Mutex::LockWhenCommon(const Condition& condition,
+                           synchronization_internal::KernelTimeout timeout, bool write) {
+  static auto* const library =
+      Library<bool(Mutex*, const Condition&, synchronization_internal::KernelTimeout, bool)>(
+          MEMBER("5Mutex14LockWhenCommonERKNS0_9ConditionE"
+                 "NS0_24synchronization_internal13KernelTimeoutEb"));
+  const bool holds = library(this, condition, timeout, write);
+  __tsan_acquire(this);
+  return holds;
+}
+
+bool Mutex::AwaitCommon(const Condition& condition,
+                        synchronization_internal::KernelTimeout timeout) {
+  static auto* const library =
+      Library<bool(Mutex*, const Condition&, synchronization_internal::KernelTimeout)>(
+          MEMBER("5Mutex11AwaitCommonERKNS0_9ConditionE"
+                 "NS0_24synchronization_internal13KernelTimeoutE"));
+  __tsan_release(this);
+  const bool holds = library(this, condition, timeout);
+  __tsan_acquire(this);
+  return holds;
+}
+
+bool CondVar::WaitCommon(Mutex* mutex, synchronization_internal::KernelTimeout timeout) {
+  static auto* const library =
+      Library<bool(CondVar*, Mutex*, synchronization_internal::KernelTimeout)>(MEMBER(
+          "7CondVar10WaitCommonEPNS0_5MutexENS0_24synchronization_internal13KernelTimeoutE"));
+  __tsan_release(mutex);
+  const bool timed_out = library(this, mutex, timeout);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+
+#else
+
 void Mutex::LockWhen(const Condition& condition) {
   static auto* const library =
       Library<void(Mutex*, const Condition&)>(MEMBER("5Mutex8LockWhenERKNS0_9ConditionE"));
@@ -93,18 +143,6 @@ bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
   return holds;
 }
 
-void Mutex::ReaderLock() {
-  static auto* const library = Library<void(Mutex*)>(MEMBER("5Mutex10ReaderLockEv"));
-  library(this);
-  __tsan_acquire(this);
-}
-
-void Mutex::ReaderUnlock() {
-  static auto* const library = Library<void(Mutex*)>(MEMBER("5Mutex12ReaderUnlockEv"));
-  __tsan_release(this);
-  library(this);
-}
-
 void CondVar::Wait(Mutex* mutex) {
   static auto* const library =
       Library<void(CondVar*, Mutex*)>(MEMBER("7CondVar4WaitEPNS0_5MutexE"));
@@ -130,6 +168,8 @@ bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
   __tsan_acquire(mutex);
   return timed_out;
 }
+
+#endif
 
 ABSL_NAMESPACE_END
 }  // namespace absl
