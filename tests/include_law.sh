@@ -30,7 +30,7 @@ rules() {
 ^ ; ^(server|tests)/ ; ${q}server/ops/ ; server/ops is used by server alone
 ^server/ ; - ; ${q}client/ ; the server does not know the client
 ^client/ ; - ; ${q}(server|kernels)/ ; the client sees neither server nor kernels
-^ ; ^((kernels|tests/bench)/onednn_[a-z0-9_]*|tests/kernels/onednn_created)\.cc: ; ${q}(oneapi/dnnl/|dnnl[a-z_]*\.h|mkldnn) ; oneDNN's headers in kernels/onednn_*.cc alone
+^ ; ^((kernels|tests/bench)/onednn_[a-z0-9_]*\.cc|kernels/onednn_versions\.h|tests/kernels/onednn_created\.cc): ; ${q}(oneapi/dnnl/|dnnl[a-z_]*\.h|mkldnn) ; oneDNN's headers in kernels/onednn_*.cc and onednn_versions.h alone
 ^ ; ^(server/(options|set_flags)\.(h|cc)|client/(parse_flags|([a-z0-9_]+_)?main)\.cc|tests/.*): ; ${q}absl/flags/ ; flags are read in server/options.* and the clients' main alone
 ^ ; ^tests/ ; ${q}(tests|gtest|gmock)/ ; nothing outside tests includes tests
 ^ ; - ; ${q}\.\.?/ ; an include names the path from the root
