@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Configures and builds one CMake preset into build/PRESET, with as many jobs as CPUs and memory allow.
+# A build folder that came from another system, or was made elsewhere, is deleted first.
 #
 #   deploy/build.sh PRESET [TARGET...]        no target: everything
 #
@@ -18,6 +19,22 @@ jobs_that_fit() {
   echo $((jobs < 1 ? 1 : jobs < cpus ? jobs : cpus))
 }
 
+# made_elsewhere FOLDER: it was configured where the sources lay in another folder, or for another
+# release of this compiler, as on another release of Debian: nothing in it can be trusted here.
+made_elsewhere() {
+  local file home program version
+  [[ -e $1/CMakeCache.txt ]] || return 1
+  home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$1/CMakeCache.txt")
+  [[ $home -ef $PWD ]] || return 0
+  # One file for each version of CMake that was used.
+  for file in "$1"/CMakeFiles/*/CMakeCXXCompiler.cmake; do
+    program=$(sed -n 's/^set(CMAKE_CXX_COMPILER "\(.*\)")$/\1/p' "$file")
+    version=$(sed -n 's/^set(CMAKE_CXX_COMPILER_VERSION "\(.*\)")$/\1/p' "$file")
+    [[ $("$program" -dumpfullversion -dumpversion 2>/dev/null) == "$version" ]] || return 0
+  done
+  return 1
+}
+
 main() {
   (($# >= 1)) || {
     echo "usage: build.sh PRESET [TARGET...]" >&2
@@ -27,6 +44,10 @@ main() {
   shift
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+  if made_elsewhere "build/$preset"; then
+    echo "build.sh: build/$preset was made on another system or for another folder; beginning anew"
+    rm -rf "build/$preset"
+  fi
   # Every time, so that packages which came since are found.
   # shellcheck disable=SC2086  # several arguments
   cmake --preset "$preset" --log-level=WARNING ${CMAKE_ARGUMENTS:-} >/dev/null

@@ -2,6 +2,7 @@
 # Installs the packages of Debian 12 or 13 that the project needs, and only those that are missing.
 #
 #   deploy/install_packages.sh ROLE...
+#   deploy/install_packages.sh --names ROLE...     installs nothing: what the packages are called here
 #
 #   build     to compile the server and the client
 #   test      to compile the tests
@@ -11,6 +12,7 @@
 #   cache     to keep what the compiler makes for the next build
 #   browser   to test the pages that the programs write
 #   docker    to build and run the image, and its base where no registry can be reached
+#   roots     to test on a Debian in a folder of its own
 #   fleet     to test what compose.yaml puts beside the servers; where there is an init, Debian starts
 #             haproxy and prometheus as services too
 #
@@ -44,6 +46,7 @@ packages_of() {
     cache) echo ccache ;;
     browser) echo chromium chromium-driver ;;
     docker) echo docker.io debootstrap ;;
+    roots) echo debootstrap git ;;
     fleet) echo haproxy prometheus docker-compose python3 python3-yaml ;;
     *) return 1 ;;
   esac
@@ -115,20 +118,28 @@ apt_get() {
 }
 
 main() {
-  local role packages=() missing=()
+  local role names_only='' packages=() missing=()
+  if [[ ${1:-} == --names ]]; then
+    names_only=true
+    shift
+  fi
   for role in "$@"; do
     packages_of "$role" >/dev/null || {
-      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, cache, browser, docker and fleet" >&2
+      echo "install_packages.sh: no role \"$role\"; there are build, test, runtime, lint, fuzz, cache, browser, docker, roots and fleet" >&2
       exit 2
     }
     read -ra packages <<<"${packages[*]} $(packages_of "$role")"
   done
   ((${#packages[@]} > 0)) || {
-    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, cache, browser, docker, fleet)" >&2
+    echo "usage: install_packages.sh ROLE...   (build, test, runtime, lint, fuzz, cache, browser, docker, roots, fleet)" >&2
     exit 2
   }
 
   mapfile -t packages < <(names_of "$(debian_release)" "${packages[@]}")
+  if [[ -n $names_only ]]; then
+    printf '%s\n' "${packages[@]}"
+    return
+  fi
   mapfile -t missing < <(missing_of "${packages[@]}")
   ((${#missing[@]} > 0)) || return 0
   if ((EUID != 0)) && ! command -v sudo >/dev/null; then

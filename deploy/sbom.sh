@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes what the image is made of as an SPDX 2.3 document (JSON), from dpkg's database. For the
-# Dockerfile; needs what debian:bookworm-slim has.
+# Dockerfile; needs what debian:trixie-slim has.
 #
 #   deploy/sbom.sh packages [PATTERN...]     a line for each installed package, or for those named so
 #   deploy/sbom.sh document BUILT_WITH       the document, on standard output, of the system it runs on;
@@ -25,7 +25,7 @@ list_packages() {
 list_programs() {
   local program version sum
   for program in "${programs[@]}"; do
-    version=$("$program" --version)
+    version=$("$program" --version | head -n1)
     read -r sum _ < <(sha256sum "$program")
     printf '%s\t%s\t%s\n' "${program##*/}" "${version##* }" "$sum"
   done

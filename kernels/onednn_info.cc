@@ -1,10 +1,26 @@
 #include "kernels/onednn_info.h"
 
+#include <cstdint>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/data_type.h"
+#include "kernels/onednn_matmul.h"
 
 namespace attention {
+namespace {
+
+// Of a tile of scores and of a projection, whose sizes are what most calls have.
+std::string ProductsOf(DataType operand) {
+  for (const int64_t depth : {64, 768}) {
+    const auto product =
+        OnednnMatmul::Create({.m = 16, .k = depth, .n = 2 * depth, .operand = operand});
+    if (!product.ok() || !product->reads_all_panels()) return "panel by panel";
+  }
+  return "all panels at once";
+}
+
+}  // namespace
 
 std::string OnednnVersion() {
   const dnnl::version_t* version = dnnl::version();
@@ -32,6 +48,14 @@ std::string OnednnIsa() {
     default:
       return "other";
   }
+}
+
+std::string OnednnProducts() {
+  std::string float32 = ProductsOf(DataType::kFloat32);
+  const DataType operand = OnednnMatmul::OperandsFor(ComputeType::kBfloat16).operand;
+  const std::string bfloat16 = ProductsOf(operand);
+  if (bfloat16 == float32) return float32;
+  return absl::StrCat("float32 ", float32, ", bfloat16 ", bfloat16);
 }
 
 }  // namespace attention

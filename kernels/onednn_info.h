@@ -12,6 +12,11 @@ std::string OnednnVersion();
 // ONEDNN_MAX_CPU_ISA in the environment lowers it.
 std::string OnednnIsa();
 
+// How matrix products run here: "all panels at once", or "panel by panel" where this oneDNN has no
+// kernel for operands as we pack them, and products are slower for it (OnednnMatmul). Where float32
+// and bfloat16 differ it says both. It compiles a few products, which takes some milliseconds.
+std::string OnednnProducts();
+
 }  // namespace attention
 
 #endif  // ATTENTION_KERNELS_ONEDNN_INFO_H_

@@ -93,6 +93,7 @@ struct Part {
 
 struct OnednnMatmul::Impl {
   Config config;
+  bool whole = false;  // one part reads every panel
   std::vector<std::unique_ptr<Part>> parts;
 
   explicit Impl(const Config& wanted);
@@ -108,6 +109,7 @@ OnednnMatmul::Impl::Impl(const Config& wanted) : config(wanted) {
           .desc.weights_desc();
   const Tag blocked = config.operand == DataType::kBfloat16 ? Tag::BA16a64b2a : Tag::BA16a64b;
   if (chosen == dnnl::memory::desc({config.k, config.n}, type, blocked)) {
+    whole = true;
     parts.push_back(std::make_unique<Part>());
     parts[0]->product = MakeProduct(config.n, chosen);
     return;
@@ -166,6 +168,8 @@ absl::StatusOr<OnednnMatmul> OnednnMatmul::Create(const Config& config) {
 }
 
 const OnednnMatmul::Config& OnednnMatmul::config() const { return impl_->config; }
+
+bool OnednnMatmul::reads_all_panels() const { return impl_->whole; }
 
 int64_t OnednnMatmul::scratch_bytes() const {
   std::size_t bytes = 0;

@@ -43,6 +43,9 @@ class OnednnMatmul {
   static absl::StatusOr<OnednnMatmul> Create(const Config& config);
 
   const Config& config() const;
+  // Whether one call of oneDNN reads every panel of B, as on AVX-512. Elsewhere oneDNN wants
+  // another layout, and each panel of kPanelWidth columns is a product of its own, which is slower.
+  bool reads_all_panels() const;
   // Bytes of scratch memory that each call which runs at the same time keeps for itself.
   int64_t scratch_bytes() const;
 

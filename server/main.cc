@@ -61,6 +61,7 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
        {"metrics_address", server.metrics_address()},
        {"isa", attention::OnednnIsa()},
        {"onednn", attention::OnednnVersion()},
+       {"products", attention::OnednnProducts()},
        {"threads", server.threads()},
        {"max_message_mib", options.max_message_mib},
        {"max_queued_mib", server.memory().messages >> 20},

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "kernels/onednn_info.h"
 #include "server/ops/log.h"
 #include "server/set_flags.h"
 
@@ -132,6 +133,12 @@ std::vector<FlagGroup> Groups() {
 }
 
 // The process has done what it was asked for.
+// The first line is the program's version alone, for scripts.
+std::string VersionText() {
+  return absl::StrCat("attention_server " ATTENTION_VERSION "\noneDNN ", OnednnVersion(), " with ",
+                      OnednnIsa(), "; products: ", OnednnProducts(), "\n");
+}
+
 [[noreturn]] void EndWith(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   std::exit(std::fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -235,7 +242,7 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
     return absl::InvalidArgumentError(absl::StrCat(status.message(), "; see --help"));
   }
   if (absl::GetFlag(FLAGS_help)) EndWith(kUsage + DescribeFlags(Groups()));
-  if (absl::GetFlag(FLAGS_version)) EndWith("attention_server " ATTENTION_VERSION "\n");
+  if (absl::GetFlag(FLAGS_version)) EndWith(VersionText());
   ServerOptions options = {
       .host = absl::GetFlag(FLAGS_host),
       .port = absl::GetFlag(FLAGS_port),

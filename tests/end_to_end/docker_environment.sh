@@ -3,17 +3,18 @@
 # Source this file. It wants `root` (the repository) and `folder` (a temporary one) to be set.
 #
 #   provide_daemon            uses the Docker daemon that answers, or starts one of its own
-#   provide_base              sets `base` to an image that is debian:bookworm-slim and knows this
-#                             machine's apt sources
+#   provide_base RELEASE      sets `slim` to debian:bookworm-slim for 12, to debian:trixie-slim for 13, and
+#                             `base` to an image that is this and knows this machine's apt sources
 #   remove_environment        for an EXIT trap: undoes both
 #
 # The first two return 1 and set `why` where that is impossible.
 
-readonly slim=debian:bookworm-slim
-readonly slim_with_sources=attention-docker-test-base
+# shellcheck source=tests/end_to_end/debian_root.sh
+source "$root/tests/end_to_end/debian_root.sh"
 
 why=
-base=$slim
+slim=
+base=
 daemon_pid=
 made_images=()
 
@@ -62,23 +63,11 @@ stop_daemon() {
   fi
 }
 
-# "deb URI SUITE COMPONENT" for each of Debian 12's package lists that this machine uses.
-apt_sources() {
-  # shellcheck disable=SC2016  # apt-get fills these in
-  apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)' \
-    'Created-By: Packages' 'Origin: Debian' 2>/dev/null | grep ' bookworm' | sort --unique
-}
-
 # Like the published image: the smallest variant, no documentation, no package lists.
 make_slim() {
-  local tree=$folder/slim mirror
-  mirror=$(apt_sources | sed -n 's/^deb \([^ ]*\) bookworm main$/\1/p' | head -n1)
+  local tree=$folder/slim
   echo "making $slim with debootstrap"
-  mkdir -m 755 "$tree"
-  eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
-  ${http_proxy:+env http_proxy="$http_proxy"} \
-    debootstrap --variant=minbase bookworm "$tree" ${mirror:+"$mirror"} >"$folder/debootstrap.log" 2>&1 ||
-    return 1
+  make_root "$1" "$tree" || return 1
   cat >"$tree/etc/dpkg/dpkg.cfg.d/docker" <<END
 path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
@@ -94,35 +83,32 @@ END
 }
 
 provide_base() {
+  local release=$1
+  slim=debian:$(codename_of "$release")-slim
+  base=$slim
   if ! docker image inspect "$slim" >/dev/null 2>&1 && ! timeout 120 docker pull --quiet "$slim" 2>/dev/null; then
-    if ((EUID != 0)) || ! bash "$root/deploy/install_packages.sh" docker || ! make_slim; then
-      tail -n 5 "$folder/debootstrap.log" 2>/dev/null || true
+    if ((EUID != 0)) || ! bash "$root/deploy/install_packages.sh" docker || ! make_slim "$release"; then
+      tail -n 5 "$folder/slim.log" 2>/dev/null || true
       why="no registry can be reached for $slim, and it cannot be made with debootstrap"
       return 1
     fi
   fi
-  add_sources_to_base
+  add_sources_to_base "$release"
 }
 
 # A machine may have its packages from a mirror, with its own settings: the image is built with them.
 add_sources_to_base() {
-  local context=$folder/sources
-  mkdir -p "$context/apt/apt.conf.d" "$context/certs"
-  apt_sources >"$context/apt/sources.list" || return 0
-  apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b.* "..*";$' \
-    >"$context/apt/apt.conf.d/90machine" || true
-  if grep --quiet https: "$context/apt/sources.list"; then
-    cp /etc/ssl/certs/ca-certificates.crt "$context/certs/"
-  fi
+  local context=$folder/sources image=attention-docker-test-base:$1
+  write_apt_settings "$1" "$context"
+  [[ -s $context/etc/apt/sources.list ]] || return 0
   cat >"$context/Dockerfile" <<END
 FROM $slim
 RUN rm -f /etc/apt/sources.list.d/debian.sources
-COPY apt/ /etc/apt/
-COPY certs/ /etc/ssl/certs/
+COPY etc/ /etc/
 END
-  if docker build --network=host --quiet --tag "$slim_with_sources" "$context" >"$folder/sources.log" 2>&1; then
-    base=$slim_with_sources
-    made_images+=("$slim_with_sources")
+  if docker build --network=host --quiet --tag "$image" "$context" >"$folder/sources.log" 2>&1; then
+    base=$image
+    made_images+=("$image")
   fi
 }
 

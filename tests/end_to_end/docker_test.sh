@@ -3,7 +3,10 @@
 # 1 CPU, 512 MiB, without rights, stored layers on a volume), calls it from outside, and stops it; runs it
 # with TLS.
 #
-#   tests/end_to_end/docker_test.sh [BUILD_DIR]     default: build/release, for its attention_client
+#   tests/end_to_end/docker_test.sh [BUILD_DIR [RELEASE]]
+#
+# BUILD_DIR: for its attention_client, default build/release; RELEASE: 12 or 13, the Debian that the image is built
+# on, default 13.
 #
 # Starts a Docker daemon, and makes the base image, where these are missing and root may do so.
 # Exit codes: 0 passed, or could not run: then the last line is "SKIPPED: why"; 1 failed.
@@ -11,6 +14,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly root
+readonly release=${2:-13}
 readonly client=${1:-$root/build/release}/attention_client
 readonly sample=$root/client/samples/001_jim_likes_football.json
 readonly layer=$root/client/samples/layers/tutorial.json
@@ -99,13 +103,14 @@ END
 
 check_image() {
   local above_base=$((($(bytes_of "$image") - $(bytes_of "$slim")) / 1000000))
-  echo "the image is $above_base MB above its base"
+  echo "the image is $(($(bytes_of "$image") / 1000000)) MB, $above_base MB above its base"
   assert "the image is at most $size_limit_mb MB above its base" at_most "$above_base" "$size_limit_mb"
   assert "a label has the programs' version" \
-    is "attention_server $(label version)" "$(in_image "$server" --version)"
+    is "attention_server $(label version)" "$(in_image "$server" --version | head -n1)"
   assert "a label has the commit" is "$(label revision)" "$revision"
   assert "a label has the base" is "$(label base.name)" "$base"
-  assert "the bill of materials names libgrpc++1.51" sbom_names libgrpc++1.51
+  assert "the bill of materials names gRPC" \
+    sbom_names "$(in_image bash -c 'dpkg-query --show --showformat="\${Package}\n" "libgrpc++1.51*"')"
   assert "it names what is compiled in" sbom_names nlohmann-json3-dev
   # With the server, so that it has something to find.
   assert "no program gives its user rights" \
@@ -216,7 +221,7 @@ check_tls() {
 }
 
 main() {
-  if ! { provide_daemon && provide_base; }; then
+  if ! { provide_daemon && provide_base "$release"; }; then
     echo "SKIPPED: $why"
     exit 0
   fi

@@ -88,6 +88,8 @@ wait_until_it_computes() {
 
 expect "--help" 0 '^Exit codes: ' "$build/attention_server" --help
 expect "--version" 0 '^attention_server [0-9]+\.[0-9]+\.[0-9]+$' "$build/attention_server" --version
+expect "--version tells of oneDNN" 0 '^oneDNN [0-9.]+ with [a-z0-9_]+; products: .*(all panels at once|panel by panel)' \
+  "$build/attention_server" --version
 expect "a flag that there is not" 2 'no flag --prot=1; see --help' "$build/attention_server" --prot=1
 expect "a value that is no number" 2 '--port cannot be .abc.; it is: port to listen on' "$build/attention_server" --port=abc
 expect "a value out of range" 2 '--port is 70000; want 0 to 65535' "$build/attention_server" --port 70000
@@ -117,6 +119,7 @@ says version '"[0-9]+\.[0-9]+\.[0-9]+"'
 says address "\"$server_target\""
 says isa '"[a-z0-9_]+"'
 says onednn '"[0-9]+\.[0-9.]+"'
+says products '"[a-z0-9, ]+"'
 says threads 1
 says max_message_mib 64
 says max_working_mib 1024

@@ -79,6 +79,8 @@ readonly seconds=${1:-30}
 chosen=("${@:2}")
 ((${#chosen[@]} > 0)) || chosen=("${targets[@]}")
 bash deploy/install_packages.sh build fuzz
+clang=$(bash deploy/install_packages.sh --names fuzz | grep '^clang-')
+export CMAKE_ARGUMENTS="-DCMAKE_C_COMPILER=$clang -DCMAKE_CXX_COMPILER=${clang/clang/clang++}"
 bash deploy/build.sh fuzz fuzzers
 for target in "${chosen[@]}"; do first_inputs "$target"; done
 export -f fuzz

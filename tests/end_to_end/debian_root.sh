@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# Bare roots of Debian 12 and 13, such as a newcomer's machine, and what a base image is made of. Source this
+# file. Making and entering a root is for root alone.
+#
+#   make_root RELEASE FOLDER                a minimal Debian 12 or 13 that knows this machine's mirror; its log
+#                                           is FOLDER.log
+#   copy_sources FOLDER                     the files that git knows of, as they lie here, into FOLDER
+#   in_root FOLDER COMMAND...               runs it there; what it leaves running ends with it
+#   release_here                            12 on Debian 12, else 13
+#   codename_of RELEASE                     what its package lists are called: bookworm, trixie
+#   write_apt_settings RELEASE FOLDER       this machine's mirror and settings of apt as files below FOLDER, as
+#                                           they lie below /: etc/apt and, for a mirror by https, etc/ssl/certs
+
+# The release that this machine's programs run on.
+release_here() (
+  VERSION_ID=
+  # shellcheck source=/dev/null
+  . /etc/os-release
+  if [[ $VERSION_ID == 12 ]]; then echo 12; else echo 13; fi
+)
+
+codename_of() {
+  case $1 in
+    12) echo bookworm ;;
+    13) echo trixie ;;
+    *) return 1 ;;
+  esac
+}
+
+# "deb URI SUITE COMPONENT" for each package list of that release, from where this machine has its own.
+apt_sources() {
+  local codename uri suite component
+  codename=$(codename_of "$1")
+  # shellcheck disable=SC2016  # apt-get fills these in
+  apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' \
+    2>/dev/null | while read -r uri suite component; do
+    echo "deb $uri $(sed -E "s/^(bookworm|trixie)/$codename/" <<<"$suite") $component"
+  done | sort --unique
+}
+
+# The archive that has the release itself.
+mirror_of() { apt_sources "$1" | awk -v suite="$(codename_of "$1")" '$3 == suite && $4 == "main" { print $2; exit }'; }
+
+write_apt_settings() {
+  local release=$1 folder=$2
+  mkdir -p "$folder/etc/apt/apt.conf.d" "$folder/etc/ssl/certs"
+  apt_sources "$release" >"$folder/etc/apt/sources.list"
+  apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b.* "..*";$' \
+    >"$folder/etc/apt/apt.conf.d/90machine" || true
+  if grep --quiet https: "$folder/etc/apt/sources.list"; then
+    cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
+  fi
+}
+
+make_root() {
+  local release=$1 folder=$2 codename mirror http_proxy=${http_proxy:-}
+  codename=$(codename_of "$release")
+  mirror=$(mirror_of "$release")
+  eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
+  mkdir -m 755 -p "$folder"
+  ${http_proxy:+env http_proxy="$http_proxy"} \
+    debootstrap --variant=minbase "$codename" "$folder" ${mirror:+"$mirror"} >"$folder.log" 2>&1 || return 1
+  [[ -z $mirror ]] || write_apt_settings "$release" "$folder"
+  cp /etc/resolv.conf "$folder/etc/resolv.conf"
+}
+
+# shellcheck disable=SC2154  # the script that sources this has root
+copy_sources() {
+  mkdir -p "$1"
+  git -C "$root" ls-files -z | tar --directory "$root" --null --files-from=- --create | tar --directory "$1" --extract
+}
+
+in_root() {
+  local folder=$1 variable passed=()
+  shift
+  for variable in http_proxy https_proxy no_proxy; do
+    [[ -z ${!variable:-} ]] || passed+=("$variable=${!variable}")
+  done
+  # In namespaces of its own, so that no mount and no process outlives it.
+  # shellcheck disable=SC2016  # the inner bash expands them
+  unshare --mount --pid --fork --kill-child bash -c '
+    mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' \
+    "$folder" /usr/bin/env --ignore-environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    HOME=/root LANG=C.UTF-8 "${passed[@]}" "$@"
+}
