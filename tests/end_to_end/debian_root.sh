@@ -57,7 +57,8 @@ make_root() {
   codename=$(codename_of "$release")
   mirror=$(mirror_of "$release")
   eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
-  mkdir -m 755 -p "$folder"
+  mkdir -p "$folder"
+  chmod 755 "$folder"
   ${http_proxy:+env http_proxy="$http_proxy"} \
     debootstrap --variant=minbase "$codename" "$folder" ${mirror:+"$mirror"} >"$folder.log" 2>&1 || return 1
   [[ -z $mirror ]] || write_apt_settings "$release" "$folder"
