@@ -98,7 +98,7 @@ def check(server, metrics):
         yield f"values.schema.json: flags.{flag} is what another value stands for"
 
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    version = output_of(server, "--version").split()[-1]
+    version = output_of(server, "--version").split()[1]
     if chart["appVersion"] != version:
         yield f"Chart.yaml: appVersion is {chart['appVersion']}; attention_server is {version}"
 
