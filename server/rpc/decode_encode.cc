@@ -54,6 +54,13 @@ absl::Status DecodeEmbeddings(const v1::Tensor& tensor, int64_t d_model, Tokens&
   return absl::OkStatus();
 }
 
+// What a length that is refused should be, where the sequences before it leave `left` tokens.
+std::string WantedLength(int64_t len, int64_t left) {
+  if (len < 1) return "at least 1: leave out a sequence without tokens";
+  if (left == 0) return "lens to end before it: those before it hold all tokens";
+  return absl::StrCat("1 to ", left, ", the tokens that are left");
+}
+
 absl::Status DecodeLens(const Ids& lens, Tokens& to) {
   if (lens.empty()) {
     if (to.lens.empty()) to.lens = {to.count};
@@ -64,10 +71,10 @@ absl::Status DecodeLens(const Ids& lens, Tokens& to) {
   }
   int64_t sum = 0;
   for (int i = 0; i < lens.size(); ++i) {
-    if (lens[i] < 1 || lens[i] > to.count - sum) {
+    const int64_t left = to.count - sum;
+    if (lens[i] < 1 || lens[i] > left) {
       return FieldError(absl::StrCat("lens[", i, "]"),
-                        absl::StrCat("is ", lens[i], "; want 1 to ", to.count - sum,
-                                     ", the tokens that are left"));
+                        absl::StrCat("is ", lens[i], "; want ", WantedLength(lens[i], left)));
     }
     sum += lens[i];
   }

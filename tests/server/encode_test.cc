@@ -218,7 +218,13 @@ TEST_F(Encoding, SaysWhichFieldIsWrong) {
               HasSubstr("type_ids is set; want it unset"));
   EXPECT_THAT(refusal([](R& r) { r.set_lens(0, 2); }), HasSubstr("lens has sum 2; want 3"));
   EXPECT_THAT(refusal([](R& r) { r.set_lens(0, 4); }), HasSubstr("lens[0] is 4; want 1 to 3"));
-  EXPECT_THAT(refusal([](R& r) { r.add_lens(0); }), HasSubstr("lens[1] is 0"));
+  EXPECT_THAT(refusal([](R& r) { r.add_lens(0); }),
+              HasSubstr("lens[1] is 0; want at least 1: leave out a sequence without tokens"));
+  EXPECT_THAT(refusal([](R& r) { r.set_lens(0, -1); }),
+              HasSubstr("lens[0] is -1; want at least 1"));
+  EXPECT_THAT(
+      refusal([](R& r) { r.add_lens(2); }),
+      HasSubstr("lens[1] is 2; want lens to end before it: those before it hold all tokens"));
   EXPECT_THAT(refusal([](R& r) { r.mutable_config()->set_num_heads(2); }),
               HasSubstr("config.num_heads is set; want it unset, since an encoder has its own"));
   EXPECT_THAT(refusal([](R& r) { r.set_pooling(static_cast<v1::Pooling>(9)); }),

@@ -269,8 +269,10 @@ int64_t StoredTensor::count() const {
 
 absl::StatusOr<Safetensors> Safetensors::Parse(absl::Span<const std::byte> file) {
   uint64_t header_bytes = 0;
-  if (file.size() < sizeof(header_bytes)) {
-    return Invalid(absl::StrCat("the file has ", file.size(), " bytes; want at least 8"));
+  constexpr size_t kLeast = sizeof(header_bytes) + 2;
+  if (file.size() < kLeast) {
+    return Invalid(absl::StrCat("the file has ", file.size(), " bytes; want at least ", kLeast,
+                                ", the length of a header and {}"));
   }
   std::memcpy(&header_bytes, file.data(), sizeof(header_bytes));
   const absl::Span<const std::byte> rest = file.subspan(sizeof(header_bytes));

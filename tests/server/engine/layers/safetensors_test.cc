@@ -121,6 +121,8 @@ TEST(Safetensors, AHeaderLongerThanTheFileOrThanAnyModelsIsNotRead) {
   for (const size_t size : {size_t{0}, size_t{7}, size_t{8}, size_t{20}, bytes.size() - 1}) {
     EXPECT_FALSE(Safetensors::Parse(absl::MakeSpan(bytes).first(size)).ok()) << size;
   }
+  EXPECT_EQ(Safetensors::Parse(absl::MakeSpan(bytes).first(8)).status().message(),
+            "safetensors: the file has 8 bytes; want at least 10, the length of a header and {}");
   std::fill_n(bytes.begin(), 8, std::byte{0xFF});
   const absl::Status status = Safetensors::Parse(bytes).status();
   EXPECT_NE(status.message().find("the header has 18446744073709551615 bytes; want at most "),
