@@ -130,6 +130,22 @@ TEST(Safetensors, AHeaderLongerThanTheFileOrThanAnyModelsIsNotRead) {
       << status;
 }
 
+// What torch.save wrote once was told to have a header of 578721652166557776 bytes.
+TEST(Safetensors, APyTorchCheckpointSaysHowItBecomesASafetensorsFile) {
+  for (const std::string start :
+       {std::string("PK\3\4\0\0\10\10", 8), std::string("\x80\2\x8a\nl\xfc\x9c"
+                                                        "F",
+                                                        8)}) {
+    const std::string text = start + std::string(100, 'x');
+    const auto* const bytes = reinterpret_cast<const std::byte*>(text.data());
+    const std::string problem(Safetensors::Parse({bytes, text.size()}).status().message());
+    EXPECT_NE(problem.find("the file is a PyTorch checkpoint; make a safetensors file of it"),
+              std::string::npos)
+        << problem;
+    EXPECT_NE(problem.find("torch.load('pytorch_model.bin'"), std::string::npos) << problem;
+  }
+}
+
 // Whatever befalls a file on its way, it is read or refused, and never more than that.
 TEST(Safetensors, TenThousandMutationsAreReadOrRefused) {
   const std::vector<std::byte> bytes = SafetensorsFile(kHeader, kData);
