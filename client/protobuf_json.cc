@@ -1,5 +1,6 @@
 #include "client/protobuf_json.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "attention/v1/tensor.pb.h"
 #include "client/array_file.h"
 #include "client/nested_array.h"
+#include "client/token_ids_hint.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -89,6 +91,22 @@ absl::Status ConvertTensor(const std::string& folder, const std::string& path, J
   return absl::OkStatus();
 }
 
+// Whether the field is a tensor of token embeddings.
+bool HoldsEmbeddings(const FieldDescriptor& field) {
+  return field.full_name() == "attention.v1.TokensSource.tokens" ||
+         field.full_name() == "attention.v1.TokensSource.context" ||
+         field.full_name() == "attention.v1.EncodeRequest.embeddings";
+}
+
+// Whether it is one row of whole numbers from 0, or several.
+bool MayBeTokenIds(const Json& value) {
+  const auto is_id = [](const Json& number) { return number.is_number_unsigned(); };
+  const auto is_row = [&](const Json& row) {
+    return row.is_array() && std::all_of(row.begin(), row.end(), is_id);
+  };
+  return is_row(value) || (value.is_array() && std::all_of(value.begin(), value.end(), is_row));
+}
+
 absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
                             const std::string& path, Json& value);
 
@@ -98,8 +116,11 @@ absl::Status ConvertElement(const FieldDescriptor& field, const std::string& fol
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return ConvertEnum(*field.enum_type(), path, value);
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      return ConvertMessage(*field.message_type(), folder, path, value);
+    case FieldDescriptor::CPPTYPE_MESSAGE: {
+      absl::Status status = ConvertMessage(*field.message_type(), folder, path, value);
+      const bool may_be_ids = !status.ok() && HoldsEmbeddings(field) && MayBeTokenIds(value);
+      return may_be_ids ? Error(std::string(status.message()), kTokenIdsHint, "") : status;
+    }
     case FieldDescriptor::CPPTYPE_FLOAT:
     case FieldDescriptor::CPPTYPE_DOUBLE:
       ConvertFloat(value);

@@ -245,8 +245,29 @@ TEST_F(Encoding, SaysWhichFieldIsWrong) {
               HasSubstr("token_ids is set beside embeddings"));
   Create(SmallAttention("attention", 1));
   EXPECT_THAT(refusal([](R& r) { r.mutable_layer()->set_name("attention"); }),
-              HasSubstr("of kind LAYER_KIND_ATTENTION; want one of kind LAYER_KIND_ENCODER"));
+              HasSubstr("of kind LAYER_KIND_ATTENTION; want one of kind LAYER_KIND_ENCODER, or "
+                        "ComputeAttention"));
   EXPECT_EQ(Encode(good).lens_size(), 1) << "the next call works";
+}
+
+// They were once taken for embeddings, and the shape alone was found wanting.
+TEST_F(Encoding, SaysWhereTokenIdsBelong) {
+  const v1::Tensor ids = client::MakeTensor({1, 3}, {101, 2023, 102});
+  v1::EncodeRequest encode = Sequences("encoder", {});
+  *encode.mutable_embeddings() = ids;
+  EXPECT_THAT(Refusal(encode),
+              HasSubstr("d_model of the layer; if these are token ids, token_ids takes them"));
+  Create(SmallAttention("attention", 1));
+  v1::ComputeAttentionRequest attend;
+  *attend.mutable_tokens()->mutable_tokens() = ids;
+  attend.mutable_tokens()->mutable_layer()->set_name("attention");
+  EXPECT_THAT(
+      std::string(client_->ComputeAttention(attend).status().message()),
+      HasSubstr("tokens.tokens.shape is 3 wide; want 8 = d_model of the layer; if these are "
+                "token ids, Encode takes them"));
+  attend.mutable_tokens()->mutable_layer()->set_name("encoder");
+  EXPECT_THAT(std::string(client_->ComputeAttention(attend).status().message()),
+              HasSubstr("want one of kind LAYER_KIND_ATTENTION, or Encode"));
 }
 
 }  // namespace
