@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -164,10 +165,15 @@ absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
                                     is_tensor ? "nested arrays, a file of arrays, or " : "",
                                     "an object with ", FieldNames(type)));
   }
+  std::map<const FieldDescriptor*, std::string> keys;
   for (auto& [key, element] : value.items()) {
     const FieldDescriptor* field = FindField(type, key);
     if (field == nullptr) {
       return Error(path, absl::StrCat("has no field \"", key, "\"; it has ", FieldNames(type)));
+    }
+    if (const auto [other, is_first] = keys.emplace(field, key); !is_first) {
+      return Error(path, absl::StrCat("has the field ", field->name(), " twice, as \"",
+                                      other->second, "\" and as \"", key, "\""));
     }
     absl::Status status = ConvertField(*field, folder, absl::StrCat(path, ".", key), element);
     if (!status.ok()) return status;

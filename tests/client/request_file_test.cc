@@ -95,6 +95,13 @@ TEST(ParseRequestFile, NamesTheFieldsOfAMessageThatHasNotThisOne) {
             "and request or encode");
 }
 
+// Protobuf knows a field by two spellings, and took the last of the two for the only one.
+TEST(ParseRequestFile, RefusesAFieldInBothOfItsSpellings) {
+  EXPECT_EQ(RequestFailure(R"({"config": {"num_heads": 1, "numHeads": 2}})"),
+            "x.json: request.config has the field num_heads twice, as \"numHeads\" and as "
+            "\"num_heads\"");
+}
+
 TEST(ParseRequestFile, ReadsACallOfAStoredEncoder) {
   const auto file = ParseRequestFile(
       R"({"words": ["the", "cat"], "encode": {"layer": {"name": "x"}, "token_ids": [3, 4]}})", "x");

@@ -113,7 +113,16 @@ TEST_F(LayerService, SaysWhatIsWrongWithAnUpload) {
                       R"({"format": "attention", "num_heads": )" + deep +
                           std::string(deep.size(), ']') + "}",
                       file),
+              HasSubstr("config: it has more than 64 levels of arrays and objects"));
+  EXPECT_THAT(refused("x", R"({"format": "attention", "num_heads": [[8]]})", file),
               HasSubstr("num_heads is an array; want a whole number"));
+  // The last of the two once won.
+  EXPECT_THAT(refused("x", R"({"format": "attention", "num_heads": 1, "num_heads": 1})", file),
+              HasSubstr("config: it has the key \"num_heads\" twice in the outermost object"));
+  EXPECT_THAT(refused("x", R"({"model_type": "bert", "id2label": {"0": "a", "0": "b"}})", file),
+              HasSubstr("config: it has the key \"0\" twice in id2label"));
+  EXPECT_THAT(refused("x", R"({"format": "attention",})", file),
+              HasSubstr("config: it is not JSON; look at line 1, column 24"));
   EXPECT_THAT(refused("x.safetensors", kTimesConfig, file), HasSubstr("want 1 to 63"));
   EXPECT_THAT(refused("x", R"({"format": "attention"})", file), HasSubstr("num_heads is missing"));
   EXPECT_THAT(refused("x", R"({"format": "attention", "num_heads": 1, "nun_heads": 2})", file),

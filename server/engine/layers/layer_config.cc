@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
+#include "server/engine/json_text.h"
 #include "server/engine/layers/quoted.h"
 
 namespace attention::engine {
@@ -239,7 +240,11 @@ absl::StatusOr<LayerConfig> LayerConfig::Parse(absl::string_view json) {
     return absl::InvalidArgumentError(
         absl::StrCat("config: it has ", json.size(), " bytes; want at most ", kMostBytes));
   }
-  const Json object = Json::parse(json.begin(), json.end(), nullptr, /*allow_exceptions=*/false);
+  const absl::StatusOr<Json> parsed = ParseJson(json, JsonComments::kRefused);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("config: it ", parsed.status().message()));
+  }
+  const Json& object = *parsed;
   if (!object.is_object()) {
     return absl::InvalidArgumentError(
         "config: it is not a JSON object; want one, such as "

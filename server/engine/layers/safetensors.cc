@@ -296,8 +296,14 @@ absl::StatusOr<Safetensors> Safetensors::Parse(absl::Span<const std::byte> file)
                                 std::min<uint64_t>(rest.size(), kMostHeaderBytes)));
   }
   HeaderReader reader;
-  const auto* const text = reinterpret_cast<const char*>(rest.data());
-  if (!nlohmann::json::sax_parse(text, text + header_bytes, &reader)) return Invalid(reader.error);
+  const absl::string_view header(reinterpret_cast<const char*>(rest.data()), header_bytes);
+  // The library takes a NUL for the end of the text.
+  if (const size_t nul = header.find('\0'); nul != header.npos) {
+    return Invalid(absl::StrCat("the header is no JSON: look at byte ", nul + 1));
+  }
+  if (!nlohmann::json::sax_parse(header.begin(), header.end(), &reader)) {
+    return Invalid(reader.error);
+  }
 
   Safetensors result;
   result.metadata = std::move(reader.metadata);
