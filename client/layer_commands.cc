@@ -80,6 +80,7 @@ absl::Status CheckIsNoTorchFile(const std::filesystem::path& model) {
   std::error_code ignored;
   const bool is_there = fs::exists(model, ignored);
   const fs::path checkpoint = is_there ? model : model.parent_path() / "pytorch_model.bin";
+  if (!fs::is_regular_file(checkpoint, ignored)) return absl::OkStatus();
   std::string start(4, '\0');  // torch.save writes a zip archive, before PyTorch 1.6 a pickle
   std::ifstream(checkpoint, std::ios::binary).read(start.data(), 4);
   if (start != "PK\3\4" && !absl::StartsWith(start, "\x80\2")) return absl::OkStatus();
@@ -105,8 +106,8 @@ ExitCode Upload(const AttentionClient& client, const CommandOptions& options, st
   }
   const absl::StatusOr<std::string> text = ReadTextFile(config.string());
   if (!text.ok()) return ReportUsage(text.status(), err);
-  if (absl::Status status = CheckIsNoTorchFile(model); !status.ok())
-    return ReportUsage(status, err);
+  const absl::Status usable = CheckIsNoTorchFile(model);
+  if (!usable.ok()) return ReportUsage(usable, err);
   std::error_code no_size;
   const uintmax_t bytes = fs::file_size(model, no_size);
   if (no_size) {

@@ -134,6 +134,12 @@ TEST_F(LayerService, SaysWhatIsWrongWithAnUpload) {
   EXPECT_THAT(refused("x", kTimesConfig, file.substr(0, file.size() - 1)),
               HasSubstr("data_offsets"));
   EXPECT_THAT(refused("x", kTimesConfig, ""), HasSubstr("want at least 10"));
+  // Any length once was wanted, and this one refused.
+  EXPECT_THAT(
+      refused("x", kTimesConfig,
+              engine::SafetensorsText(
+                  R"({"q_proj": {"dtype": "F32", "shape": [0, 4], "data_offsets": [0, 0]}})", "")),
+      HasSubstr("\"q_proj\" has shape [0, 4]; want [at least 1, at least 1]"));
   // What no call could use.
   const std::string wide = engine::SafetensorsText(
       R"({"q_proj": {"dtype": "F32", "shape": [131073, 1], "data_offsets": [0, 524292]},)"
