@@ -132,7 +132,7 @@ TEST(Safetensors, AHeaderLongerThanTheFileOrThanAnyModelsIsNotRead) {
 
 // What torch.save wrote once was told to have a header of 578721652166557776 bytes.
 TEST(Safetensors, APyTorchCheckpointSaysHowItBecomesASafetensorsFile) {
-  for (const std::string start :
+  for (const std::string& start :
        {std::string("PK\3\4\0\0\10\10", 8), std::string("\x80\2\x8a\nl\xfc\x9c"
                                                         "F",
                                                         8)}) {
