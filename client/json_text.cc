@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace attention::client {
@@ -28,6 +29,13 @@ std::string Reason(absl::string_view what) {
   if (const size_t tag = what.find("] "); tag != what.npos) what.remove_prefix(tag + 2);
   if (what.substr(0, 11) == "parse error") what.remove_prefix(what.find(": ") + 2);
   return std::string(what.substr(0, kMaxLength));
+}
+
+// What a text says, for a message: cut where it is long, and on one line.
+std::string Shown(absl::string_view text) {
+  constexpr size_t kMaxLength = 100;
+  return absl::StrCat(absl::Utf8SafeCEscape(text.substr(0, kMaxLength)),
+                      text.size() > kMaxLength ? "..." : "");
 }
 
 // Builds the value from the parser's events, with the checks that the library's own builder lacks.
@@ -54,7 +62,7 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool key(string_t& value) override {
     if (open_.back()->contains(value)) {
-      return Fail(absl::StrCat("the key \"", value, "\" stands twice in one object"));
+      return Fail(absl::StrCat("it has the key \"", Shown(value), "\" twice in ", Place()));
     }
     key_ = std::move(value);
     return true;
@@ -69,6 +77,22 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
  private:
+  // Where the innermost object is, such as request.tokens[1].
+  std::string Place() const {
+    std::string place;
+    for (size_t i = 1; i < open_.size(); ++i) {
+      const Json& container = *open_[i - 1];
+      if (container.is_array()) {
+        absl::StrAppend(&place, "[", container.size() - 1, "]");
+        continue;
+      }
+      for (const auto& [key, value] : container.items()) {
+        if (&value == open_[i]) absl::StrAppend(&place, place.empty() ? "" : ".", key);
+      }
+    }
+    return place.empty() ? "the outermost object" : Shown(place);
+  }
+
   bool Fail(const std::string& reason) {
     status_ = absl::InvalidArgumentError(absl::StrCat(name_, ": ", reason));
     return false;
@@ -85,7 +109,8 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool Open(Json container) {
     if (open_.size() == kMaxJsonDepth) {
-      return Fail(absl::StrCat("more than ", kMaxJsonDepth, " levels of arrays and objects"));
+      return Fail(
+          absl::StrCat("it has more than ", kMaxJsonDepth, " levels of arrays and objects"));
     }
     open_.push_back(Add(std::move(container)));
     return true;
@@ -107,6 +132,11 @@ class Builder final : public nlohmann::json_sax<Json> {
 }  // namespace
 
 absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, const std::string& name) {
+  // The library takes a NUL for the end of the text.
+  if (const size_t nul = text.find('\0'); nul != text.npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ":", LineAndColumn(text, nul), ": there is a NUL byte"));
+  }
   Builder builder(text, name);
   Json::sax_parse(text.begin(), text.end(), &builder);
   if (!builder.status().ok()) return builder.status();

@@ -1,9 +1,13 @@
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -70,6 +74,25 @@ ExitCode Finish(const absl::StatusOr<v1::Layer>& layer, bool json, std::ostream&
   return kExitOk;
 }
 
+// That the model is no PyTorch checkpoint, and that none is there in its place.
+absl::Status CheckIsNoTorchFile(const std::filesystem::path& model) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const bool is_there = fs::exists(model, ignored);
+  const fs::path checkpoint = is_there ? model : model.parent_path() / "pytorch_model.bin";
+  if (!fs::is_regular_file(checkpoint, ignored)) return absl::OkStatus();
+  std::string start(4, '\0');  // torch.save writes a zip archive, before PyTorch 1.6 a pickle
+  std::ifstream(checkpoint, std::ios::binary).read(start.data(), 4);
+  if (start != "PK\3\4" && !absl::StartsWith(start, "\x80\2")) return absl::OkStatus();
+  return Usage(absl::StrCat(
+      checkpoint.string(),
+      " is a PyTorch checkpoint; want a safetensors file. To make one, in its folder:\n"
+      "python3 -c \"import torch; from safetensors.torch import save_file; save_file({k: "
+      "v.contiguous().clone() for k, v in torch.load('",
+      checkpoint.filename().string(),
+      "', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\""));
+}
+
 ExitCode Upload(const AttentionClient& client, const CommandOptions& options, std::ostream& out,
                 std::ostream& err) {
   namespace fs = std::filesystem;
@@ -83,6 +106,8 @@ ExitCode Upload(const AttentionClient& client, const CommandOptions& options, st
   }
   const absl::StatusOr<std::string> text = ReadTextFile(config.string());
   if (!text.ok()) return ReportUsage(text.status(), err);
+  const absl::Status usable = CheckIsNoTorchFile(model);
+  if (!usable.ok()) return ReportUsage(usable, err);
   std::error_code no_size;
   const uintmax_t bytes = fs::file_size(model, no_size);
   if (no_size) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/tensor.h"
+#include "client/token_ids_hint.h"
 
 namespace attention::client {
 namespace {
@@ -53,6 +54,11 @@ absl::string_view Between(absl::string_view text, char open, char close) {
   return end == text.npos ? "" : text.substr(1, end - 1);
 }
 
+// Whether it is a type such as "<i8" or "|u1".
+bool IsOfIntegers(absl::string_view descr) {
+  return descr.size() > 1 && (descr[1] == 'i' || descr[1] == 'u');
+}
+
 absl::StatusOr<v1::DataType> TypeOf(absl::string_view header) {
   const absl::string_view descr = Between(ValueOf(header, "descr"), '\'', '\'');
   for (const NumpyType& known : kTypes) {
@@ -60,7 +66,8 @@ absl::StatusOr<v1::DataType> TypeOf(absl::string_view header) {
   }
   return Error(absl::StrCat("its dtype is ", descr.empty() ? "none that is simple" : descr,
                             "; want float32, float64, float16, bfloat16 or bool in little-endian "
-                            "order: save it after .astype(numpy.float32)"));
+                            "order: save it after .astype(numpy.float32)",
+                            IsOfIntegers(descr) ? kTokenIdsHint : ""));
 }
 
 absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {

@@ -1,7 +1,9 @@
 #include "client/protobuf_json.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "attention/v1/tensor.pb.h"
 #include "client/array_file.h"
 #include "client/nested_array.h"
+#include "client/token_ids_hint.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -89,6 +92,22 @@ absl::Status ConvertTensor(const std::string& folder, const std::string& path, J
   return absl::OkStatus();
 }
 
+// Whether the field is a tensor of token embeddings.
+bool HoldsEmbeddings(const FieldDescriptor& field) {
+  return field.full_name() == "attention.v1.TokensSource.tokens" ||
+         field.full_name() == "attention.v1.TokensSource.context" ||
+         field.full_name() == "attention.v1.EncodeRequest.embeddings";
+}
+
+// Whether it is one row of whole numbers from 0, or several.
+bool MayBeTokenIds(const Json& value) {
+  const auto is_id = [](const Json& number) { return number.is_number_unsigned(); };
+  const auto is_row = [&](const Json& row) {
+    return row.is_array() && std::all_of(row.begin(), row.end(), is_id);
+  };
+  return is_row(value) || (value.is_array() && std::all_of(value.begin(), value.end(), is_row));
+}
+
 absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
                             const std::string& path, Json& value);
 
@@ -98,8 +117,11 @@ absl::Status ConvertElement(const FieldDescriptor& field, const std::string& fol
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return ConvertEnum(*field.enum_type(), path, value);
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      return ConvertMessage(*field.message_type(), folder, path, value);
+    case FieldDescriptor::CPPTYPE_MESSAGE: {
+      absl::Status status = ConvertMessage(*field.message_type(), folder, path, value);
+      const bool may_be_ids = !status.ok() && HoldsEmbeddings(field) && MayBeTokenIds(value);
+      return may_be_ids ? Error(std::string(status.message()), kTokenIdsHint, "") : status;
+    }
     case FieldDescriptor::CPPTYPE_FLOAT:
     case FieldDescriptor::CPPTYPE_DOUBLE:
       ConvertFloat(value);
@@ -143,10 +165,15 @@ absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
                                     is_tensor ? "nested arrays, a file of arrays, or " : "",
                                     "an object with ", FieldNames(type)));
   }
+  std::map<const FieldDescriptor*, std::string> keys;
   for (auto& [key, element] : value.items()) {
     const FieldDescriptor* field = FindField(type, key);
     if (field == nullptr) {
       return Error(path, absl::StrCat("has no field \"", key, "\"; it has ", FieldNames(type)));
+    }
+    if (const auto [other, is_first] = keys.emplace(field, key); !is_first) {
+      return Error(path, absl::StrCat("has the field ", field->name(), " twice, as \"",
+                                      other->second, "\" and as \"", key, "\""));
     }
     absl::Status status = ConvertField(*field, folder, absl::StrCat(path, ".", key), element);
     if (!status.ok()) return status;

@@ -17,9 +17,9 @@ namespace attention::client {
 //   - "inf", "-inf" and "nan" are numbers wherever protobuf has "Infinity", "-Infinity" and "NaN".
 // It follows the message's descriptor, so a field that the schema gets later needs no change here.
 //
-// INVALID_ARGUMENT: a key that is no field, a null (protobuf would silently take it for "unset"),
-// a value that its field cannot hold. Messages give the place, beginning with `path`, what is there
-// and what is wanted. `message` is then unspecified.
+// INVALID_ARGUMENT: a key that is no field, a field in both of its spellings, a null (protobuf
+// would silently take it for "unset"), a value that its field cannot hold. Messages give the place,
+// beginning with `path`, what is there and what is wanted. `message` is then unspecified.
 absl::Status FromFriendlyJson(nlohmann::json value, const std::string& folder,
                               const std::string& path, google::protobuf::Message& message);
 

@@ -7,10 +7,12 @@
 #include <istream>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/json_text.h"
 #include "client/tensor.h"
+#include "client/token_ids_hint.h"
 
 namespace attention::client {
 namespace {
@@ -41,7 +43,9 @@ absl::StatusOr<v1::Tensor> Describe(const nlohmann::json& entry, uint64_t& begin
       if (known.name == dtype) tensor.set_data_type(known.type);
     }
     if (tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED) {
-      return Error(absl::StrCat("its dtype is ", dtype, "; want F32, BF16, F16, F64 or BOOL"));
+      const bool of_integers = absl::StartsWith(dtype, "I") || absl::StartsWith(dtype, "U");
+      return Error(absl::StrCat("its dtype is ", dtype, "; want F32, BF16, F16, F64 or BOOL",
+                                of_integers ? kTokenIdsHint : ""));
     }
     for (const auto& axis : entry.at("shape")) {
       if (!axis.is_number_unsigned() || tensor.shape_size() == kMostAxes) {

@@ -10,7 +10,7 @@
 #include "absl/flags/reflection.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "server/ops/unique_json.h"
+#include "server/engine/json_text.h"
 
 namespace attention {
 namespace {
@@ -67,7 +67,8 @@ absl::Status SetFlagsFromFile(const std::string& file,
   std::ifstream in(file);
   if (!in) return absl::NotFoundError(absl::StrCat("--config: cannot read ", file));
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const absl::StatusOr<nlohmann::json> parsed = ops::ParseUniqueJson(text);
+  const absl::StatusOr<nlohmann::json> parsed =
+      engine::ParseJson(text, engine::JsonComments::kAllowed);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": ", parsed.status().message()));
   }

@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "server/ops/unique_json.h"
+#include "server/engine/json_text.h"
 
 namespace attention::ops {
 namespace {
@@ -132,7 +132,7 @@ class Policy::Reader {
 };
 
 absl::StatusOr<Policy> Policy::FromJson(absl::string_view text) {
-  const absl::StatusOr<json> parsed = ParseUniqueJson(text);
+  const absl::StatusOr<json> parsed = engine::ParseJson(text, engine::JsonComments::kAllowed);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("policy ", parsed.status().message()));
   }

@@ -132,6 +132,12 @@ absl::Status DecodeRotary(const v1::RotaryEmbedding& rotary, engine::AttentionCa
     to.settings.pairing = RotaryPairing::kInterleaved;
   }
   const int64_t head_dim = call.shape.head_dim;
+  if (head_dim < 2) {
+    return FieldError("config.rotary",
+                      absl::StrCat("is set; want it unset, since it turns pairs of numbers and "
+                                   "head_dim is ",
+                                   head_dim));
+  }
   to.settings.rotary_dim = rotary.rotary_dim() == 0 ? head_dim : rotary.rotary_dim();
   const int64_t dim = to.settings.rotary_dim;
   if (dim < 2 || dim % 2 != 0 || dim > head_dim) {

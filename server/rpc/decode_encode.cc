@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/rpc/decode_config.h"
+#include "server/rpc/decode_embeddings.h"
 #include "server/rpc/decode_encode_results.h"
 #include "server/rpc/decode_fields.h"
 #include "server/rpc/decode_layer.h"
@@ -39,19 +40,26 @@ absl::Status CheckIds(const Ids& ids, int64_t count, int64_t limit, absl::string
   return absl::OkStatus();
 }
 
-absl::Status DecodeEmbeddings(const v1::Tensor& tensor, int64_t d_model, Tokens& to) {
-  const absl::StatusOr<TensorView> given = DecodeNumbers(tensor, "embeddings");
+absl::Status DecodeVectors(const v1::Tensor& tensor, int64_t d_model, Tokens& to) {
+  const absl::StatusOr<TensorView> given = DecodeEmbeddings(tensor, "embeddings", "token_ids");
   if (!given.ok()) return given.status();
-  const bool fits = (given->rank() == 2 || given->rank() == 3) && given->shape.back() == d_model;
-  absl::Status status = WantRank(
-      *given, fits,
-      absl::StrCat("[tokens, ", d_model, "] or [batch, len, ", d_model, "], d_model of the layer"),
-      "embeddings");
-  if (!status.ok()) return status;
+  if ((given->rank() != 2 && given->rank() != 3) || given->shape.back() != d_model) {
+    return FieldError("embeddings.shape",
+                      absl::StrCat("is ", ShapeText(given->shape), "; want [tokens, ", d_model,
+                                   "] or [batch, len, ", d_model, "], d_model of the layer",
+                                   TokenIdsHint(*given, "token_ids")));
+  }
   to.embeddings = *given;
   to.count = given->shape[0] * (given->rank() == 3 ? given->shape[1] : 1);
   if (given->rank() == 3) to.lens.assign(given->shape[0], given->shape[1]);
   return absl::OkStatus();
+}
+
+// What a length that is refused should be, where the sequences before it leave `left` tokens.
+std::string WantedLength(int64_t len, int64_t left) {
+  if (len < 1) return "at least 1: leave out a sequence without tokens";
+  if (left == 0) return "lens to end before it: those before it hold all tokens";
+  return absl::StrCat("1 to ", left, ", the tokens that are left");
 }
 
 absl::Status DecodeLens(const Ids& lens, Tokens& to) {
@@ -64,10 +72,10 @@ absl::Status DecodeLens(const Ids& lens, Tokens& to) {
   }
   int64_t sum = 0;
   for (int i = 0; i < lens.size(); ++i) {
-    if (lens[i] < 1 || lens[i] > to.count - sum) {
+    const int64_t left = to.count - sum;
+    if (lens[i] < 1 || lens[i] > left) {
       return FieldError(absl::StrCat("lens[", i, "]"),
-                        absl::StrCat("is ", lens[i], "; want 1 to ", to.count - sum,
-                                     ", the tokens that are left"));
+                        absl::StrCat("is ", lens[i], "; want ", WantedLength(lens[i], left)));
     }
     sum += lens[i];
   }
@@ -87,7 +95,7 @@ absl::Status DecodeTokens(const v1::EncodeRequest& request, const engine::Encode
   }
   absl::Status status;
   if (request.has_embeddings()) {
-    status = DecodeEmbeddings(request.embeddings(), model.shape.d_model, to);
+    status = DecodeVectors(request.embeddings(), model.shape.d_model, to);
   } else if (model.embedding.tokens.data == nullptr) {
     status = FieldError("token_ids", "is set; want embeddings, since the layer has no table");
   } else {

@@ -37,7 +37,8 @@ absl::StatusOr<std::shared_ptr<const engine::StoredLayer>> DecodeLayer(const v1:
   if (!layer.ok() || KindOf(**layer) == want) return layer;
   return FieldError(
       field, absl::StrCat("names ", ref.name(), ", of kind ", v1::LayerKind_Name(KindOf(**layer)),
-                          "; want one of kind ", v1::LayerKind_Name(want)));
+                          "; want one of kind ", v1::LayerKind_Name(want), ", or ",
+                          want == v1::LAYER_KIND_ATTENTION ? "Encode" : "ComputeAttention"));
 }
 
 }  // namespace attention::rpc

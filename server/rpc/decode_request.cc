@@ -132,18 +132,24 @@ absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRe
   return absl::OkStatus();
 }
 
-// The fewest keys that a query of the call has.
-int64_t FewestKeys(const engine::AttentionCall& call) {
-  int64_t fewest = call.shape.kv_len;
-  for (const engine::SequenceShape& s : call.sequences) {
-    if (s.q_len > 0) fewest = std::min(fewest, s.kv_len);
-  }
-  return fewest;
-}
-
 absl::Status DecodeTopK(int32_t top_k, DecodedRequest& decoded) {
-  const int64_t fewest = FewestKeys(decoded.call);
-  if (top_k < 0 || top_k > fewest || (fewest == 0 && decoded.call.wanted.top_keys)) {
+  const engine::AttentionCall& call = decoded.call;
+  int64_t fewest = call.shape.kv_len;  // keys that a query has
+  for (size_t b = 0; b < call.sequences.size(); ++b) {
+    const engine::SequenceShape& s = call.sequences[b];
+    if (s.q_len == 0) continue;
+    fewest = std::min(fewest, s.kv_len);
+    if (s.kv_len == 0 && call.wanted.top_keys) {
+      return FieldError("results", absl::StrCat("has RESULT_TOP_KEYS; want it left out, since "
+                                                "sequence ",
+                                                b, " has no keys"));
+    }
+    if (s.kv_len == 0 && top_k != 0) {
+      return FieldError("top_k", absl::StrCat("is ", top_k, "; want it unset, since sequence ", b,
+                                              " has no keys"));
+    }
+  }
+  if (top_k < 0 || top_k > fewest) {
     return FieldError("top_k", absl::StrCat("is ", top_k, "; want 1 to ", fewest,
                                             " = kv_len of the shortest sequence"));
   }

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/decode_embeddings.h"
 #include "server/rpc/decode_fields.h"
 #include "server/rpc/decode_layer.h"
 #include "server/rpc/decode_lengths.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr char kTokens[] = "tokens.tokens";
 constexpr char kContext[] = "tokens.context";
 constexpr char kWeights[] = "tokens.projection_weights";
+constexpr char kTakesIds[] = "Encode";
 
 // One of the learned matrices with its bias: weight [in, any multiple of heads], bias [out].
 struct ProjectionFields {
@@ -23,15 +25,25 @@ struct ProjectionFields {
   absl::string_view name;  // q, k, v or o
 };
 
-absl::StatusOr<Linear> DecodeProjection(const ProjectionFields& fields, int64_t in,
-                                        absl::string_view in_name, TensorStorage& storage) {
+// What such a matrix is multiplied with.
+struct ProjectionInput {
+  int64_t width;
+  absl::string_view name;
+  const TensorView* tokens = nullptr;  // null: what was computed from them
+};
+
+absl::StatusOr<Linear> DecodeProjection(const ProjectionFields& fields,
+                                        const ProjectionInput& input, TensorStorage& storage) {
+  const int64_t in = input.width;
   const std::string field = absl::StrCat(kWeights, ".", fields.name, "_proj");
   const absl::StatusOr<TensorView> weight = Required(fields.has_weight, fields.weight, field);
   if (!weight.ok()) return weight.status();
   if (weight->rank() != 2 || weight->shape[0] != in) {
-    return FieldError(absl::StrCat(field, ".shape"),
-                      absl::StrCat("is ", ShapeText(weight->shape), "; want [", in, ", out] with ",
-                                   in, " = ", in_name));
+    return FieldError(
+        absl::StrCat(field, ".shape"),
+        absl::StrCat("is ", ShapeText(weight->shape), "; want [", in, ", out] with ", in, " = ",
+                     input.name,
+                     input.tokens == nullptr ? "" : TokenIdsHint(*input.tokens, kTakesIds)));
   }
   Linear projection = {.weight = {.data = weight->numbers.data,
                                   .type = weight->numbers.type,
@@ -50,13 +62,15 @@ absl::StatusOr<Linear> DecodeProjection(const ProjectionFields& fields, int64_t 
 
 // Decodes the four projections; sets head_dim and v_head_dim.
 absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
-                               const v1::AttentionConfig& config, int64_t d_model,
-                               int64_t d_context, DecodedRequest& decoded,
+                               const v1::AttentionConfig& config, const TensorView& tokens,
+                               const TensorView& context, DecodedRequest& decoded,
                                engine::Projections& projections) {
   engine::CallShape& shape = decoded.call.shape;
-  const auto decode = [&](const ProjectionFields& fields, int64_t in, absl::string_view in_name,
+  const int64_t d_context = context.shape.back();
+  const ProjectionInput attended = {d_context, "the width of the tokens attended to", &context};
+  const auto decode = [&](const ProjectionFields& fields, const ProjectionInput& input,
                           Linear& to) {
-    absl::StatusOr<Linear> projection = DecodeProjection(fields, in, in_name, decoded.storage);
+    absl::StatusOr<Linear> projection = DecodeProjection(fields, input, decoded.storage);
     if (projection.ok()) to = *projection;
     return projection.status();
   };
@@ -67,8 +81,9 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
     return HeadWidth(matrix, heads, heads_name, absl::StrCat(kWeights, ".", name, "_proj"));
   };
   const auto& w = weights;
-  absl::Status status = decode({w.has_q_proj(), w.q_proj(), w.has_q_bias(), w.q_bias(), "q"},
-                               d_model, "d_model, the width of tokens", projections.q);
+  absl::Status status =
+      decode({w.has_q_proj(), w.q_proj(), w.has_q_bias(), w.q_bias(), "q"},
+             {tokens.shape.back(), "d_model, the width of tokens", &tokens}, projections.q);
   if (!status.ok()) return status;
   const absl::StatusOr<int64_t> head_dim = width(projections.q, shape.num_heads, "num_heads", "q");
   if (!head_dim.ok()) return head_dim.status();
@@ -76,16 +91,16 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
   status = CheckHeadDim(config, shape.head_dim);
   if (!status.ok()) return status;
 
-  status = decode({w.has_k_proj(), w.k_proj(), w.has_k_bias(), w.k_bias(), "k"}, d_context,
-                  "the width of the tokens attended to", projections.k);
+  status = decode({w.has_k_proj(), w.k_proj(), w.has_k_bias(), w.k_bias(), "k"}, attended,
+                  projections.k);
   if (!status.ok()) return status;
   status = WantShape({.shape = {projections.k.weight.in, projections.k.weight.out}, .numbers = {}},
                      {d_context, shape.num_kv_heads * shape.head_dim},
                      "[d_context, num_kv_heads * head_dim]", absl::StrCat(kWeights, ".k_proj"));
   if (!status.ok()) return status;
 
-  status = decode({w.has_v_proj(), w.v_proj(), w.has_v_bias(), w.v_bias(), "v"}, d_context,
-                  "the width of the tokens attended to", projections.v);
+  status = decode({w.has_v_proj(), w.v_proj(), w.has_v_bias(), w.v_bias(), "v"}, attended,
+                  projections.v);
   if (!status.ok()) return status;
   const absl::StatusOr<int64_t> v_head_dim =
       width(projections.v, shape.num_kv_heads, "num_kv_heads", "v");
@@ -98,7 +113,7 @@ absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
                       "is set without o_proj; want both or none");
   }
   return decode({true, w.o_proj(), w.has_o_bias(), w.o_bias(), "o"},
-                shape.num_heads * shape.v_head_dim, "num_heads * v_head_dim",
+                {shape.num_heads * shape.v_head_dim, "num_heads * v_head_dim"},
                 projections.o.emplace());
 }
 
@@ -109,16 +124,20 @@ absl::Status WantLayers(int64_t got, int64_t want, absl::string_view name) {
                     absl::StrCat("is ", got, "; want ", want, ", as the layer has it, or 0"));
 }
 
-absl::Status WantWidth(int64_t got, int64_t want, absl::string_view name, absl::string_view field) {
+absl::Status WantWidth(const TensorView& tokens, int64_t want, absl::string_view name,
+                       absl::string_view field) {
+  const int64_t got = tokens.shape.back();
   if (got == want) return absl::OkStatus();
   return FieldError(absl::StrCat(field, ".shape"),
-                    absl::StrCat("is ", got, " wide; want ", want, " = ", name, " of the layer"));
+                    absl::StrCat("is ", got, " wide; want ", want, " = ", name, " of the layer",
+                                 TokenIdsHint(tokens, kTakesIds)));
 }
 
 // The projections of a stored layer, which says the heads as well.
 absl::Status DecodeStored(const v1::LayerRef& ref, const v1::AttentionConfig& config,
-                          bool has_context, int64_t d_context, engine::LayerStore& layers,
-                          engine::AttentionCall& call, engine::TokensSource& source) {
+                          const TensorView& tokens, const TensorView& context, bool has_context,
+                          engine::LayerStore& layers, engine::AttentionCall& call,
+                          engine::TokensSource& source) {
   absl::StatusOr<std::shared_ptr<const engine::StoredLayer>> layer =
       DecodeLayer(ref, v1::LAYER_KIND_ATTENTION, "tokens.layer", layers);
   if (!layer.ok()) return layer.status();
@@ -134,9 +153,9 @@ absl::Status DecodeStored(const v1::LayerRef& ref, const v1::AttentionConfig& co
   absl::Status status = WantLayers(config.num_heads(), model.num_heads, "num_heads");
   if (status.ok()) status = WantLayers(config.num_kv_heads(), model.num_kv_heads, "num_kv_heads");
   if (status.ok()) status = WantLayers(config.head_dim(), model.head_dim, "head_dim");
-  if (status.ok()) status = WantWidth(source.d_model, model.d_model, "d_model", kTokens);
+  if (status.ok()) status = WantWidth(tokens, model.d_model, "d_model", kTokens);
   if (status.ok()) {
-    status = WantWidth(d_context, model.d_context, "d_context", has_context ? kContext : kTokens);
+    status = WantWidth(context, model.d_context, "d_context", has_context ? kContext : kTokens);
   }
   if (status.ok() && model.extra_keys > 0 && !config.alibi_slopes().empty()) {
     status = FieldError("config.alibi_slopes",
@@ -165,33 +184,39 @@ absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& contex
 
 absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
                           int64_t max_tokens, engine::LayerStore& layers, DecodedRequest& decoded) {
-  const absl::StatusOr<TensorView> tokens = Required(source.has_tokens(), source.tokens(), kTokens);
+  if (!source.has_tokens()) return FieldError(kTokens, "is not set; want a float tensor");
+  const absl::StatusOr<TensorView> tokens = DecodeEmbeddings(source.tokens(), kTokens, kTakesIds);
   if (!tokens.ok()) return tokens.status();
   const int64_t rank = tokens->rank();
-  absl::Status status = WantRank(*tokens, rank == 2 || rank == 3,
-                                 "[q_len, d_model] or [batch, q_len, d_model]", kTokens);
-  if (!status.ok()) return status;
+  if (rank != 2 && rank != 3) {
+    return FieldError(absl::StrCat(kTokens, ".shape"),
+                      absl::StrCat("is ", ShapeText(tokens->shape),
+                                   "; want [q_len, d_model] or [batch, q_len, d_model]",
+                                   TokenIdsHint(*tokens, kTakesIds)));
+  }
   TensorView context = *tokens;
   if (source.has_context()) {
-    const absl::StatusOr<TensorView> given = DecodeNumbers(source.context(), kContext);
+    const absl::StatusOr<TensorView> given =
+        DecodeEmbeddings(source.context(), kContext, kTakesIds);
     if (!given.ok()) return given.status();
-    const bool same_batch = rank == 2 || given->shape[0] == tokens->shape[0];
-    status = WantRank(
-        *given, given->rank() == rank && same_batch,
-        absl::StrCat(rank, " axes and the batch of tokens ", ShapeText(tokens->shape)), kContext);
-    if (!status.ok()) return status;
+    if (given->rank() != rank || (rank == 3 && given->shape[0] != tokens->shape[0])) {
+      return FieldError(absl::StrCat(kContext, ".shape"),
+                        absl::StrCat("is ", ShapeText(given->shape), "; want ", rank,
+                                     " axes and the batch of tokens ", ShapeText(tokens->shape),
+                                     TokenIdsHint(*given, kTakesIds)));
+    }
     context = *given;
   }
 
   engine::AttentionCall& call = decoded.call;
   engine::CallShape& shape = call.shape;
-  status = DecodeLengths({.rank = rank,
-                          .batch = rank == 3 ? tokens->shape[0] : 1,
-                          .q_len = tokens->shape[rank - 2],
-                          .kv_len = context.shape[rank - 2],
-                          .q_lens = source.q_lens(),
-                          .kv_lens = source.kv_lens()},
-                         config.causal_alignment(), max_tokens, "tokens", call);
+  absl::Status status = DecodeLengths({.rank = rank,
+                                       .batch = rank == 3 ? tokens->shape[0] : 1,
+                                       .q_len = tokens->shape[rank - 2],
+                                       .kv_len = context.shape[rank - 2],
+                                       .q_lens = source.q_lens(),
+                                       .kv_lens = source.kv_lens()},
+                                      config.causal_alignment(), max_tokens, "tokens", call);
   if (status.ok() && !source.has_layer()) status = DecodeHeads(config, 1, std::nullopt, shape);
   if (!status.ok()) return status;
 
@@ -200,11 +225,11 @@ absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionCon
                              .d_model = tokens->shape.back(),
                              .projections = std::nullopt};
   if (source.has_layer()) {
-    status = DecodeStored(source.layer(), config, source.has_context(), context.shape.back(),
-                          layers, call, to);
+    status = DecodeStored(source.layer(), config, *tokens, context, source.has_context(), layers,
+                          call, to);
   } else if (source.has_projection_weights()) {
-    status = DecodeProjections(source.projection_weights(), config, to.d_model,
-                               context.shape.back(), decoded, to.projections.emplace());
+    status = DecodeProjections(source.projection_weights(), config, *tokens, context, decoded,
+                               to.projections.emplace());
   } else {
     status = DecodeSimplified(*tokens, context, source.has_context(), config, shape);
   }

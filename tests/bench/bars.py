@@ -5,10 +5,12 @@
     bars.py bench.json
 
 A table with a line for each bar: what, the bar, the worst and the median of its cases, how many of
-them meet it; a case is the median of its repetitions (--benchmark_repetitions). Then the cases that
-do not. `cores lent`: cases of two or more threads that the machine lent less than 0.9 of their
-cores; repeat the run if there are any.
-Exit codes: 0 all met, 1 some not, 2 no such file or not such a file.
+them meet it; a case is the median of its repetitions (--benchmark_repetitions), which a file of
+aggregates alone (--benchmark_report_aggregates_only) has too. Then the cases that do not.
+`cores lent`: cases of two or more threads that the machine lent less than 0.9 of their cores; repeat
+the run if there are any.
+Exit codes: 0 all that were measured are met, 1 some are not, 2 no such file, not such a file, or one in
+which nothing was measured that has a bar.
 """
 
 import json
@@ -56,16 +58,29 @@ def meets(measured, sign, bar):
     return measured >= bar if sign == ">=" else measured <= bar
 
 
-def report(benchmarks):
+def runs_of(rows):
+    """The runs of a file, one a repetition; a case that has aggregates alone has one, its median."""
+    runs = [row for row in rows if row.get("run_type", "iteration") == "iteration"]
+    repeated = {run["name"] for run in runs}
+    return runs + [{**row, "name": row["run_name"]} for row in rows
+                   if row.get("aggregate_name") == "median" and row["run_name"] not in repeated]
+
+
+def cases_of(runs, pattern, counter):
+    """The median of the counter over the repetitions of each case, by the case's name."""
+    repetitions = {}
+    for run in runs:
+        if re.fullmatch(pattern, run["name"]) and counter in run:
+            repetitions.setdefault(run["name"], []).append(run[counter])
+    return {name: statistics.median(values) for name, values in repetitions.items()}
+
+
+def report(runs):
     """Prints the table; returns the lines about single cases that are not as they should be."""
     print(f"{'what':42} {'bar':>8} {'worst':>8} {'median':>8} {'cases met':>10}")
     single = []
     for what, pattern, counter, sign, bar in BARS:
-        repetitions = {}
-        for run in benchmarks:
-            if re.fullmatch(pattern, run["name"]) and counter in run:
-                repetitions.setdefault(run["name"], []).append(run[counter])
-        cases = {name: statistics.median(x) for name, x in repetitions.items()}
+        cases = cases_of(runs, pattern, counter)
         if not cases:
             print(f"{what:42} {sign} {bar:5.2f} {'not measured':>17}")
             continue
@@ -77,9 +92,9 @@ def report(benchmarks):
     return single
 
 
-def print_limit(benchmarks):
+def print_limit(runs):
     """What vs_composition would be for an operator that runs at the ceiling."""
-    limits = [1 / run["composition_fraction"] for run in benchmarks
+    limits = [1 / run["composition_fraction"] for run in runs
               if re.fullmatch(f"attention/.*/full/{LONG}", run["name"])
               and "composition_fraction" in run]
     if limits:
@@ -99,13 +114,16 @@ def main(arguments):
         return 2
     try:
         with open(arguments[0], encoding="utf-8") as file:
-            runs = [run for run in json.load(file)["benchmarks"]
-                    if run.get("run_type", "iteration") == "iteration"]
-    except (OSError, ValueError, KeyError) as error:
+            runs = runs_of(json.load(file)["benchmarks"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         print(f"bars.py: {arguments[0]}: {error}", file=sys.stderr)
         return 2
     wrong = [run for run in runs if run.get("error_occurred")]
     right = [run for run in runs if not run.get("error_occurred")]
+    if not wrong and not any(cases_of(right, pattern, counter) for _, pattern, counter, _, _ in BARS):
+        print(f"bars.py: {arguments[0]}: has no run and no median of a case that has a bar; want what "
+              "attention_bench writes", file=sys.stderr)
+        return 2
     single = report(right)
     print_limit(right)
     single += [f"wrong: {run['name']}: {run['error_message']}" for run in wrong]

@@ -128,7 +128,7 @@ TEST_F(ArrayFileTest, TrustsNoHeaderOfSafetensors) {
   EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"),
               HasSubstr("shape cannot be read"));
   EXPECT_THAT(failure(R"({"a":{"dtype":"I8","shape":[8],"data_offsets":[0,8]}})"),
-              HasSubstr("dtype is I8"));
+              HasSubstr("dtype is I8; want F32, BF16, F16, F64 or BOOL; if these are token ids, "));
   EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[1e300],"data_offsets":[0,8]}})"),
               HasSubstr("shape cannot be read"));
   EXPECT_THAT(failure(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8.5]}})"),
@@ -157,6 +157,11 @@ TEST(Npy, SaysHowToMendWhatItCannotRead) {
   };
   EXPECT_THAT(FailureOf(with("'>f4'", "False", "(4,)")), HasSubstr("dtype is >f4"));
   EXPECT_THAT(FailureOf(with("'|O'", "False", "(4,)")), HasSubstr("dtype is |O"));
+  EXPECT_THAT(FailureOf(with("'<i8'", "False", "(2,)")),
+              HasSubstr("dtype is <i8; want float32, float64, float16, bfloat16 or bool"));
+  EXPECT_THAT(
+      FailureOf(with("'<i8'", "False", "(2,)")),
+      testing::EndsWith("; if these are token ids, \"token_ids\" of \"encode\" takes them"));
   EXPECT_THAT(FailureOf(with("[('x', '<f4')]", "False", "(4,)")), HasSubstr("none that is simple"));
   EXPECT_THAT(FailureOf(with("'<f4'", "True", "(2, 2)")), HasSubstr("ascontiguousarray"));
   EXPECT_THAT(FailureOf(with("'<f4'", "False", "(5,)")), HasSubstr("16 bytes of data; want 20"));

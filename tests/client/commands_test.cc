@@ -1,8 +1,10 @@
 #include "client/commands.h"
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "client/array_file.h"
 #include "client/tensor.h"
@@ -197,6 +199,28 @@ TEST_F(CommandsTest, ABadFileIsAUsageErrorAndIsNotSent) {
   options_.file = "/no/such.json";
   EXPECT_EQ(Run(RunExplain), kExitUsage);
   EXPECT_EQ(err_, "attention_client: /no/such.json: No such file or directory\n");
+}
+
+// What PyTorch writes by default is a pickle, which the server does not read.
+TEST_F(CommandsTest, APyTorchCheckpointIsNotSentAndSaysHowItBecomesASafetensorsFile) {
+  std::ofstream(folder_.File("config.json")) << "{}";
+  std::ofstream(folder_.File("pytorch_model.bin"), std::ios::binary) << "PK\3\4 and more";
+  const NoServer nobody;
+  options_.client.target = nobody.target();
+  for (const std::vector<std::string>& files :
+       {std::vector<std::string>{folder_.path().string()},
+        std::vector<std::string>{folder_.File("pytorch_model.bin"), folder_.File("config.json")}}) {
+    options_.arguments = {"upload", "minilm"};
+    options_.arguments.insert(options_.arguments.end(), files.begin(), files.end());
+    EXPECT_EQ(Run(RunLayers), kExitUsage);
+    EXPECT_THAT(err_,
+                HasSubstr("pytorch_model.bin is a PyTorch checkpoint; want a safetensors file"));
+    EXPECT_THAT(err_, HasSubstr("\npython3 -c \""));
+  }
+  std::filesystem::remove(folder_.File("pytorch_model.bin"));
+  options_.arguments = {"upload", "minilm", folder_.path().string()};
+  EXPECT_EQ(Run(RunLayers), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("model.safetensors: No such file"));
 }
 
 TEST_F(CommandsTest, NoServerHasAnExitCodeOfItsOwn) {

@@ -2,8 +2,11 @@
 
 #include <string>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/json_cases.h"
 
 namespace attention::client {
 namespace {
@@ -43,7 +46,20 @@ TEST(ParseJson, SaysWhatIsWrongWithoutTheLibrarysTags) {
 
 TEST(ParseJson, RefusesAKeyThatStandsTwice) {
   EXPECT_EQ(JsonTextFailure(R"({"a": 1, "b": {"a": 2}, "a": 3})"),
-            "x.json: the key \"a\" stands twice in one object");
+            "x.json: it has the key \"a\" twice in the outermost object");
+  const std::string long_key(100000, 'k');
+  const std::string nested =
+      absl::StrCat("{\"", long_key, "\": {\"", long_key, "\": 1, \"", long_key, "\": 2}}");
+  EXPECT_LT(JsonTextFailure(nested).size(), 400u);
+}
+
+TEST(ParseJson, HasTheVerdictOfTheTableOnEachCase) {
+  for (const JsonCase& c : JsonCases()) {
+    SCOPED_TRACE(absl::StrCat(c.verdict, ": ", absl::CEscape(c.text)));
+    const absl::Status status = ParseJson(c.text, "x.json").status();
+    EXPECT_EQ(status.ok(), c.verdict == "accepted") << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.says));
+  }
 }
 
 TEST(ParseJson, RefusesDepthThatWouldExhaustTheStack) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "client/array_file.h"
 #include "client/tensor.h"
@@ -94,6 +95,13 @@ TEST(ParseRequestFile, NamesTheFieldsOfAMessageThatHasNotThisOne) {
             "and request or encode");
 }
 
+// Protobuf knows a field by two spellings, and took the last of the two for the only one.
+TEST(ParseRequestFile, RefusesAFieldInBothOfItsSpellings) {
+  EXPECT_EQ(RequestFailure(R"({"config": {"num_heads": 1, "numHeads": 2}})"),
+            "x.json: request.config has the field num_heads twice, as \"numHeads\" and as "
+            "\"num_heads\"");
+}
+
 TEST(ParseRequestFile, ReadsACallOfAStoredEncoder) {
   const auto file = ParseRequestFile(
       R"({"words": ["the", "cat"], "encode": {"layer": {"name": "x"}, "token_ids": [3, 4]}})", "x");
@@ -110,13 +118,31 @@ TEST(ParseRequestFile, SaysWhereAHoleIs) {
               StartsWith("x.json:2:41: "));
   EXPECT_EQ(RequestFailure(R"({"tokens": {"tokens": [[1, 2, 3], [4, 5, null]]}})"),
             "x.json: request.tokens.tokens[1][2] is null; want a number");
-  EXPECT_EQ(RequestFailure(R"({"tokens": {"tokens": [[1, 2, 3], [4, 5, 6], [7, 8]]}})"),
+  EXPECT_EQ(RequestFailure(R"({"tokens": {"tokens": [[1.5, 2, 3], [4, 5, 6], [7, 8]]}})"),
             "x.json: request.tokens.tokens[2] has length 2; want 3, as request.tokens.tokens[0] "
             "has");
   EXPECT_EQ(RequestFailure(R"({"tokens": null})"),
             "x.json: request.tokens is null; want a value, or leave it out");
   EXPECT_EQ(RequestFailure(R"({"config": {"scale": null}})"),
             "x.json: request.config.scale is null; want a value, or leave it out");
+}
+
+// Sequences of token ids were once told that their lengths differ.
+TEST(ParseRequestFile, SaysWhereTokenIdsBelong) {
+  const std::string hint = "; if these are token ids, \"token_ids\" of \"encode\" takes them";
+  EXPECT_EQ(
+      RequestFailure(R"({"tokens": {"tokens": [[101, 2023, 102], [101, 102]]}})"),
+      "x.json: request.tokens.tokens[1] has length 2; want 3, as request.tokens.tokens[0] has" +
+          hint);
+  EXPECT_THAT(RequestFailure(R"({"tokens": {"tokens": [[1]], "context": [[1, 2], [3]]}})"),
+              EndsWith(hint));
+  EXPECT_THAT(RequestFileFailure(R"({"encode": {"embeddings": [[1, 2], [3]]}})"), EndsWith(hint));
+  for (const char* const others : {"[[1, 2], [-3]]", "[[1, 2], [3.0]]", "[[1, 2], 3.5]"}) {
+    EXPECT_THAT(RequestFailure(absl::StrCat(R"({"tokens": {"tokens": )", others, "}}")),
+                testing::Not(HasSubstr("token ids")));
+  }
+  EXPECT_THAT(RequestFailure(R"({"projected": {"query": [[1, 2], [3]]}})"),
+              testing::Not(HasSubstr("token ids")));
 }
 
 TEST(ParseRequestFile, TakesArraysFromFilesBesideIt) {

@@ -108,6 +108,12 @@ std::vector<BadRequest> BadLengths() {
       {"TopKBeyondTheShortestSequence",
        With(Ragged({2, 4}, {}), [](Request& r) { r.set_top_k(3); }), "top_k",
        "is 3; want 1 to 2 = kv_len of the shortest sequence"},
+      {"TopKeysOfASequenceWithoutKeys",
+       With(Ragged({2, 4}, {6, 0}), [](Request& r) { r.add_results(v1::RESULT_TOP_KEYS); }),
+       "results", "has RESULT_TOP_KEYS; want it left out, since sequence 1 has no keys"},
+      {"TopKOfASequenceWithoutKeys",
+       With(Ragged({2, 4}, {6, 0}), [](Request& r) { r.set_top_k(1); }), "top_k",
+       "is 1; want it unset, since sequence 1 has no keys"},
       {"RaggedWithTooManySequences", Ragged(std::vector<int64_t>(131073, 0), {}), "source",
        "holds 131073 sequences; this server takes at most 131072"},
       {"NoParts", With({}, [](Request& r) { r.mutable_partials(); }), "partials.parts",
@@ -202,6 +208,13 @@ std::vector<BadRequest> BadOperatorSettings() {
               r.mutable_config()->mutable_rotary();
             }),
        "config.rotary.rotary_dim", "is 0, all; want an even number from 2 to 3 = head_dim"},
+      {"RotaryOfHeadsOfOneNumber",
+       With(SimpleRequest(),
+            [](Request& r) {
+              *r.mutable_tokens()->mutable_tokens() = Ones({2, 1});
+              r.mutable_config()->mutable_rotary();
+            }),
+       "config.rotary", "is set; want it unset, since it turns pairs of numbers and head_dim is 1"},
       {"RotaryBaseBelowOne", rotary([](auto& r) { r.set_base(0.5); }), "config.rotary.base",
        "is 0.5; want at least 1, or 0 for 10000"},
       {"RotaryPositionsOfQueriesAlone", rotary([](auto& r) { r.add_query_positions(1); }),

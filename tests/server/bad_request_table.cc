@@ -70,6 +70,35 @@ std::vector<BadRequest> BadSources() {
               *r.mutable_tokens()->mutable_context() = Ones({3, 5});
             }),
        "tokens.context.shape", "is [3, 5]; want 4 = num_kv_heads * head_dim"},
+      {"TokenIdsInOneRow", FromTokens(client::MakeTensor({3}, {101, 2023, 102})),
+       "tokens.tokens.shape",
+       "is [3]; want [q_len, d_model] or [batch, q_len, d_model]; if these are token ids, Encode "
+       "takes "
+       "them"},
+      {"TokenIdsAsIntegers",
+       With(SimpleRequest(),
+            [](Request& r) {
+              r.mutable_tokens()->mutable_tokens()->set_data_type(v1::DATA_TYPE_INT32);
+            }),
+       "tokens.tokens.data_type",
+       "is DATA_TYPE_INT32; want DATA_TYPE_FLOAT32, BFLOAT16, FLOAT16 or FLOAT64; if these are "
+       "token "
+       "ids, Encode takes them"},
+      {"TokenIdsInTheContext",
+       With(SimpleRequest(),
+            [](Request& r) {
+              *r.mutable_tokens()->mutable_context() = client::MakeTensor({2}, {101, 102});
+            }),
+       "tokens.context.shape", "; if these are token ids, Encode takes them"},
+      {"TokenIdsWhereWeightsWantAnotherWidth",
+       With(Learned(),
+            [](Request& r) {
+              *r.mutable_tokens()->mutable_tokens() = client::MakeTensor({1, 3}, {101, 2023, 102});
+            }),
+       "tokens.projection_weights.q_proj.shape",
+       "is [4, 6]; want [3, out] with 3 = d_model, the width of tokens; if these are token ids, "
+       "Encode "
+       "takes them"},
       {"NoQProj", With(Learned(), [](Request& r) { WeightsOf(r).clear_q_proj(); }),
        "tokens.projection_weights.q_proj", "is not set; want a float tensor"},
       {"QProjOfWrongHeight",

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
+#include <vector>
 
 #include "client/call_status.h"
 #include "client/tensor.h"
@@ -44,6 +46,19 @@ TEST_F(BadRequests, SettingsOfTheOperatorOutOfRange) { ExpectRefused(BadOperator
 
 TEST_F(BadRequests, TheTableHoldsAtLeastFortyCases) {
   EXPECT_GE(BadTensors().size() + BadSources().size() + BadSettings().size(), 40);
+}
+
+TEST_F(BadRequests, OnlyNumbersThatMayBeTokenIdsAreTakenForSuch) {
+  for (const std::vector<float>& numbers :
+       {std::vector<float>{101, 2023.5f}, std::vector<float>{101, -1},
+        std::vector<float>{101, std::numeric_limits<float>::infinity()}}) {
+    const absl::Status status =
+        client_->ComputeAttention(FromTokens(MakeTensor({2}, numbers))).status();
+    EXPECT_THAT(std::string(status.message()),
+                testing::EndsWith("want [q_len, d_model] or [batch, q_len, d_model]"));
+  }
+  // Embeddings may well be whole numbers.
+  EXPECT_TRUE(client_->ComputeAttention(FromTokens(MakeTensor({2, 2}, {101, 7, 0, 102}))).ok());
 }
 
 TEST_F(BadRequests, ARowThatSumsToZeroIsTheCallersFaultAndNamed) {

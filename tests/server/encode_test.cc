@@ -218,7 +218,13 @@ TEST_F(Encoding, SaysWhichFieldIsWrong) {
               HasSubstr("type_ids is set; want it unset"));
   EXPECT_THAT(refusal([](R& r) { r.set_lens(0, 2); }), HasSubstr("lens has sum 2; want 3"));
   EXPECT_THAT(refusal([](R& r) { r.set_lens(0, 4); }), HasSubstr("lens[0] is 4; want 1 to 3"));
-  EXPECT_THAT(refusal([](R& r) { r.add_lens(0); }), HasSubstr("lens[1] is 0"));
+  EXPECT_THAT(refusal([](R& r) { r.add_lens(0); }),
+              HasSubstr("lens[1] is 0; want at least 1: leave out a sequence without tokens"));
+  EXPECT_THAT(refusal([](R& r) { r.set_lens(0, -1); }),
+              HasSubstr("lens[0] is -1; want at least 1"));
+  EXPECT_THAT(
+      refusal([](R& r) { r.add_lens(2); }),
+      HasSubstr("lens[1] is 2; want lens to end before it: those before it hold all tokens"));
   EXPECT_THAT(refusal([](R& r) { r.mutable_config()->set_num_heads(2); }),
               HasSubstr("config.num_heads is set; want it unset, since an encoder has its own"));
   EXPECT_THAT(refusal([](R& r) { r.set_pooling(static_cast<v1::Pooling>(9)); }),
@@ -239,8 +245,29 @@ TEST_F(Encoding, SaysWhichFieldIsWrong) {
               HasSubstr("token_ids is set beside embeddings"));
   Create(SmallAttention("attention", 1));
   EXPECT_THAT(refusal([](R& r) { r.mutable_layer()->set_name("attention"); }),
-              HasSubstr("of kind LAYER_KIND_ATTENTION; want one of kind LAYER_KIND_ENCODER"));
+              HasSubstr("of kind LAYER_KIND_ATTENTION; want one of kind LAYER_KIND_ENCODER, or "
+                        "ComputeAttention"));
   EXPECT_EQ(Encode(good).lens_size(), 1) << "the next call works";
+}
+
+// They were once taken for embeddings, and the shape alone was found wanting.
+TEST_F(Encoding, SaysWhereTokenIdsBelong) {
+  const v1::Tensor ids = client::MakeTensor({1, 3}, {101, 2023, 102});
+  v1::EncodeRequest encode = Sequences("encoder", {});
+  *encode.mutable_embeddings() = ids;
+  EXPECT_THAT(Refusal(encode),
+              HasSubstr("d_model of the layer; if these are token ids, token_ids takes them"));
+  Create(SmallAttention("attention", 1));
+  v1::ComputeAttentionRequest attend;
+  *attend.mutable_tokens()->mutable_tokens() = ids;
+  attend.mutable_tokens()->mutable_layer()->set_name("attention");
+  EXPECT_THAT(
+      std::string(client_->ComputeAttention(attend).status().message()),
+      HasSubstr("tokens.tokens.shape is 3 wide; want 8 = d_model of the layer; if these are "
+                "token ids, Encode takes them"));
+  attend.mutable_tokens()->mutable_layer()->set_name("encoder");
+  EXPECT_THAT(std::string(client_->ComputeAttention(attend).status().message()),
+              HasSubstr("want one of kind LAYER_KIND_ATTENTION, or Encode"));
 }
 
 }  // namespace

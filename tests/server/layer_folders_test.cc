@@ -115,6 +115,21 @@ TEST_F(LayerFolders, ServeTheOthersWhereOneIsDamaged) {
   }
 }
 
+// Such a folder was once as if it were not there.
+TEST_F(LayerFolders, SayOfAPyTorchCheckpointHowItBecomesALayer) {
+  Write("torch/config.json", kTimesConfig);
+  Write("torch/pytorch_model.bin", std::string("PK\3\4", 4) + std::string(100, 'x'));
+  const absl::Status status = Call("torch").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              testing::AllOf(HasSubstr("layer torch version 1 cannot be used: "),
+                             HasSubstr("is a PyTorch checkpoint; make a safetensors file of it"),
+                             HasSubstr("python3 -c")));
+  Write("torch/model.safetensors", TimesFile(3));
+  EXPECT_EQ(*Call("torch"), 3);
+  EXPECT_THAT(Listed(), testing::ElementsAre("torch/1"));
+}
+
 TEST_F(LayerFolders, HoldNothingOfAnUploadThatBreaksOffWithAllItsBytesThere) {
   v1::UploadLayerHeader header;
   header.set_name("times");

@@ -96,13 +96,33 @@ TEST_F(LayerService, SaysWhatIsWrongWithAnUpload) {
   EXPECT_THAT(refused("../x", kTimesConfig, file),
               HasSubstr("header.name is \"../x\"; want 1 to 63"));
   EXPECT_THAT(refused("x", "[]", file), HasSubstr("it is not a JSON object"));
-  EXPECT_THAT(refused("x", R"({"format": "keras"})", file), HasSubstr("names no format"));
+  EXPECT_THAT(refused("x", "{}", file), HasSubstr("it names no format; want \"format\", one of"));
+  EXPECT_THAT(refused("x", R"({"format": "keras"})", file),
+              HasSubstr("its format is \"keras\"; want \"format\", one of \"attention\", "));
+  // A family of models that is not supported once was told that its config named no format.
+  EXPECT_THAT(refused("x", R"({"model_type": "gpt2", "n_head": 12})", file),
+              HasSubstr("its model_type is \"gpt2\"; want \"format\", one of "));
+  EXPECT_THAT(refused("x", R"({"model_type": "gpt2", "n_head": 12})", file),
+              HasSubstr("model_type\", one of \"bert\", \"roberta\", \"xlm-roberta\""));
+  EXPECT_THAT(refused("x", R"({"model_type": 7})", file),
+              HasSubstr("its model_type is \"7\"; want"));
+  EXPECT_THAT(refused("x", R"({"format": "pt", "model_type": "bert"})", file),
+              HasSubstr("its format is \"pt\"; want"));
   const std::string deep(500000, '[');
   EXPECT_THAT(refused("x",
                       R"({"format": "attention", "num_heads": )" + deep +
                           std::string(deep.size(), ']') + "}",
                       file),
+              HasSubstr("config: it has more than 64 levels of arrays and objects"));
+  EXPECT_THAT(refused("x", R"({"format": "attention", "num_heads": [[8]]})", file),
               HasSubstr("num_heads is an array; want a whole number"));
+  // The last of the two once won.
+  EXPECT_THAT(refused("x", R"({"format": "attention", "num_heads": 1, "num_heads": 1})", file),
+              HasSubstr("config: it has the key \"num_heads\" twice in the outermost object"));
+  EXPECT_THAT(refused("x", R"({"model_type": "bert", "id2label": {"0": "a", "0": "b"}})", file),
+              HasSubstr("config: it has the key \"0\" twice in id2label"));
+  EXPECT_THAT(refused("x", R"({"format": "attention",})", file),
+              HasSubstr("config: it is not JSON; look at line 1, column 24"));
   EXPECT_THAT(refused("x.safetensors", kTimesConfig, file), HasSubstr("want 1 to 63"));
   EXPECT_THAT(refused("x", R"({"format": "attention"})", file), HasSubstr("num_heads is missing"));
   EXPECT_THAT(refused("x", R"({"format": "attention", "num_heads": 1, "nun_heads": 2})", file),
@@ -113,7 +133,13 @@ TEST_F(LayerService, SaysWhatIsWrongWithAnUpload) {
               HasSubstr("\"out_proj.weight\" is missing"));
   EXPECT_THAT(refused("x", kTimesConfig, file.substr(0, file.size() - 1)),
               HasSubstr("data_offsets"));
-  EXPECT_THAT(refused("x", kTimesConfig, ""), HasSubstr("want at least 8"));
+  EXPECT_THAT(refused("x", kTimesConfig, ""), HasSubstr("want at least 10"));
+  // Any length once was wanted, and this one refused.
+  EXPECT_THAT(
+      refused("x", kTimesConfig,
+              engine::SafetensorsText(
+                  R"({"q_proj": {"dtype": "F32", "shape": [0, 4], "data_offsets": [0, 0]}})", "")),
+      HasSubstr("\"q_proj\" has shape [0, 4]; want [at least 1, at least 1]"));
   // What no call could use.
   const std::string wide = engine::SafetensorsText(
       R"({"q_proj": {"dtype": "F32", "shape": [131073, 1], "data_offsets": [0, 524292]},)"

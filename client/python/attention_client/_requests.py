@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Union
 from numpy.typing import ArrayLike
 
 from . import _protocol
-from ._tensors import fill
+from ._tensors import fill_embeddings
 from .calls import Layer, names, set_layer, set_settings
 
 class Method(NamedTuple):
@@ -123,7 +123,7 @@ def encode_request(layer: Layer, sequences: Sequences | None = None, *, tokenize
             request.token_ids.extend(ids)
             request.lens.append(len(ids))
     if embeddings is not None:
-        fill(request.embeddings, embeddings)
+        fill_embeddings(request.embeddings, embeddings, "embeddings")
         request.lens.extend(lens)
     if type_ids is not None:
         for ids in _by_sequence(type_ids):

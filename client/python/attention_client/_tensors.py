@@ -71,6 +71,36 @@ def fill(tensor: Any, numbers: Any) -> None:
     tensor.data = array.tobytes()
 
 
+def _integer_type(numbers: Any) -> str:
+    """The type of an array or a tensor of integers, or of those in a list; else empty."""
+    while isinstance(numbers, (list, tuple)) and numbers:
+        numbers = numbers[0]
+    return as_array(numbers).dtype.name if hasattr(numbers, "dtype") and has_integers(numbers) else ""
+
+
+def _are_rows_of_ids(numbers: Any) -> bool:
+    return isinstance(numbers, (list, tuple)) and all(
+        isinstance(row, (list, tuple)) and all(isinstance(one, int) and one >= 0 for one in row)
+        for row in numbers)
+
+
+def fill_embeddings(tensor: Any, numbers: Any, name: str) -> None:
+    """Sets a Tensor of token embeddings; messages call it `name`. TypeError for what token ids look
+    like: integers of a type for such, or rows of whole numbers that differ in length."""
+    belong = "token ids belong in encode(layer, token_ids)"
+    integer_type = _integer_type(numbers)
+    if integer_type:
+        raise TypeError(f"{name}: integers of type {integer_type}, as token ids are; want embeddings, which "
+                        f"are floats, such as numbers.astype(numpy.float32); {belong}")
+    try:
+        fill(tensor, numbers)
+    except (TypeError, ValueError):  # of numpy, for rows that differ
+        if not _are_rows_of_ids(numbers):
+            raise
+        raise TypeError(f"{name}: rows of different lengths; want embeddings, [len, d_model] or "
+                        f"[batch, len, d_model]; {belong}") from None
+
+
 def to_array(tensor: Any) -> np.ndarray:
     """The numbers of a Tensor: a read-only view of its bytes. bfloat16 is that of ml_dtypes where
     it is installed, else uint16."""

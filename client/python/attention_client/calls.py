@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Union
 from numpy.typing import ArrayLike
 
 from . import _protocol
-from ._tensors import fill, has_integers
+from ._tensors import fill, fill_embeddings, has_integers
 from .results import LayerInfo
 
 if TYPE_CHECKING:
@@ -180,16 +180,17 @@ def tokens_call(tokens: ArrayLike, *, context: ArrayLike | None = None,
                 kv_lens: Sequence[int] = (), **options: Unpack[Options]) -> AttentionCall:
     """Attention from token embeddings.
 
-    tokens: [q_len, d_model] or [batch, q_len, d_model]. context: the tokens attended to, where they
+    tokens: [q_len, d_model] or [batch, q_len, d_model]; embeddings, not token ids, so arrays of integers
+    are refused (lists of whole numbers are embeddings). context: the tokens attended to, where they
     are others. weights: the learned matrices; or layer: a stored layer that has them; neither: the
     simplified attention of the tutorials, query = key = value = tokens. q_lens, kv_lens: of a ragged
     batch, whose tokens are [sum of q_lens, d_model], the tokens of each sequence.
     """
     request = _protocol.message("ComputeAttentionRequest")()
     source = request.tokens
-    fill(source.tokens, tokens)
+    fill_embeddings(source.tokens, tokens, "tokens")
     if context is not None:
-        fill(source.context, context)
+        fill_embeddings(source.context, context, "context")
     if weights is not None and layer is not None:
         raise TypeError("weights and layer are given; want one of them")
     if weights is not None:

@@ -68,6 +68,20 @@ def _config_text(config: Mapping[str, Any] | str | os.PathLike[str] | None, file
     return pathlib.Path(config).read_text(encoding="utf-8")
 
 
+def _check_is_no_checkpoint(path: pathlib.Path) -> None:
+    """ValueError where the file is a PyTorch checkpoint, or where one stands in its place."""
+    checkpoint = path if path.exists() else path.with_name("pytorch_model.bin")
+    try:
+        with checkpoint.open("rb") as file:
+            start = file.read(4)  # torch.save writes a zip archive, before PyTorch 1.6 a pickle
+    except OSError:
+        return
+    if start == b"PK\3\4" or start.startswith(b"\x80\2"):
+        raise ValueError(f"{checkpoint} is a PyTorch checkpoint; upload what it holds, as in upload_layer("
+                         f"name, torch.load({os.fspath(checkpoint)!r}, map_location='cpu', "
+                         "weights_only=True), config), or make a safetensors file of it")
+
+
 def upload_parts(name: str, file: LayerFile,
                  config: Mapping[str, Any] | str | os.PathLike[str] | None) -> Iterator[Any]:
     """The messages of an upload. What is wrong with the files shows before the first of them."""
@@ -77,6 +91,7 @@ def upload_parts(name: str, file: LayerFile,
         header["file_bytes"], pieces = _pieces_of(file)
     else:
         path = pathlib.Path(file)
+        _check_is_no_checkpoint(path)
         header["file_bytes"], pieces = path.stat().st_size, _read(path)
         digest = hashlib.sha256()
         for chunk in _read(path):

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
+#include "server/engine/json_text.h"
 #include "server/engine/layers/quoted.h"
 
 namespace attention::engine {
@@ -68,6 +69,14 @@ std::string Names(absl::Span<const NamedFormat> formats) {
   return absl::StrJoin(formats, ", ", [](std::string* out, const NamedFormat& format) {
     absl::StrAppend(out, "\"", format.name, "\"");
   });
+}
+
+// A value as a message shows it. Only what is flat is written out: writing goes as deep as the
+// value does.
+std::string Shown(const Json& value) {
+  if (value.is_structured()) return absl::StrCat("an ", value.type_name());
+  if (value.is_string()) return Quoted(value.get_ref<const std::string&>());
+  return Quoted(value.dump());
 }
 
 // Reads members of the object; keeps the first thing that is wrong.
@@ -143,12 +152,7 @@ class Members {
 
  private:
   void Refuse(const char* name, absl::string_view want) {
-    const Json& value = object_[name];
-    // Only what is flat is written out: writing goes as deep as the value does.
-    const std::string got = value.is_structured()
-                                ? absl::StrCat("an ", value.type_name())
-                                : Quoted(value.dump(-1, ' ', true, Json::error_handler_t::replace));
-    Fail(absl::StrCat(name, " is ", got, "; want ", want));
+    Fail(absl::StrCat(name, " is ", Shown(object_[name]), "; want ", want));
   }
 
   const Json& object_;
@@ -236,7 +240,11 @@ absl::StatusOr<LayerConfig> LayerConfig::Parse(absl::string_view json) {
     return absl::InvalidArgumentError(
         absl::StrCat("config: it has ", json.size(), " bytes; want at most ", kMostBytes));
   }
-  const Json object = Json::parse(json.begin(), json.end(), nullptr, /*allow_exceptions=*/false);
+  const absl::StatusOr<Json> parsed = ParseJson(json, JsonComments::kRefused);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("config: it ", parsed.status().message()));
+  }
+  const Json& object = *parsed;
   if (!object.is_object()) {
     return absl::InvalidArgumentError(
         "config: it is not a JSON object; want one, such as "
@@ -259,9 +267,15 @@ absl::StatusOr<LayerConfig> LayerConfig::Parse(absl::string_view json) {
     ReadHuggingFace(members, config);
     return members.status().ok() ? absl::StatusOr<LayerConfig>(config) : members.status();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "config: it names no format that is known here; want \"format\", one of ", Names(kFormats),
-      ", or a Hugging Face model's \"model_type\", one of ", Names(kModelTypes)));
+  const char* const named = members.Has("format")       ? "format"
+                            : members.Has("model_type") ? "model_type"
+                                                        : nullptr;
+  return absl::InvalidArgumentError(
+      absl::StrCat("config: ",
+                   named == nullptr ? "it names no format"
+                                    : absl::StrCat("its ", named, " is ", Shown(object[named])),
+                   "; want \"format\", one of ", Names(kFormats),
+                   ", or a Hugging Face model's \"model_type\", one of ", Names(kModelTypes)));
 }
 
 }  // namespace attention::engine

@@ -71,9 +71,9 @@ struct LayerConfig {
   std::optional<int64_t> ffn_dim;
   std::optional<int64_t> num_layers;
 
-  // INVALID_ARGUMENT where `json` is no object, lacks what its format requires, has a member that
-  // its format does not know (Hugging Face's aside), or one of another type or out of range. The
-  // message names the member, what it is and what is wanted.
+  // INVALID_ARGUMENT where `json` is none (json_text.h) or is no object, lacks what its format
+  // requires, has a member that its format does not know (Hugging Face's aside), or one of another
+  // type or out of range. The message names the member, what it is and what is wanted.
   static absl::StatusOr<LayerConfig> Parse(absl::string_view json);
 };
 

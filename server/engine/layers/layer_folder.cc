@@ -24,6 +24,7 @@ using folder::kConfig;
 using folder::kDeleted;
 using folder::kModel;
 using folder::kModelSuffix;
+using folder::kTorchModel;
 using folder::VersionOf;
 
 LayerFolder::FileStamp StampOfFile(const fs::path& path) {
@@ -101,8 +102,10 @@ absl::StatusOr<LayerFolder::Versions> LayerFolder::Scan(const std::string& name)
   std::sort(versions.found.begin(), versions.found.end(), by_version);
   const bool first_is_free =
       !first_deleted && (versions.found.empty() || versions.found[0].version > 1);
+  // A PyTorch checkpoint alone cannot be used, but whoever put it there should be told so.
   for (Found by_hand : {FoundAt(1, place / kConfig, place / kModel),
-                        FoundAt(1, path_ / (name + ".json"), path_ / (name + kModelSuffix))}) {
+                        FoundAt(1, path_ / (name + ".json"), path_ / (name + kModelSuffix)),
+                        FoundAt(1, place / kConfig, place / kTorchModel)}) {
     if (!IsThere(by_hand.model_stamp) || !first_is_free) continue;
     versions.found.insert(versions.found.begin(), std::move(by_hand));
     versions.next = std::max<int64_t>(versions.next, 2);

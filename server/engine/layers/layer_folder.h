@@ -33,6 +33,8 @@ absl::Status CheckLayerName(absl::string_view name);
 //   NAME/config.json and model.safetensors            put there by hand: version 1, unless one
 //                                                     was uploaded
 //   NAME.json and NAME.safetensors                    the same
+//   NAME/pytorch_model.bin                            the same without a model.safetensors; its
+//                                                     error says how to make one
 //   NAME/.deleted-VERSION/                            the version was there once; none has its
 //                                                     number again. Its files go after an hour,
 //                                                     with the next upload or start, since servers

@@ -20,6 +20,7 @@ namespace attention::engine::folder {
 
 inline constexpr char kConfig[] = "config.json";
 inline constexpr char kModel[] = "model.safetensors";
+inline constexpr char kTorchModel[] = "pytorch_model.bin";
 inline constexpr char kUpload[] = ".upload-";
 inline constexpr char kDeleted[] = ".deleted-";
 inline constexpr char kModelSuffix[] = ".safetensors";

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
@@ -191,6 +192,19 @@ absl::Status Invalid(const std::string& problem) {
   return absl::InvalidArgumentError(absl::StrCat("safetensors: ", problem));
 }
 
+// What torch.save writes: a zip archive, before PyTorch 1.6 a pickle. As the length of a header
+// either would be over kMostHeaderBytes.
+bool IsTorchFile(absl::Span<const std::byte> file) {
+  const absl::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  return absl::StartsWith(text, "PK\3\4") || absl::StartsWith(text, "\x80\2");
+}
+
+constexpr char kTorchFile[] =
+    "the file is a PyTorch checkpoint; make a safetensors file of it in its folder: python3 -c "
+    "\"import torch; from safetensors.torch import save_file; save_file({k: v.contiguous().clone() "
+    "for k, v in torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, "
+    "'model.safetensors')\"";
+
 // The bytes that dtype and shape say; null where that overflows.
 std::optional<int64_t> SizeOf(const Dtype& dtype, const std::vector<int64_t>& shape) {
   int64_t bytes = dtype.bytes;
@@ -269,18 +283,27 @@ int64_t StoredTensor::count() const {
 
 absl::StatusOr<Safetensors> Safetensors::Parse(absl::Span<const std::byte> file) {
   uint64_t header_bytes = 0;
-  if (file.size() < sizeof(header_bytes)) {
-    return Invalid(absl::StrCat("the file has ", file.size(), " bytes; want at least 8"));
+  constexpr size_t kLeast = sizeof(header_bytes) + 2;
+  if (file.size() < kLeast) {
+    return Invalid(absl::StrCat("the file has ", file.size(), " bytes; want at least ", kLeast,
+                                ", the length of a header and {}"));
   }
   std::memcpy(&header_bytes, file.data(), sizeof(header_bytes));
   const absl::Span<const std::byte> rest = file.subspan(sizeof(header_bytes));
   if (header_bytes > rest.size() || header_bytes > kMostHeaderBytes) {
+    if (IsTorchFile(file)) return Invalid(kTorchFile);
     return Invalid(absl::StrCat("the header has ", header_bytes, " bytes; want at most ",
                                 std::min<uint64_t>(rest.size(), kMostHeaderBytes)));
   }
   HeaderReader reader;
-  const auto* const text = reinterpret_cast<const char*>(rest.data());
-  if (!nlohmann::json::sax_parse(text, text + header_bytes, &reader)) return Invalid(reader.error);
+  const absl::string_view header(reinterpret_cast<const char*>(rest.data()), header_bytes);
+  // The library takes a NUL for the end of the text.
+  if (const size_t nul = header.find('\0'); nul != header.npos) {
+    return Invalid(absl::StrCat("the header is no JSON: look at byte ", nul + 1));
+  }
+  if (!nlohmann::json::sax_parse(header.begin(), header.end(), &reader)) {
+    return Invalid(reader.error);
+  }
 
   Safetensors result;
   result.metadata = std::move(reader.metadata);

@@ -42,8 +42,8 @@ struct Safetensors {
   // where the header is longer than the file, is no JSON, or has other members than the format has;
   // for an unknown dtype, a shape whose size overflows, a tensor whose offsets lie outside of the
   // data, do not fit its shape or overlap another's, a name that stands twice; and for bytes that
-  // belong to no tensor. The message names the tensor, what it got and what it wants. Takes memory
-  // for names and shapes only.
+  // belong to no tensor. The message names the tensor, what it got and what it wants; of a PyTorch
+  // checkpoint it says how that becomes a safetensors file. Takes memory for names and shapes only.
   static absl::StatusOr<Safetensors> Parse(absl::Span<const std::byte> file);
 };
 

@@ -8,7 +8,7 @@
 namespace attention::engine {
 namespace {
 
-std::string Wanted(int64_t length) { return length < 0 ? "any" : absl::StrCat(length); }
+std::string Wanted(int64_t length) { return length < 0 ? "at least 1" : absl::StrCat(length); }
 
 }  // namespace
 

@@ -103,6 +103,31 @@ class Attention(ServerTest):
             with self.assertRaisesRegex(TypeError, "a mask of integers; want bool"):
                 self.client.compute_attention(self.floats(2, 4), mask=mask)
 
+    # Token ids were once taken for embeddings, without a word.
+    def test_token_ids_are_told_where_they_belong(self):
+        ids = np.array([[101, 2023, 102], [101, 7592, 102]])
+        for given in (ids, ids.astype(np.int32), ids[0], list(ids), [np.int64(1), np.int64(2)]):
+            with self.assertRaisesRegex(TypeError, "^tokens: integers of type int(64|32), as token ids "
+                                                   "are; .* encode"):
+                self.client.compute_attention(given)
+        floats = self.floats(2, 3)
+        with self.assertRaisesRegex(TypeError, "^context: integers of type int64"):
+            self.client.compute_attention(floats, context=ids)
+        with self.assertRaisesRegex(TypeError, "^embeddings: integers of type int64"):
+            self.client.encode("none", embeddings=ids)
+        with self.assertRaisesRegex(TypeError, "^tokens: rows of different lengths; .* encode"):
+            self.client.compute_attention([[101, 2023, 102], [101, 102]])
+        with self.assertRaisesRegex(ac.InvalidArgument, "if these are token ids, Encode takes them"):
+            self.client.compute_attention([101, 2023, 102])
+
+    def test_whole_numbers_are_embeddings_too(self):
+        tokens = [[1, 0, 1, 0], [0, 2, 0, 2], [1, 1, 1, 1]]
+        want = attention(*[np.array(tokens, np.float32)] * 3, 1)[0]
+        for given in (tokens, [tokens], np.array(tokens, np.float32)):
+            self.assert_near(self.client.compute_attention(given).output.reshape(3, 4), want)
+        with self.assertRaises(ValueError):
+            self.client.compute_attention([[1.5, 2], [3]])
+
     def test_one_result_is_a_name_and_one_query_an_index(self):
         tokens = self.floats(3, 4)
         got = self.client.compute_attention(tokens, results="output", query_indices=np.array([2]))

@@ -41,6 +41,19 @@ class Layers(ServerTest):
             again = self.client.upload_layer("file", self.state, CONFIG)
         self.assertEqual((first.version, again.version), (1, 1))
 
+    def test_a_pytorch_checkpoint_says_how_it_is_uploaded(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "config.json").write_text(json.dumps(CONFIG))
+            with self.assertRaises(FileNotFoundError) as missing:
+                self.client.upload_layer("torch", folder / "model.safetensors")
+            self.assertNotIn("torch.load", str(missing.exception))
+            (folder / "pytorch_model.bin").write_bytes(b"PK\3\4 and more")
+            for file in ("model.safetensors", "pytorch_model.bin"):
+                with self.assertRaisesRegex(ValueError, "pytorch_model.bin is a PyTorch checkpoint") as raised:
+                    self.client.upload_layer("torch", folder / file)
+                self.assertIn("torch.load(", str(raised.exception))
+
     def test_layers_are_listed_and_deleted(self):
         made = self.client.create_layer("made", attention={"d_model": 8, "num_heads": 2}, seed=3)
         self.assertEqual(self.client.compute_attention(self.tokens, layer=made).output.shape, (5, 8))

@@ -110,7 +110,10 @@ TEST(Policy, RefusesWhatWouldSilentlyNotCount) {
   };
   EXPECT_THAT(problem(R"({"name": "p", "deny_rules": [{"name": "d"}], "deny_rules": [],
                           "allow_rules": [{"name": "all"}]})"),
-              HasSubstr("\"deny_rules\" twice"));
+              HasSubstr("policy has the key \"deny_rules\" twice in the outermost object"));
+  EXPECT_THAT(
+      problem(R"({"name": "p", "allow_rules": [{"name": "a"}, {"name": "b", "name": "c"}]})"),
+      HasSubstr("policy has the key \"name\" twice in allow_rules[1]"));
   for (const absl::string_view star : {"a*b", "*a*", "**", "a*b*"}) {
     EXPECT_THAT(problem(absl::StrCat(R"({"name": "p", "allow_rules": [{"name": "a", "source":
                                      {"principals": [")",

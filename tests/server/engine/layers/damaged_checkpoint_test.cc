@@ -138,7 +138,7 @@ TEST(DamagedConfig, IsToldInWords) {
   EXPECT_EQ(refusal("\"num_heads\": 2", "\"num_heads\": 99999999999999999999"),
             "config: num_heads is \"1e+20\"; want a whole number from 1 to 65536");
   EXPECT_EQ(refusal("\"relu\"", "\"swish\""),
-            "config: activation is \"\\\"swish\\\"\"; want \"relu\", \"gelu\", \"gelu_tanh\"");
+            "config: activation is \"swish\"; want \"relu\", \"gelu\", \"gelu_tanh\"");
   EXPECT_EQ(refusal("\"norm_first\": false", "\"norm_first\": 0"),
             "config: norm_first is \"0\"; want true or false");
   EXPECT_EQ(refusal("\"learned\"", "\"sinusoidal\""),

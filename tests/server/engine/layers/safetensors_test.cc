@@ -121,11 +121,29 @@ TEST(Safetensors, AHeaderLongerThanTheFileOrThanAnyModelsIsNotRead) {
   for (const size_t size : {size_t{0}, size_t{7}, size_t{8}, size_t{20}, bytes.size() - 1}) {
     EXPECT_FALSE(Safetensors::Parse(absl::MakeSpan(bytes).first(size)).ok()) << size;
   }
+  EXPECT_EQ(Safetensors::Parse(absl::MakeSpan(bytes).first(8)).status().message(),
+            "safetensors: the file has 8 bytes; want at least 10, the length of a header and {}");
   std::fill_n(bytes.begin(), 8, std::byte{0xFF});
   const absl::Status status = Safetensors::Parse(bytes).status();
   EXPECT_NE(status.message().find("the header has 18446744073709551615 bytes; want at most "),
             std::string::npos)
       << status;
+}
+
+// What torch.save wrote once was told to have a header of 578721652166557776 bytes.
+TEST(Safetensors, APyTorchCheckpointSaysHowItBecomesASafetensorsFile) {
+  for (const std::string& start :
+       {std::string("PK\3\4\0\0\10\10", 8), std::string("\x80\2\x8a\nl\xfc\x9c"
+                                                        "F",
+                                                        8)}) {
+    const std::string text = start + std::string(100, 'x');
+    const auto* const bytes = reinterpret_cast<const std::byte*>(text.data());
+    const std::string problem(Safetensors::Parse({bytes, text.size()}).status().message());
+    EXPECT_NE(problem.find("the file is a PyTorch checkpoint; make a safetensors file of it"),
+              std::string::npos)
+        << problem;
+    EXPECT_NE(problem.find("torch.load('pytorch_model.bin'"), std::string::npos) << problem;
+  }
 }
 
 // Whatever befalls a file on its way, it is read or refused, and never more than that.
