@@ -50,16 +50,16 @@ std::string Beginning() {  // ":status: 200" is number 8 of the static table
 }
 
 // So many bytes; fewer where the connection has ended.
-std::string Receive(int connection, size_t bytes) {
+std::string Receive(int socket, size_t bytes) {
   std::string text(bytes, '\0');
-  const ssize_t got = bytes == 0 ? 0 : recv(connection, text.data(), bytes, MSG_WAITALL);
+  const ssize_t got = bytes == 0 ? 0 : recv(socket, text.data(), bytes, MSG_WAITALL);
   text.resize(std::max<ssize_t>(got, 0));
   return text;
 }
 
-bool Send(int connection, const std::string& bytes) {
-  return send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(bytes.size());
+// To a client that may have left.
+void Send(int socket, const std::string& bytes) {
+  [[maybe_unused]] const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ RawServer::~RawServer() {
   {
     const absl::MutexLock lock(&mutex_);
     ended_ = true;
-    for (const int connection : connections_) shutdown(connection, SHUT_RDWR);
+    for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
   }
   shutdown(listener_, SHUT_RDWR);
   accepting_.join();
@@ -118,57 +118,64 @@ RawServer::~RawServer() {
 }
 
 void RawServer::Accept() {
-  for (;;) {
-    const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (connection < 0) return;
+  for (int connection = 0;; ++connection) {
+    const int socket = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (socket < 0) return;
     const absl::MutexLock lock(&mutex_);
     if (ended_) {
-      close(connection);
+      close(socket);
       return;
     }
-    connections_.insert(connection);
-    threads_.emplace_back([this, connection] { Serve(connection); });
+    sockets_.insert(socket);
+    threads_.emplace_back([this, socket, connection] { Serve(socket, connection); });
   }
 }
 
-void RawServer::Serve(int connection) {
+void RawServer::Serve(int socket, int connection) {
   constexpr size_t kPreface = 24, kFrameHeader = 9;
-  Receive(connection, kPreface);
-  Send(connection, Frame(kSettings, 0, 0));
+  Receive(socket, kPreface);
+  Send(socket, Frame(kSettings, 0, 0));
   std::map<uint32_t, std::string> unread;  // of each stream's messages
   for (;;) {
-    const std::string header = Receive(connection, kFrameHeader);
+    const std::string header = Receive(socket, kFrameHeader);
     if (header.size() < kFrameHeader) break;
-    const std::string payload = Receive(connection, FromBigEndian(header.substr(0, 3)));
+    const std::string payload = Receive(socket, FromBigEndian(header.substr(0, 3)));
+    const auto type = static_cast<uint8_t>(header[3]);
+    const bool is_ack = (header[4] & kAck) != 0;
     const uint32_t stream = FromBigEndian(header.substr(5));
-    if (!OnFrame(connection, header[3], header[4], stream, payload, unread[stream])) break;
+    if ((type == kSettings || type == kPing) && !is_ack) Acknowledge(socket, type, payload);
+    if (type != kData) continue;
+    unread[stream] += payload;
+    if (!AnswerMessages(socket, connection, stream, unread[stream])) break;
   }
   const absl::MutexLock lock(&mutex_);
-  connections_.erase(connection);
-  close(connection);
+  sockets_.erase(socket);
+  close(socket);
 }
 
-bool RawServer::OnFrame(int connection, uint8_t type, uint8_t flags, uint32_t stream,
-                        const std::string& payload, std::string& unread) {
-  const bool wants_ack = (type == kSettings || type == kPing) && (flags & kAck) == 0;
-  if (wants_ack) return Send(connection, Frame(type, kAck, 0, type == kPing ? payload : ""));
-  if (type != kData) return true;
-  unread += payload;
+void RawServer::Acknowledge(int socket, uint8_t type, const std::string& payload) {
+  Send(socket, Frame(type, kAck, 0, type == kPing ? payload : ""));
+}
+
+bool RawServer::AnswerMessages(int socket, int connection, uint32_t stream, std::string& unread) {
   constexpr size_t kPrefix = 5;  // of gRPC's, before a message: not compressed, its bytes
   while (unread.size() >= kPrefix) {
     const size_t bytes = FromBigEndian(absl::string_view(unread).substr(1, 4));
     if (unread.size() < kPrefix + bytes) break;
-    Received received = {.number = 0, .stream = stream, .message = unread.substr(kPrefix, bytes)};
+    Received received = {.number = 0,
+                         .connection = connection,
+                         .stream = stream,
+                         .message = unread.substr(kPrefix, bytes)};
     unread.erase(0, kPrefix + bytes);
     {
       const absl::MutexLock lock(&mutex_);
       received.number = messages_++;
     }
     const Answer answer = answerer_(received);
-    Send(connection, answer.bytes);
+    Send(socket, answer.bytes);
     if (answer.then == Then::kStay) continue;
     const linger now = {.l_onoff = answer.then == Then::kReset ? 1 : 0, .l_linger = 0};
-    setsockopt(connection, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     return false;
   }
   return true;

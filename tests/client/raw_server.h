@@ -38,7 +38,8 @@ class RawServer {
  public:
   struct Received {
     int number;       // of the messages that came to this server, from 0 on
-    uint32_t stream;  // on its connection
+    int connection;   // and of its connections
+    uint32_t stream;  // on that connection
     std::string message;
   };
   enum class Then { kStay, kClose, kReset };
@@ -62,10 +63,11 @@ class RawServer {
 
  private:
   void Accept();
-  void Serve(int connection);
-  // What is to be done about a frame; false: the connection is over.
-  bool OnFrame(int connection, uint8_t type, uint8_t flags, uint32_t stream,
-               const std::string& payload, std::string& unread);
+  void Serve(int socket, int connection);
+  // Answers a ping or the like.
+  static void Acknowledge(int socket, uint8_t type, const std::string& payload);
+  // Answers the messages that are all there. False: the connection is over.
+  bool AnswerMessages(int socket, int connection, uint32_t stream, std::string& unread);
 
   const Answerer answerer_;
   int listener_;
@@ -73,7 +75,7 @@ class RawServer {
   mutable absl::Mutex mutex_;
   int messages_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::set<int> connections_ ABSL_GUARDED_BY(mutex_);
+  std::set<int> sockets_ ABSL_GUARDED_BY(mutex_);  // of the connections that there are
   std::vector<std::thread> threads_;  // of the connections; Accept's until it has ended
   std::thread accepting_;
 };
