@@ -41,11 +41,10 @@ namespace attention::client {
 // Each call fails with the server's code and message. Its google.rpc details are payloads of the
 // status (call_status.h; FieldViolations() lists the fields that were refused). Of the codes that
 // need no server:
-//   UNAVAILABLE         nothing answers at the target, no server there is serving, or the answer
-//   was
-//                       cut off on its way (IsCutOff): try again later (after options.retries).
-//                       UploadLayer, CreateLayer and DeleteLayer are never made again; where what
-//                       they are for may have happened, the text says so
+//   UNAVAILABLE         nothing answers at the target, no server there is serving, or the
+//                       answer was cut off on its way (IsCutOff): try again later (after
+//                       options.retries). UploadLayer, CreateLayer and DeleteLayer are never made
+//                       again; where they may have changed a layer, the text says so
 //   DEADLINE_EXCEEDED   the timeout passed; nothing is known of the answer
 //   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
 class AttentionClient {

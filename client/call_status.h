@@ -16,14 +16,14 @@ namespace attention::client {
 // server's. gRPC reports a connection that breaks as UNAVAILABLE, but other codes where the
 // connection to a proxy stays and the proxy has lost the server:
 //
-//   UNKNOWN "Stream removed"        the last frame of the body ends the stream; HAProxy
-//   UNKNOWN "No status received"    so do headers or trailers without grpc-status
-//   UNKNOWN "Error in HTTP transport completing operation: ..."    both, of a stream that is open
-//   INTERNAL "Received RST_STREAM with error code 2"    (INTERNAL_ERROR) nginx, nghttpx
-//   INTERNAL "Received RST_STREAM with error code 0"    (NO_ERROR) the same, of an answer that
-//   ended CANCELLED "Received RST_STREAM with error code 8"   (CANCEL) HAProxy, of a stream that is
-//   open;
-//                                                       the caller's own cancelling reads otherwise
+//   code       gRPC's words                             what ends the stream
+//   UNKNOWN    Stream removed                           a last frame of data; HAProxy
+//   UNKNOWN    Error in HTTP transport completing ...   the same, while the caller still writes
+//   UNKNOWN    No status received                       headers or trailers without grpc-status
+//   INTERNAL   Received RST_STREAM with error code 2    INTERNAL_ERROR; nginx, nghttpx
+//   INTERNAL   Received RST_STREAM with error code 0    NO_ERROR, after a last frame; nginx
+//   CANCELLED  Received RST_STREAM with error code 8    CANCEL; HAProxy, while the caller still
+//                                                       writes; its own cancelling reads otherwise
 //
 // (Measured with gRPC 1.51.1; up to 1.85 these words are part of the message.) Other codes of
 // RST_STREAM say that something was wrong with the call, or too much. A status with google.rpc

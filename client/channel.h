@@ -32,8 +32,7 @@ struct ClientOptions {
   // From the start of a call until its answer is complete; above 0. Raise it for calls that compute
   // for minutes. absl::InfiniteDuration() waits for ever.
   absl::Duration timeout = absl::Seconds(60);
-  // When a call that failed is made again, within the same timeout. Those that change layers are
-  // not.
+  // When a call that failed is made again, within the same timeout; never one that changes layers.
   RetryOptions retries = {};
   // Connections to the target, 1 to 64, each made when it is first needed. Small calls share the
   // first one; large ones, which fill one alone, go over that which has the fewest bytes to send. A
