@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/call_status.h"
 #include "client/hedged_call.h"
 #include "google/protobuf/empty.pb.h"
 #include "grpcpp/client_context.h"
@@ -15,6 +16,17 @@ namespace attention::client {
 namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 20;  // of an upload
+
+// What a call that changes layers is told where it failed. A server that refuses says so with
+// details, and a call for which there was no connection has reached none; of any other that ended
+// with UNAVAILABLE nobody knows how far it came.
+absl::Status SayWhatMayHaveHappened(const absl::Status& failure) {
+  const bool refused = failure.GetPayload("type.googleapis.com/google.rpc.ErrorInfo").has_value();
+  if (!absl::IsUnavailable(failure) || refused || WasNeverSent(failure)) return failure;
+  return WithHint(failure,
+                  "the layer may or may not have been changed: look at the list of layers "
+                  "before you try again");
+}
 
 using grpc::health::v1::HealthCheckResponse;
 
@@ -36,7 +48,8 @@ struct AttentionClient::Method {
                          std::function<void(grpc::Status)> ended);
 
   Call call;
-  Start start = nullptr;  // of methods whose calls may be hedged
+  Start start = nullptr;        // of methods whose calls may be hedged
+  bool changes_layers = false;  // its calls are made once
 
   // One attempt, or two where the first takes long.
   std::unique_ptr<Attempt<Response>> Try(
@@ -54,14 +67,22 @@ struct AttentionClient::Method {
 };
 
 absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options) {
-  absl::StatusOr<std::unique_ptr<Connections>> connections = Connections::Create(options);
+  const absl::StatusOr<Credentials> credentials = ReadCredentials(options.tls);
+  if (!credentials.ok()) return credentials.status();
+  return Create(std::move(options), *credentials);
+}
+
+absl::StatusOr<AttentionClient> AttentionClient::Create(ClientOptions options,
+                                                        const Credentials& credentials) {
+  absl::StatusOr<std::unique_ptr<Connections>> connections =
+      Connections::Create(options, credentials);
   if (!connections.ok()) return connections.status();
   return AttentionClient(std::move(options), *std::move(connections));
 }
 
 AttentionClient::AttentionClient(ClientOptions options, std::unique_ptr<Connections> connections)
     : options_(std::move(options)),
-      retries_(std::make_unique<Retries>(options_.retries)),
+      retries_(std::make_shared<Retries>(options_.retries)),
       connections_(std::move(connections)),
       health_(grpc::health::v1::Health::NewStub(connections_->Unwatched().channel)) {}
 
@@ -89,6 +110,7 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
     }
     absl::Status failure =
         ExplainFailure(*attempt->status, *attempt->place->channel, options_.target);
+    if (method.changes_layers) return SayWhatMayHaveHappened(failure);
     const auto wait = retries_->NextWait(failure, PushbackOf(attempt->context), failures);
     if (!wait.has_value() || absl::Now() + *wait >= deadline) return failure;
     absl::SleepFor(*wait);
@@ -116,13 +138,7 @@ absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
 }
 
 AttentionStream AttentionClient::StreamAttention(absl::Duration timeout) const {
-  auto context = std::make_unique<grpc::ClientContext>();
-  const absl::Time deadline = Deadline(timeout);
-  context->set_deadline(absl::ToChronoTime(deadline));
-  std::unique_ptr<Connections::Place> place(
-      new Connections::Place(connections_->TakeKnown(Connections::kManyBytes, deadline)));
-  auto call = (*place)->attention->StreamAttention(context.get());
-  return {std::move(place), options_.target, std::move(context), std::move(call)};
+  return {connections_, retries_, options_.target, Deadline(timeout)};
 }
 
 absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
@@ -149,8 +165,8 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
   }
   writer->WritesDone();
   const grpc::Status status = writer->Finish();
-  if (!status.ok()) return ExplainFailure(status, *place->channel, options_.target);
-  return layer;
+  if (status.ok()) return layer;
+  return SayWhatMayHaveHappened(ExplainFailure(status, *place->channel, options_.target));
 }
 
 absl::StatusOr<v1::Layer> AttentionClient::UploadLayerFile(
@@ -173,7 +189,8 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayerFile(
 absl::StatusOr<v1::Layer> AttentionClient::CreateLayer(
     const v1::CreateLayerRequest& request, std::optional<absl::Duration> timeout) const {
   const Method<v1::CreateLayerRequest, v1::Layer> method = {
-      Through<&Connection::layers, &v1::LayerService::Stub::CreateLayer>};
+      .call = Through<&Connection::layers, &v1::LayerService::Stub::CreateLayer>,
+      .changes_layers = true};
   return Call(method, request, timeout);
 }
 
@@ -203,7 +220,8 @@ absl::StatusOr<std::vector<v1::Layer>> AttentionClient::ListLayers() const {
 
 absl::Status AttentionClient::DeleteLayer(const std::string& name, int64_t version) const {
   const Method<v1::DeleteLayerRequest, google::protobuf::Empty> method = {
-      Through<&Connection::layers, &v1::LayerService::Stub::DeleteLayer>};
+      .call = Through<&Connection::layers, &v1::LayerService::Stub::DeleteLayer>,
+      .changes_layers = true};
   v1::DeleteLayerRequest request;
   request.mutable_layer()->set_name(name);
   request.mutable_layer()->set_version(version);

@@ -41,14 +41,19 @@ namespace attention::client {
 // Each call fails with the server's code and message. Its google.rpc details are payloads of the
 // status (call_status.h; FieldViolations() lists the fields that were refused). Of the codes that
 // need no server:
-//   UNAVAILABLE         nothing answers at the target, or no server there is serving: try again
-//                       later (after options.retries)
+//   UNAVAILABLE         nothing answers at the target, no server there is serving, or the
+//                       answer was cut off on its way (IsCutOff): try again later (after
+//                       options.retries). UploadLayer, CreateLayer and DeleteLayer are never made
+//                       again; where they may have changed a layer, the text says so
 //   DEADLINE_EXCEEDED   the timeout passed; nothing is known of the answer
 //   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
 class AttentionClient {
  public:
-  // Does not wait for the server. Fails as CreateChannel.
+  // Does not wait for the server. Fails as CreateChannel and ReadCredentials.
   static absl::StatusOr<AttentionClient> Create(ClientOptions options);
+  // With credentials that others share, in place of options.tls's files.
+  static absl::StatusOr<AttentionClient> Create(ClientOptions options,
+                                                const Credentials& credentials);
 
   // Attention for one batch of sequences. `timeout` replaces that of the options for this call.
   absl::StatusOr<v1::ComputeAttentionResponse> ComputeAttention(
@@ -59,8 +64,7 @@ class AttentionClient {
   absl::StatusOr<v1::EncodeResponse> Encode(
       const v1::EncodeRequest& request, std::optional<absl::Duration> timeout = std::nullopt) const;
 
-  // Many calls on one stream. `timeout` bounds the whole stream; default: none. Not made again
-  // where it fails.
+  // Many calls on one stream. `timeout` bounds the whole stream; default: none.
   AttentionStream StreamAttention(absl::Duration timeout = absl::InfiniteDuration()) const;
 
   // The next bytes of a file, or none at its end. Valid until it is called again.
@@ -104,15 +108,15 @@ class AttentionClient {
 
   AttentionClient(ClientOptions options, std::unique_ptr<Connections> connections);
 
-  // Calls `method` with `request`, again where that may help.
+  // Calls `method` with `request`, again where that may help and does no harm.
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(const Method<Request, Response>& method, const Request& request,
                                 std::optional<absl::Duration> timeout = std::nullopt) const;
   absl::Time Deadline(std::optional<absl::Duration> timeout) const;
 
   ClientOptions options_;
-  std::unique_ptr<Retries> retries_;
-  std::unique_ptr<Connections> connections_;
+  std::shared_ptr<Retries> retries_;          // shared with
+  std::shared_ptr<Connections> connections_;  // the streams, which may be there for longer
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

@@ -4,12 +4,12 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
-#include "attention/v1/attention_service.grpc.pb.h"
+#include "absl/time/time.h"
+#include "attention/v1/attention_service.pb.h"
 #include "client/connections.h"
-#include "grpcpp/client_context.h"
+#include "client/retries.h"
 
 namespace attention::client {
 
@@ -25,6 +25,11 @@ namespace attention::client {
 //   writer.join();
 //   absl::Status status = stream.Finish();
 //
+// Where the stream ends with UNAVAILABLE, since its server stops, its connection breaks or a proxy
+// on the way loses either, another one takes its place: the calls that have no answer yet, and
+// those alone, are made again on it, as ClientOptions::retries says. So each request is kept until
+// its answer has come.
+//
 // One thread may write while another reads; the writer is done before Finish. Whoever writes
 // without reading is held up once 64 answers wait. A stream that is destroyed before its end is
 // cancelled.
@@ -32,7 +37,7 @@ class AttentionStream {
  public:
   // Waits until there is room for the request. False: the stream has ended, and Finish tells why;
   // or WritesDone was called.
-  bool Write(const v1::ComputeAttentionRequest& request);
+  bool Write(v1::ComputeAttentionRequest request);
   // Says that no more requests come: the answers to those that did still do.
   void WritesDone();
 
@@ -40,32 +45,26 @@ class AttentionStream {
   std::optional<v1::ComputeAttentionResponse> Read();
 
   // Ends it on both sides, from any thread: Write, Read and Finish return soon.
-  void Cancel() { context_->TryCancel(); }
+  void Cancel();
 
   // Waits for the stream's end and tells of it as calls of AttentionClient do. Says WritesDone, and
   // reads what has not been read. FAILED_PRECONDITION: it was called before.
   absl::Status Finish();
 
   ~AttentionStream();
-  AttentionStream(AttentionStream&&) = default;
+  AttentionStream(AttentionStream&&) noexcept;
   AttentionStream& operator=(AttentionStream&&) = delete;
 
  private:
   friend class AttentionClient;
-  using Call = grpc::ClientReaderWriter<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse>;
+  class State;
 
-  AttentionStream(std::unique_ptr<Connections::Place> place, std::string target,
-                  std::unique_ptr<grpc::ClientContext> context, std::unique_ptr<Call> call)
-      : place_(std::move(place)),
-        target_(std::move(target)),
-        context_(std::move(context)),
-        call_(std::move(call)) {}
+  // Calls `target` over one of the `connections`.
+  AttentionStream(std::shared_ptr<Connections> connections, std::shared_ptr<Retries> retries,
+                  std::string target, absl::Time deadline);
 
-  std::unique_ptr<Connections::Place> place_;
-  std::string target_;
-  std::unique_ptr<grpc::ClientContext> context_;
-  std::unique_ptr<Call> call_;  // null: finished, or moved from
-  bool writes_done_ = false;
+  std::unique_ptr<State> state_;  // null: moved from
+  bool finished_ = false;
 };
 
 }  // namespace attention::client

@@ -3,16 +3,48 @@
 #include <optional>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace attention::client {
 namespace {
 
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 
+// Newer releases put gRPC's words into brackets behind others.
+bool EndsWithResetOf(absl::string_view words, absl::string_view http2_code) {
+  while (absl::ConsumeSuffix(&words, ")")) {
+  }
+  return absl::ConsumeSuffix(&words, http2_code) &&
+         absl::EndsWith(words, "Received RST_STREAM with error code ");
+}
+
 }  // namespace
 
+bool IsCutOff(const grpc::Status& status) {
+  if (!status.error_details().empty()) return false;
+  const std::string& words = status.error_message();
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNKNOWN:
+      return words == "Stream removed" || absl::StartsWith(words, "Stream removed (") ||
+             words == "No status received" ||
+             absl::StartsWith(words, "Error in HTTP transport completing operation");
+    case grpc::StatusCode::INTERNAL:
+      return EndsWithResetOf(words, "0") || EndsWithResetOf(words, "2");
+    case grpc::StatusCode::CANCELLED:
+      return EndsWithResetOf(words, "8");
+    default:
+      return false;
+  }
+}
+
 absl::Status FromGrpcStatus(const grpc::Status& status) {
+  if (IsCutOff(status)) {
+    return absl::UnavailableError(
+        absl::StrCat("the answer was cut off on its way: ", status.error_message()));
+  }
   google::rpc::Status details;
   if (!details.ParseFromString(status.error_details())) details.Clear();
   details.set_code(status.error_code());

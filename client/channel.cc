@@ -9,7 +9,6 @@
 #include "client/call_status.h"
 #include "grpc/grpc.h"
 #include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace attention::client {
@@ -30,21 +29,6 @@ absl::StatusOr<std::string> ReadTlsFile(const std::string& path) {
   return std::string{std::istreambuf_iterator<char>(file), {}};
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
-    const ClientOptions& options) {
-  if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
-  if (options.tls->certificate.empty() != options.tls->key.empty()) {
-    return absl::InvalidArgumentError("a TLS certificate needs its key, and a key its certificate");
-  }
-  absl::StatusOr<std::string> roots = ReadTlsFile(options.tls->ca);
-  if (!roots.ok()) return roots.status();
-  absl::StatusOr<std::string> key = ReadTlsFile(options.tls->key);
-  if (!key.ok()) return key.status();
-  absl::StatusOr<std::string> certificate = ReadTlsFile(options.tls->certificate);
-  if (!certificate.ok()) return certificate.status();
-  return grpc::SslCredentials({*std::move(roots), *std::move(key), *std::move(certificate)});
-}
-
 // A name's addresses share the load, but for those that are not serving (gRFC A17).
 constexpr char kBalanced[] = R"({"loadBalancingConfig": [{"round_robin": {}}]})";
 constexpr char kBalancedByHealth[] =
@@ -60,6 +44,9 @@ grpc::ChannelArguments TensorChannelArguments(bool health_checks) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
   arguments.SetServiceConfigJSON(health_checks ? kBalancedByHealth : kBalanced);
+  // Retries are ours (retries.h). With gRPC's own, headers or trailers without grpc-status end the
+  // process: they take the value of an empty optional (seen with 1.51.1; retry_filter.cc).
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // The target is reached directly: an http_proxy meant for web pages seldom speaks HTTP/2.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return arguments;
@@ -94,18 +81,38 @@ absl::Status CheckOptions(const ClientOptions& options) {
 
 }  // namespace
 
+absl::StatusOr<Credentials> ReadCredentials(const std::optional<TlsFiles>& tls) {
+  if (!tls.has_value()) return grpc::InsecureChannelCredentials();
+  if (tls->certificate.empty() != tls->key.empty()) {
+    return absl::InvalidArgumentError("a TLS certificate needs its key, and a key its certificate");
+  }
+  absl::StatusOr<std::string> roots = ReadTlsFile(tls->ca);
+  if (!roots.ok()) return roots.status();
+  absl::StatusOr<std::string> key = ReadTlsFile(tls->key);
+  if (!key.ok()) return key.status();
+  absl::StatusOr<std::string> certificate = ReadTlsFile(tls->certificate);
+  if (!certificate.ok()) return certificate.status();
+  return grpc::SslCredentials({*std::move(roots), *std::move(key), *std::move(certificate)});
+}
+
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const ClientOptions& options,
+                                                             const Credentials& credentials,
                                                              ConnectionKind kind) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
-  const auto credentials = Credentials(options);
-  if (!credentials.ok()) return credentials.status();
   KeepGrpcThreads();
   grpc::ChannelArguments arguments = TensorChannelArguments(options.health_checks);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
   }
   if (kind == ConnectionKind::kOwn) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(options.target, *credentials, arguments);
+  return grpc::CreateCustomChannel(options.target, credentials, arguments);
+}
+
+bool WasNeverSent(const absl::Status& failure) {
+  // gRPC's words of one connection, and of a name with several addresses.
+  return absl::IsUnavailable(failure) &&
+         (absl::StrContains(failure.message(), "failed to connect to all addresses") ||
+          absl::StrContains(failure.message(), "connections to all backends failing"));
 }
 
 absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "client/retries.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/status.h"
 
 namespace attention::client {
@@ -31,7 +32,7 @@ struct ClientOptions {
   // From the start of a call until its answer is complete; above 0. Raise it for calls that compute
   // for minutes. absl::InfiniteDuration() waits for ever.
   absl::Duration timeout = absl::Seconds(60);
-  // When a call that failed is made again, within the same timeout. Uploads are not.
+  // When a call that failed is made again, within the same timeout; never one that changes layers.
   RetryOptions retries = {};
   // Connections to the target, 1 to 64, each made when it is first needed. Small calls share the
   // first one; large ones, which fill one alone, go over that which has the fewest bytes to send. A
@@ -52,16 +53,26 @@ struct ClientOptions {
 // Whether channels to the same target send over one connection or each over its own.
 enum class ConnectionKind { kShared, kOwn };
 
-// A channel for messages of any size, which connects with its first call. The addresses of a name
-// share its calls in turn. INVALID_ARGUMENT: an empty target, a timeout or a time of hedging that
-// is not above 0, connections out of their range, a TLS file that cannot be read.
+using Credentials = std::shared_ptr<grpc::ChannelCredentials>;
+
+// Reads the files, so that all channels with these credentials are of one identity, whenever the
+// files are replaced. INVALID_ARGUMENT: a file that cannot be read, a certificate without its key.
+absl::StatusOr<Credentials> ReadCredentials(const std::optional<TlsFiles>& tls);
+
+// A channel for messages of any size, which connects with its first call; `credentials` are those
+// of options.tls. The addresses of a name share its calls in turn. INVALID_ARGUMENT: an empty
+// target, a timeout or a time of hedging that is not above 0, connections out of their range.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(
-    const ClientOptions& options, ConnectionKind kind = ConnectionKind::kShared);
+    const ClientOptions& options, const Credentials& credentials,
+    ConnectionKind kind = ConnectionKind::kShared);
 
 // How a call over `channel` to `target` failed: as FromGrpcStatus, with advice where this end knows
 // better than the server what to do.
 absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
                             absl::string_view target);
+
+// Whether a call failed with `failure` since there was no connection to send it over.
+bool WasNeverSent(const absl::Status& failure);
 
 }  // namespace attention::client
 

@@ -12,16 +12,18 @@ static_assert(Connections::kManyBytes > kLittle);
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Connections>> Connections::Create(const ClientOptions& options) {
+absl::StatusOr<std::unique_ptr<Connections>> Connections::Create(const ClientOptions& options,
+                                                                 const Credentials& credentials) {
   std::unique_ptr<Connections> result(new Connections);
   ClientOptions unwatched = options;
   unwatched.health_checks = false;
-  auto channel = CreateChannel(unwatched);
+  auto channel = CreateChannel(unwatched, credentials);
   if (!channel.ok()) return channel.status();
   result->unwatched_ = std::make_shared<Connection>(*std::move(channel));
   for (int i = 0; i < options.connections; ++i) {
     // Clients of one target may share their first connections; the others must not be the same.
-    channel = CreateChannel(options, i == 0 ? ConnectionKind::kShared : ConnectionKind::kOwn);
+    const ConnectionKind kind = i == 0 ? ConnectionKind::kShared : ConnectionKind::kOwn;
+    channel = CreateChannel(options, credentials, kind);
     if (!channel.ok()) return channel.status();
     result->connections_.push_back(std::make_shared<Connection>(*std::move(channel)));
   }

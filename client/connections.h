@@ -55,8 +55,10 @@ class Connections {
   // What a call counts for whose bytes are not known beforehand: it fills a connection.
   static constexpr size_t kManyBytes = size_t{1} << 20;
 
-  // options.connections of them. Connects nothing yet. Fails as CreateChannel.
-  static absl::StatusOr<std::unique_ptr<Connections>> Create(const ClientOptions& options);
+  // options.connections of them, which all show the same credentials. Connects nothing yet. Fails
+  // as CreateChannel.
+  static absl::StatusOr<std::unique_ptr<Connections>> Create(const ClientOptions& options,
+                                                             const Credentials& credentials);
 
   // For a call whose request has so many bytes: the first connection that has little to send, or
   // that which has the least. Small calls so share one connection, whose segments and system calls

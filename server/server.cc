@@ -2,12 +2,13 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/ext/channelz_service_plugin.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -50,6 +51,14 @@ rpc::RequestLimits Limits(const ServerOptions& options) {
   return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
 }
 
+// Those that reflection does not know of by itself.
+std::vector<std::string> ServiceNames(const ServerOptions& options) {
+  std::vector<std::string> names = {rpc::AttentionServiceImpl::Name(),
+                                    rpc::LayerServiceImpl::Name()};
+  if (options.channelz) names.emplace_back("grpc.channelz.v1.Channelz");
+  return names;
+}
+
 ops::TlsFiles TlsOf(const ServerOptions& options) {
   return {
       .certificate = options.tls_cert, .key = options.tls_key, .client_ca = options.tls_client_ca};
@@ -68,7 +77,8 @@ Server::Server(const ServerOptions& options, const engine::MemoryPlan& memory,
       service_(
           {engine_, *layers_, Limits(options), memory.messages / 8, OnCall(observer_), stalls_},
           calls_),
-      layer_service_(*layers_, calls_, stalls_, OnCall(observer_)) {}
+      layer_service_(*layers_, calls_, stalls_, OnCall(observer_)),
+      reflection_(ServiceNames(options), stalls_) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   // Without a user of its own that stays, gRPC shuts its threads down with the last server and may
@@ -77,7 +87,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   static_cast<void>(keep_grpc);
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   if (options.channelz) grpc::channelz::experimental::InitChannelzService();
   const absl::StatusOr<engine::MemoryPlan> memory = Plan(options);
   if (!memory.ok()) return memory.status();
@@ -101,6 +110,7 @@ absl::Status Server::Listen() {
   builder.AddListeningPort(wanted, *credentials, &port_);
   builder.RegisterService(&service_);
   builder.RegisterService(&layer_service_);
+  reflection_.Register(builder);
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || port_ == 0) {
     return absl::UnavailableError(

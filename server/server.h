@@ -23,14 +23,15 @@
 #include "server/rpc/attention_service.h"
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/layer_service.h"
+#include "server/rpc/reflection_service.h"
 #include "server/rpc/stall_guard.h"
 
 namespace attention {
 
 // A running attention server: attention.v1.AttentionService and LayerService, gRPC's health service
-// (Check and Watch), server reflection and, if asked for, Channelz on one port. Health knows the
-// server as a whole (""), each service by its full name and each stored layer as "layers/NAME".
-// All methods are for one thread at a time.
+// (Check and Watch), server reflection (v1 and v1alpha) and, if asked for, Channelz on one port.
+// Health knows the server as a whole (""), each service by its full name and each stored layer as
+// "layers/NAME". All methods are for one thread at a time.
 //
 // Construction: layers, engine, services, gRPC server. Shutdown is the reverse: the gRPC server
 // stops calling the service, the service its engine.
@@ -93,6 +94,7 @@ class Server {
   engine::Engine engine_;
   rpc::AttentionServiceImpl service_;
   rpc::LayerServiceImpl layer_service_;
+  rpc::ReflectionServices reflection_;
   std::shared_ptr<ops::Authorizer> authorizer_;  // null: everybody may call everything
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<LayerWatch> layer_watch_;

@@ -38,7 +38,7 @@ void LimitTransport(const ServerOptions& options, int64_t transport_bytes,
   constexpr int kEnvelopeBytes = 4096;
   builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options.max_message_mib * kMib));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message_mib * kMib) + kEnvelopeBytes);
-  // Calls of LayerService and of reflection hold a thread each, and gRPC refuses those beyond with
+  // Calls of LayerService hold a thread each, and gRPC refuses those beyond with
   // RESOURCE_EXHAUSTED. Uploads, which may take long, have far fewer places (LayerServiceImpl).
   constexpr int kMostThreads = 256;
   builder.SetResourceQuota(grpc::ResourceQuota("attention")

@@ -59,11 +59,11 @@ Intent LoadCaller::DrawIntent() {
   return drawn < either ? Intent::kBeRefused : Intent::kAnswer;
 }
 
-CallEnd LoadCaller::EndOf(const InFlight& call, const grpc::Status& status) {
+CallEnd LoadCaller::EndOf(const InFlight& call, const absl::Status& status) {
   CallEnd end = call.end;
   end.ended = std::chrono::steady_clock::now();
-  end.code = status.error_code();
-  end.message = status.error_message();
+  end.code = static_cast<grpc::StatusCode>(status.code());
+  end.message = std::string(status.message());
   end.tokens = call.request->tokens;
   const size_t want = call.request->want;
   if (!status.ok() || (want == 0 && call.response.Length() > kMostReadBytes)) return end;
@@ -106,18 +106,19 @@ void LoadCaller::Call(SteadyTime intended, std::function<void()> done) {
 void LoadCaller::Start(std::unique_ptr<InFlight> call) {
   call->context->set_deadline(absl::ToChronoTime(call->deadline));
   InFlight* const own = call.release();  // its callback's, which is called in any case
-  NextStub().UnaryCall(
-      own->context.get(), MethodOf(*own->request), {}, &own->request->message, &own->response,
-      [this, own](const grpc::Status& status) { Ended(std::unique_ptr<InFlight>(own), status); });
+  NextStub().UnaryCall(own->context.get(), MethodOf(*own->request), {}, &own->request->message,
+                       &own->response, [this, own](const grpc::Status& status) {
+                         Ended(std::unique_ptr<InFlight>(own), FromGrpcStatus(status));
+                       });
 }
 
-void LoadCaller::Ended(std::unique_ptr<InFlight> call, const grpc::Status& status) {
+void LoadCaller::Ended(std::unique_ptr<InFlight> call, const absl::Status& status) {
   if (shared_.options.retry && call->end.intent == Intent::kAnswer) {
     if (status.ok()) shared_.retries.CountSuccess();
     const int failures = call->end.retries + 1;
-    const auto wait = status.ok() ? std::nullopt
-                                  : shared_.retries.NextWait(FromGrpcStatus(status),
-                                                             PushbackOf(*call->context), failures);
+    const auto wait = status.ok()
+                          ? std::nullopt
+                          : shared_.retries.NextWait(status, PushbackOf(*call->context), failures);
     if (wait.has_value() && absl::Now() + *wait < call->deadline) {
       ++call->end.retries;
       call->context = std::make_shared<grpc::ClientContext>();
@@ -135,12 +136,13 @@ void LoadCaller::Ended(std::unique_ptr<InFlight> call, const grpc::Status& statu
   done();
 }
 
-absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options) {
+absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options,
+                                                           const Credentials& credentials) {
   std::vector<LoadCaller::Target> targets;
   for (int i = 0; i < options.connections; ++i) {
     for (const std::string& target : options.targets) {
       auto channel = CreateChannel({.target = target, .health_checks = false, .tls = options.tls},
-                                   ConnectionKind::kOwn);
+                                   credentials, ConnectionKind::kOwn);
       if (!channel.ok()) return channel.status();
       auto stub = std::make_unique<grpc::GenericStub>(*channel);
       targets.push_back({.channel = *std::move(channel), .stub = std::move(stub)});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/channel.h"
 #include "client/load/load_options.h"
 #include "client/load/load_requests.h"
 #include "client/load/load_result.h"
@@ -47,20 +48,22 @@ class LoadCaller {
 
  private:
   struct InFlight;
-  static CallEnd EndOf(const InFlight& call, const grpc::Status& status);
+  static CallEnd EndOf(const InFlight& call, const absl::Status& status);
   Intent DrawIntent();
   // The next in turn; of those that are connected, where calls are made again.
   grpc::GenericStub& NextStub();
   void Start(std::unique_ptr<InFlight> call);  // an attempt
-  void Ended(std::unique_ptr<InFlight> call, const grpc::Status& status);
+  void Ended(std::unique_ptr<InFlight> call, const absl::Status& status);
 
   Shared& shared_;
   std::mt19937_64 random_;
   std::atomic<size_t> next_target_;  // calls are made again by other threads
 };
 
-// options.connections to each target, in turn. Fails as CreateChannel.
-absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options);
+// options.connections to each target, in turn; `credentials` are those of options.tls. Fails as
+// CreateChannel.
+absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options,
+                                                           const Credentials& credentials);
 
 }  // namespace attention::client
 

@@ -101,11 +101,14 @@ absl::Status CheckLoadOptions(const LoadOptions& options) {
 
 absl::StatusOr<LoadRun> RunLoadTest(const LoadOptions& options, OnProgress on_progress) {
   if (absl::Status status = CheckLoadOptions(options); !status.ok()) return status;
-  const auto client = AttentionClient::Create({.target = options.targets[0], .tls = options.tls});
+  const absl::StatusOr<Credentials> credentials = ReadCredentials(options.tls);
+  if (!credentials.ok()) return credentials.status();
+  const auto client =
+      AttentionClient::Create({.target = options.targets[0], .tls = options.tls}, *credentials);
   if (!client.ok()) return client.status();
   const absl::StatusOr<LoadRequests> requests = MakeLoadRequests(options, *client);
   if (!requests.ok()) return requests.status();
-  absl::StatusOr<std::vector<LoadCaller::Target>> targets = ConnectAll(options);
+  absl::StatusOr<std::vector<LoadCaller::Target>> targets = ConnectAll(options, *credentials);
   if (!targets.ok()) return targets.status();
 
   const SteadyTime start = Clock::now() + absl::ToChronoNanoseconds(options.warm_up);

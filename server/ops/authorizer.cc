@@ -7,6 +7,17 @@
 namespace attention::ops {
 namespace {
 
+// One service by two names: a policy that was written for one of them holds for both.
+constexpr absl::string_view kReflection =
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+constexpr absl::string_view kOlderReflection =
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
+absl::string_view OtherPath(absl::string_view path) {
+  if (path == kReflection) return kOlderReflection;
+  return path == kOlderReflection ? kReflection : absl::string_view();
+}
+
 absl::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 Policy::Call Describe(const grpc::AuthMetadataProcessor::InputMetadata& metadata,
@@ -22,6 +33,7 @@ Policy::Call Describe(const grpc::AuthMetadataProcessor::InputMetadata& metadata
     if (View(key) == ":path") call.path = View(value);
     call.headers.emplace_back(View(key), View(value));
   }
+  call.other_path = OtherPath(call.path);
   return call;
 }
 

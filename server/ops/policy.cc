@@ -167,7 +167,10 @@ bool Policy::Matches(const Rule& rule, const Call& call) {
                    [&](absl::string_view who) { return AnyTextMatches(rule.principals, who); })) {
     return false;
   }
-  if (!rule.paths.empty() && !AnyTextMatches(rule.paths, call.path)) return false;
+  if (!rule.paths.empty() && !AnyTextMatches(rule.paths, call.path) &&
+      (call.other_path.empty() || !AnyTextMatches(rule.paths, call.other_path))) {
+    return false;
+  }
   return std::all_of(rule.headers.begin(), rule.headers.end(), [&](const HeaderRule& want) {
     return std::any_of(call.headers.begin(), call.headers.end(), [&](const Header& header) {
       return header.first == want.key && AnyTextMatches(want.values, header.second);

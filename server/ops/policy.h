@@ -47,6 +47,9 @@ class Policy {
     std::vector<absl::string_view> principals;
     absl::string_view path;  // "/attention.v1.AttentionService/Encode"
     std::vector<Header> headers;
+    // The same method by another name that its service goes by, or empty. A rule that matches
+    // either matches the call.
+    absl::string_view other_path = {};
   };
   bool Allows(const Call& call) const;
 

@@ -1,14 +1,11 @@
 #include "server/rpc/attention_service.h"
 
-#include "grpc/health/v1/health.pb.h"
 #include "server/rpc/unary_call.h"
 
 namespace attention::rpc {
 
 AttentionServiceImpl::AttentionServiceImpl(const ComputeContext& context, CallsInFlight& calls)
     : context_(context), calls_(calls) {
-  // Reflection describes what is linked in, and gRPC's health service brings no description along.
-  grpc::health::v1::HealthCheckRequest::descriptor();
   SetMessageAllocatorFor_ComputeAttention(&compute_messages_);
   SetMessageAllocatorFor_Encode(&encode_messages_);
 }

@@ -49,17 +49,17 @@ size_t ConnectionsOf(int calls, size_t bytes, int connections) {
 }
 
 TEST(Connections, GivesASecondAttemptAnotherConnection) {
-  const auto connections = Connections::Create({.connections = 2});
+  const auto connections = Connections::Create({.connections = 2}, *ReadCredentials({}));
   const Connections::Place first = (*connections)->Take(1);
   EXPECT_EQ(&*(*connections)->Take(1), &*first) << "small calls share it";
   EXPECT_NE(&*(*connections)->Take(1, &*first), &*first);
-  const auto single = Connections::Create({.connections = 1});
+  const auto single = Connections::Create({.connections = 1}, *ReadCredentials({}));
   const Connections::Place only = (*single)->Take(1);
   EXPECT_EQ(&*(*single)->Take(1, &*only), &*only);
 }
 
 TEST(Connections, FillsTheEmptyOnesFirst) {
-  const auto connections = Connections::Create({.connections = 3});
+  const auto connections = Connections::Create({.connections = 3}, *ReadCredentials({}));
   const Connections::Place first = (*connections)->Take(Connections::kManyBytes);
   const Connections::Place second = (*connections)->Take(Connections::kManyBytes);
   const Connections::Place third = (*connections)->Take(Connections::kManyBytes / 2);

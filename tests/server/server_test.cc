@@ -1,11 +1,8 @@
-// The server as its callers and its operators meet it: health, reflection, load, stopping.
+// The server as its callers and its operators meet it: health, load, stopping.
 #include "server/server.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -48,42 +45,6 @@ TEST_F(ServerTest, IsHealthyAsAWholeAndByService) {
   EXPECT_TRUE(client_->CheckHealth().ok());
   EXPECT_TRUE(client_->CheckHealth("attention.v1.AttentionService").ok());
   EXPECT_EQ(client_->CheckHealth("no.such.Service").code(), absl::StatusCode::kNotFound);
-}
-
-// One question to server reflection and its answer, both as protobuf bytes: gRPC installs no header
-// for them.
-std::string Reflect(const std::shared_ptr<grpc::Channel>& channel, const std::string& question) {
-  grpc::GenericStub stub(channel);
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  void* tag = nullptr;
-  bool ok = false;
-  const auto call = stub.PrepareCall(
-      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
-  grpc::Slice slice(question);
-  call->Write(grpc::ByteBuffer(&slice, 1), nullptr);
-  queue.Next(&tag, &ok);
-  grpc::ByteBuffer answer;
-  call->Read(&answer, nullptr);
-  queue.Next(&tag, &ok);
-  EXPECT_TRUE(ok) << "no answer";
-  EXPECT_TRUE(answer.DumpToSingleSlice(&slice).ok());
-  context.TryCancel();
-  return std::string(slice.begin(), slice.end());
-}
-
-TEST_F(ServerTest, ReflectionListsTheServicesAndDescribesThem) {
-  const std::string list_services("\x3a\x00", 2);  // ServerReflectionRequest.list_services = ""
-  const std::string services = Reflect(Channel(), list_services);
-  EXPECT_THAT(services, testing::HasSubstr("attention.v1.AttentionService"));
-  EXPECT_THAT(services, testing::HasSubstr("grpc.health.v1.Health"));
-  for (const std::string symbol : {"attention.v1.AttentionService", "grpc.health.v1.Health"}) {
-    // ServerReflectionRequest.file_containing_symbol
-    const std::string question = absl::StrCat("\x22", std::string(1, symbol.size()), symbol);
-    EXPECT_THAT(Reflect(Channel(), question), testing::HasSubstr(".proto")) << symbol;
-  }
 }
 
 TEST_F(ServerTest, AHealthWatchIsToldOfTheStopAndDoesNotDelayIt) {

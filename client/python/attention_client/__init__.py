@@ -13,6 +13,7 @@ attention_client.aio has the same for asyncio.
 
 from . import aio
 from ._channel import Tls
+from ._retries import Retries
 from ._tensors import from_bfloat16, to_bfloat16
 from .calls import (AttentionCall, Options, ProjectionWeights, RotaryEmbedding, Settings,
                     partials_call, projected_call, tokens_call, weighted_call)
@@ -28,7 +29,7 @@ __all__ = [
     "AttentionCall", "AttentionClient", "AttentionError", "AttentionResult", "Cancelled",
     "DeadlineExceeded", "EncodeResult", "FailedPrecondition", "FieldViolation", "Internal",
     "InvalidArgument", "LayerInfo", "NotFound", "Options", "PermissionDenied", "ProbeResult",
-    "ProjectionWeights", "ResourceExhausted", "RotaryEmbedding", "Settings", "Timing", "Tls",
+    "ProjectionWeights", "ResourceExhausted", "Retries", "RotaryEmbedding", "Settings", "Timing", "Tls",
     "TopKeys", "Unavailable", "aio", "from_bfloat16", "partials_call", "projected_call",
     "to_bfloat16", "tokens_call", "weighted_call",
 ]

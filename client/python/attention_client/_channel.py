@@ -33,6 +33,9 @@ def options(tls: Tls | None, more: tuple[tuple[str, Any], ...]) -> list[tuple[st
     found: dict[str, Any] = {
         "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1,
         "grpc.lb_policy_name": "round_robin", "grpc.enable_http_proxy": 0,
+        # Retries are ours. With gRPC's own, an answer without grpc-status ends the process (seen with
+        # 1.51.1).
+        "grpc.enable_retries": 0,
         # Servers of gRPC drop clients that ping more often than every 5 minutes.
         "grpc.keepalive_time_ms": 360_000}
     if tls is not None and tls.server_name is not None:

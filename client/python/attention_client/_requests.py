@@ -14,10 +14,15 @@ from . import _protocol
 from ._tensors import fill_embeddings
 from .calls import Layer, names, set_layer, set_settings
 
+
 class Method(NamedTuple):
     path: str
     request: Any
     response: Any
+
+    @property
+    def changes_layers(self) -> bool:
+        return self.path.endswith(("/UploadLayer", "/CreateLayer", "/DeleteLayer"))
 
 
 class Callables:

@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike
 
 from . import _channel, _requests, calls
 from ._channel import Tls
+from ._retries import Attempts, Budget, Retries, UnansweredCalls
 from .calls import AttentionCall, Layer, ProjectionWeights
-from .errors import Cancelled, from_rpc_error
+from .errors import (AttentionError, Cancelled, Unavailable, from_rpc_error,
+                     with_what_may_have_happened)
 from .layer_files import LayerFile, upload_parts
 from .results import AttentionResult, EncodeResult, LayerInfo
 
@@ -32,13 +34,15 @@ class AttentionClient:
     """
 
     def __init__(self, target: str = "localhost:50051", *, tls: Tls | None = None,
-                 timeout: float | None = 60.0, options: Sequence[tuple[str, Any]] = ()) -> None:
+                 timeout: float | None = 60.0, retries: Retries = Retries(),
+                 options: Sequence[tuple[str, Any]] = ()) -> None:
         arguments = _channel.options(tls, tuple(options))
         if tls is None:
             self._channel = grpc.aio.insecure_channel(target, arguments)
         else:
             self._channel = grpc.aio.secure_channel(target, tls.credentials(), arguments)
         self._timeout = timeout
+        self._budget = Budget(retries)
         self._methods = _requests.Callables()
         self._closed = False
 
@@ -68,41 +72,32 @@ class AttentionClient:
                      ) -> AsyncIterator[AttentionResult]:
         if window < 1:
             raise ValueError(f"window is {window}; want at least 1")
-        room = asyncio.Semaphore(window)
-        failures: list[BaseException] = []  # of the caller's own source
-        ended = False
-
-        async def calls_of() -> AsyncIterator[AttentionCall]:
-            if isinstance(stream_of, AsyncIterable):
-                async for call in stream_of:
-                    yield call
-            else:
-                for call in stream_of:
-                    yield call
-
-        async def requests() -> AsyncIterator[Any]:
-            try:
-                async for call in calls_of():
-                    await room.acquire()
-                    if ended:
-                        return
-                    yield call.message
-            except Exception as failure:
-                failures.append(failure)
-                raise
-
-        rpc = self._methods.of(_requests.STREAM_ATTENTION, self._channel.stream_stream)(
-            requests(), timeout=timeout)
+        method = self._methods.of(_requests.STREAM_ATTENTION, self._channel.stream_stream)
+        attempts = Attempts(self._budget, timeout)
+        calls_of = _CallsOfStream(stream_of, window)
         try:
-            async for response in rpc:
-                room.release()
-                yield AttentionResult.of(response)
-        except (grpc.RpcError, asyncio.CancelledError) as error:
-            raise (failures[0] if failures else self._failure(error)) from None
-        finally:  # also where nobody wants the others
-            ended = True
-            room.release()
-            rpc.cancel()
+            while True:
+                rpc = method(calls_of.requests(), timeout=attempts.time_left())
+                try:
+                    async for response in rpc:
+                        if not response.HasField("error"):
+                            attempts.count_answer()
+                        calls_of.answer(response)
+                        yield AttentionResult.of(response)
+                    if calls_of.failure is not None:
+                        raise calls_of.failure
+                    return
+                except (grpc.RpcError, asyncio.CancelledError) as error:
+                    if calls_of.failure is not None:
+                        raise calls_of.failure from None
+                    failure = self._failure(error)
+                    if isinstance(failure, Unavailable) and calls_of.are_answered():
+                        return  # nothing is missing but the server's word that this was all
+                    await self._wait_after(failure, attempts)
+                finally:  # also where nobody wants the others
+                    rpc.cancel()
+        finally:
+            calls_of.end()
 
     async def encode(self, layer: Layer, sequences: _requests.Sequences | None = None, *,
                      timeout: float | None = None, **options: Any) -> EncodeResult:
@@ -123,7 +118,10 @@ class AttentionClient:
         try:
             return LayerInfo.of(await method(sent(), timeout=_requests.layer_timeout(timeout)))
         except (grpc.RpcError, asyncio.CancelledError) as error:
-            raise (parts.failure or self._failure(error)) from None
+            failure = self._failure(error)
+            if isinstance(failure, AttentionError):
+                failure = with_what_may_have_happened(failure)
+            raise (parts.failure or failure) from None
 
     async def create_layer(self, name: str, *, attention: Mapping[str, Any] | None = None,
                            encoder: Mapping[str, Any] | None = None,
@@ -160,14 +158,95 @@ class AttentionClient:
     async def _unary(self, method: _requests.Method, request: Any, timeout: float | None,
                      result_of: Callable[[Any], T]) -> T:
         call = self._methods.of(method, self._channel.unary_unary)
-        limit = self._timeout if timeout is None else timeout
-        try:
-            return result_of(await call(request, timeout=_requests.layer_timeout(timeout)))
-        except (grpc.RpcError, asyncio.CancelledError) as error:
-            raise self._failure(error) from None
+        attempts = Attempts(self._budget, self._timeout if timeout is None else timeout,
+                            once=method.changes_layers)
+        while True:
+            try:
+                response = await call(request, timeout=attempts.time_left())
+            except (grpc.RpcError, asyncio.CancelledError) as error:
+                await self._wait_after(self._failure(error), attempts)
+            else:
+                attempts.count_answer()
+                return result_of(response)
+
+    async def _wait_after(self, failure: BaseException, attempts: Attempts) -> None:
+        """Until the next attempt after a call that failed so. Raises that where there is none."""
+        if not isinstance(failure, AttentionError):
+            raise failure from None
+        await asyncio.sleep(attempts.wait_after(failure))
+        if self._closed:
+            raise Cancelled("the client was closed") from None
 
     def _failure(self, error: BaseException) -> BaseException:
         """Closing the client cancels its calls, which is not to be taken for the caller's task."""
         if isinstance(error, grpc.RpcError):
             return from_rpc_error(error)
         return Cancelled("the client was closed") if self._closed else error
+
+
+class _CallsOfStream:
+    """The calls that one stream sends, over one stream of gRPC's after the other. A task of its own
+    takes them from the source: what sends them ends with the stream of gRPC's that it is for."""
+
+    def __init__(self, stream_of: AsyncIterable[AttentionCall] | Iterable[AttentionCall],
+                 window: int) -> None:
+        self.failure: BaseException | None = None  # of the caller's own source
+        self._room = asyncio.Semaphore(window)
+        self._unanswered = UnansweredCalls()
+        self._exhausted = False
+        self._streams = 0
+        self._changed = asyncio.Event()  # any of that
+        self._taking = asyncio.ensure_future(self._take(stream_of))
+
+    def requests(self) -> AsyncIterator[Any]:
+        """What the next stream sends: the calls without an answer, and then those of the source. From
+        now on the streams before it send nothing more."""
+        self._next_stream()
+        self._unanswered.send_again()
+        return self._requests_of(self._streams)
+
+    def _next_stream(self) -> None:
+        self._streams += 1
+        self._changed.set()
+
+    async def _requests_of(self, stream: int) -> AsyncIterator[Any]:
+        while stream == self._streams:
+            if self._unanswered.unsent:
+                yield self._unanswered.unsent.popleft()
+                continue
+            if self.failure is not None:
+                raise self.failure
+            if self._exhausted:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    def answer(self, response: Any) -> None:
+        self._unanswered.answer(response)
+        self._room.release()
+
+    def are_answered(self) -> bool:
+        """Whether all were sent and answered."""
+        return self._exhausted and not self._unanswered
+
+    def end(self) -> None:
+        self._taking.cancel()
+        self._next_stream()  # there is none
+
+    async def _take(self, stream_of: AsyncIterable[AttentionCall] | Iterable[AttentionCall]) -> None:
+        try:
+            if isinstance(stream_of, AsyncIterable):
+                async for call in stream_of:
+                    await self._add(call)
+            else:
+                for call in stream_of:
+                    await self._add(call)
+        except Exception as failure:
+            self.failure = failure
+        self._exhausted = True
+        self._changed.set()
+
+    async def _add(self, call: AttentionCall) -> None:
+        await self._room.acquire()
+        self._unanswered.add(call.message)
+        self._changed.set()

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from . import _channel, _requests, calls
 from ._channel import Tls
+from ._retries import Attempts, Budget, Retries, UnansweredCalls
 from .calls import AttentionCall, Layer, ProjectionWeights
-from .errors import from_rpc_error
+from .errors import Cancelled, Unavailable, from_rpc_error, with_what_may_have_happened
 from .layer_files import LayerFile, upload_parts
 from .results import AttentionResult, EncodeResult, LayerInfo
 
@@ -37,19 +38,23 @@ class AttentionClient:
     """
 
     def __init__(self, target: str = "localhost:50051", *, tls: Tls | None = None,
-                 timeout: float | None = 60.0, options: Sequence[tuple[str, Any]] = ()) -> None:
+                 timeout: float | None = 60.0, retries: Retries = Retries(),
+                 options: Sequence[tuple[str, Any]] = ()) -> None:
         """target: HOST:PORT, of any name that gRPC resolves. timeout: of a call, seconds; None: none.
-        options: of the gRPC channel, beside this client's."""
+        retries: of calls that change no layers. options: of the gRPC channel, beside this client's."""
         arguments = _channel.options(tls, tuple(options))
         if tls is None:
             self._channel = grpc.insecure_channel(target, arguments)
         else:
             self._channel = grpc.secure_channel(target, tls.credentials(), arguments)
         self._timeout = timeout
+        self._budget = Budget(retries)
+        self._closed = threading.Event()
         self._methods = _requests.Callables()
 
     def close(self) -> None:
         """Ends the connection, and calls in flight with Cancelled."""
+        self._closed.set()
         self._channel.close()
 
     def __enter__(self) -> AttentionClient:
@@ -78,32 +83,35 @@ class AttentionClient:
         """Many calls on one stream, each answered as soon as it is through, so not in their order:
         `request_id` tells which. A call that fails gives a result with `error`, and the stream goes
         on. Calls are taken from `stream_of` as answers are read: at most `window` are on the way.
-        timeout: of the whole stream; None: none.
+        Where the stream ends with Unavailable, those without an answer are made again on another
+        one. timeout: of the whole stream; None: none.
         """
         if window < 1:
             raise ValueError(f"window is {window}; want at least 1")
-        room = threading.Semaphore(window)
-        ended = threading.Event()
-
-        def requests() -> Iterator[Any]:
-            for call in stream_of:
-                while not room.acquire(timeout=0.1):
-                    if ended.is_set():
-                        return
-                yield call.message
-
         method = self._methods.of(_requests.STREAM_ATTENTION, self._channel.stream_stream)
-        sent = _requests.Watched(requests())
-        rpc = method(sent, timeout=timeout)
+        attempts = Attempts(self._budget, timeout)
+        calls_of = _CallsOfStream(stream_of, window)
         try:
-            for response in rpc:
-                room.release()
-                yield AttentionResult.of(response)
-        except grpc.RpcError as error:
-            raise sent.failure or from_rpc_error(error) from None
-        finally:  # also where nobody wants the others
-            ended.set()
-            rpc.cancel()
+            while True:
+                rpc = method(calls_of.requests(), timeout=attempts.time_left())
+                try:
+                    for response in rpc:
+                        if not response.HasField("error"):
+                            attempts.count_answer()
+                        calls_of.answer(response)
+                        yield AttentionResult.of(response)
+                    return
+                except grpc.RpcError as error:
+                    if calls_of.failure is not None:
+                        raise calls_of.failure from None
+                    failure = from_rpc_error(error)
+                    if isinstance(failure, Unavailable) and calls_of.are_answered():
+                        return  # nothing is missing but the server's word that this was all
+                    self._sleep(attempts.wait_after(failure))
+                finally:  # also where nobody wants the others
+                    rpc.cancel()
+        finally:
+            calls_of.end()
 
     def encode(self, layer: Layer, sequences: _requests.Sequences | None = None, *,
                timeout: float | None = None, **options: Any) -> EncodeResult:
@@ -135,7 +143,7 @@ class AttentionClient:
         try:
             return LayerInfo.of(method(parts, timeout=_requests.layer_timeout(timeout)))
         except grpc.RpcError as error:
-            raise parts.failure or from_rpc_error(error) from None
+            raise parts.failure or with_what_may_have_happened(from_rpc_error(error)) from None
 
     def create_layer(self, name: str, *, attention: Mapping[str, Any] | None = None,
                      encoder: Mapping[str, Any] | None = None,
@@ -176,7 +184,91 @@ class AttentionClient:
     def _unary(self, method: _requests.Method, request: Any, timeout: float | None,
                result_of: Callable[[Any], T]) -> T:
         call = self._methods.of(method, self._channel.unary_unary)
-        try:
-            return result_of(call(request, timeout=self._timeout if timeout is None else timeout))
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+        attempts = Attempts(self._budget, self._timeout if timeout is None else timeout,
+                            once=method.changes_layers)
+        while True:
+            try:
+                response = call(request, timeout=attempts.time_left())
+            except grpc.RpcError as error:
+                self._sleep(attempts.wait_after(from_rpc_error(error)))
+            else:
+                attempts.count_answer()
+                return result_of(response)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._closed.wait(seconds):
+            raise Cancelled("the client was closed") from None
+
+
+class _CallsOfStream:
+    """The calls that one stream sends, over one stream of gRPC's after the other, each of which takes
+    them on a thread of its own."""
+
+    def __init__(self, stream_of: Iterable[AttentionCall], window: int) -> None:
+        self.failure: BaseException | None = None  # of the caller's own source
+        self._source = iter(stream_of)
+        self._room = threading.Semaphore(window)
+        self._ended = threading.Event()
+        self._taking = threading.Lock()  # from the source; held for as long as that takes
+        self._lock = threading.Lock()  # of what follows
+        self._unanswered = UnansweredCalls()
+        self._exhausted = False
+        self._streams = 0
+
+    def requests(self) -> Iterator[Any]:
+        """What the next stream sends: the calls without an answer, and then those of the source. From
+        now on the streams before it send nothing more."""
+        with self._lock:
+            self._streams += 1
+            self._unanswered.send_again()
+        return self._requests_of(self._streams)
+
+    def answer(self, response: Any) -> None:
+        with self._lock:
+            self._unanswered.answer(response)
+        self._room.release()
+
+    def are_answered(self) -> bool:
+        """Whether all were sent and answered."""
+        with self._lock:
+            return self._exhausted and not self._unanswered
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def _requests_of(self, stream: int) -> Iterator[Any]:
+        while True:
+            with self._lock:
+                request = self._next_of(stream)
+            if request is not None:
+                yield request
+            elif not self._take(stream):
+                return
+
+    def _next_of(self, stream: int) -> Any:
+        """The next that is there; self._lock is held."""
+        unsent = self._unanswered.unsent
+        return unsent.popleft() if stream == self._streams and unsent else None
+
+    def _take(self, stream: int) -> bool:
+        """Takes a call from the source, where no other thread did so meanwhile. False: there is none
+        for this stream."""
+        with self._taking:
+            with self._lock:
+                if stream != self._streams or self._exhausted:
+                    return False
+                if self._unanswered.unsent:
+                    return True
+            while not self._room.acquire(timeout=0.1):
+                if self._ended.is_set():
+                    return False
+            try:
+                call = next(self._source, None)
+            except BaseException as failure:
+                self.failure = failure
+                raise
+            with self._lock:
+                self._exhausted = call is None
+                if call is not None:
+                    self._unanswered.add(call.message)
+            return call is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,8 @@ class FailedPrecondition(AttentionError):
 
 
 class Unavailable(AttentionError):
-    """Nobody answers at the target, or the server is shutting down: try again, or another one."""
+    """Nobody answers at the target, the server is shutting down, or the answer was cut off on its way:
+    try again, or another one. Where a layer may have been changed nevertheless, the message says so."""
 
     code = grpc.StatusCode.UNAVAILABLE
 
@@ -120,11 +122,46 @@ def from_status(status: Any, request_id: str = "") -> AttentionError:
         status.message, code=code, request_id=request_id, **_details(status))
 
 
+# How gRPC reports an answer that was cut off on its way where the connection to a proxy stays: the
+# stream ends without trailers (HAProxy), or with trailers without a status, or is reset with NO_ERROR,
+# INTERNAL_ERROR (nginx) or CANCEL (HAProxy). Newer releases put its words into brackets behind others.
+_CUT_OFF = {
+    grpc.StatusCode.UNKNOWN: re.compile(
+        r"Stream removed( \(.*)?|No status received"
+        r"|Error in HTTP transport completing operation.*", re.DOTALL),
+    grpc.StatusCode.INTERNAL: re.compile(
+        r"(.*\()?Received RST_STREAM with error code [02]\)*", re.DOTALL),
+    grpc.StatusCode.CANCELLED: re.compile(
+        r"(.*\()?Received RST_STREAM with error code 8\)*", re.DOTALL),
+}
+
+
+def is_cut_off(code: grpc.StatusCode, words: str) -> bool:
+    """Whether a status without details means that the server's own never came."""
+    return code in _CUT_OFF and _CUT_OFF[code].fullmatch(words) is not None
+
+
 def from_rpc_error(error: Any) -> AttentionError:
-    """What a grpc.RpcError or grpc.aio.AioRpcError says."""
-    found: dict[str, Any] = {}
+    """What a grpc.RpcError or grpc.aio.AioRpcError says. An answer that was cut off is Unavailable."""
     for key, value in error.trailing_metadata() or ():
-        if key == _DETAILS_KEY:
+        if key == _DETAILS_KEY:  # which this server always sends: the status is its own
             found = _details(_protocol.message("google.rpc.Status").FromString(value))
+            break
+    else:
+        found = {}
+        if is_cut_off(error.code(), error.details() or ""):
+            return Unavailable(f"the answer was cut off on its way: {error.details()}")
     code = error.code()
     return _BY_CODE.get(code, AttentionError)(error.details() or "", code=code, **found)
+
+
+def with_what_may_have_happened(error: AttentionError) -> AttentionError:
+    """What a call that changes layers fails with. A server that refuses says why, and a call for
+    which there was no connection has reached none; of any other that ended with Unavailable nobody
+    knows how far it came."""
+    never_sent = ("failed to connect to all addresses" in error.message
+                  or "connections to all backends failing" in error.message)
+    if not isinstance(error, Unavailable) or error.reason or never_sent:
+        return error
+    return Unavailable(f"{error.message}; the layer may or may not have been changed: look at the "
+                       "list of layers before you try again")

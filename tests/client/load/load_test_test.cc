@@ -72,7 +72,7 @@ TEST_F(LoadTest, ACallsLatencyCountsFromWhenItWasToBegin) {
   const LoadOptions options = Options();
   const auto client = AttentionClient::Create({.target = options.targets[0]});
   const auto requests = MakeLoadRequests(options, *client);
-  auto targets = ConnectAll(options);
+  auto targets = ConnectAll(options, *ReadCredentials(options.tls));
   ASSERT_TRUE(requests.ok() && targets.ok());
   const SteadyTime now = std::chrono::steady_clock::now();
   LoadRecorder recorder(now - std::chrono::minutes(1), now + std::chrono::minutes(1));

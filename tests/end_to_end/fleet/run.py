@@ -110,8 +110,7 @@ class Story:
 
     def while_loaded(self, name, happens, *flags):
         """A closed loop, so that both have calls at every moment; of a layer that one of them was
-        sent, and the other one finds in the folder that they share. Their answers fit into one
-        write: one that is cut in the middle is UNKNOWN, and no client makes the call again."""
+        sent, and the other one finds in the folder that they share."""
         run = Load(self.build, self.front, *flags, layer="encoder", lengths="uniform:1-8",
                    callers=8, connections=2, duration_s=15, warm_up_s=0)
         try:

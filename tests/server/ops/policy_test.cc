@@ -56,6 +56,17 @@ TEST(Policy, WantsEachHeaderThatARuleNames) {
   EXPECT_FALSE(policy.Allows({{who}, kUpload, {}}));
 }
 
+TEST(Policy, HoldsForAMethodByEachOfItsNames) {
+  const Policy policy = Make(R"({"name": "x",
+    "deny_rules": [{"request": {"paths": ["/old.*"]}, "source": {"principals": ["CN=out"]},
+                    "name": "out"}],
+    "allow_rules": [{"request": {"paths": ["/old.Service/Ask"]}, "name": "in"}]})");
+  EXPECT_TRUE(policy.Allows({{"CN=in"}, "/new.Service/Ask", {}, "/old.Service/Ask"}));
+  EXPECT_TRUE(policy.Allows({{"CN=in"}, "/old.Service/Ask", {}, "/new.Service/Ask"}));
+  EXPECT_FALSE(policy.Allows({{"CN=in"}, "/new.Service/Ask", {}}));
+  EXPECT_FALSE(policy.Allows({{"CN=out"}, "/new.Service/Ask", {}, "/old.Service/Ask"}));
+}
+
 TEST(Policy, DeniesBeforeItAllows) {
   EXPECT_FALSE(Make(kProduction)
                    .Allows({{"spiffe://example.org/operator"}, kDelete, {{"x-team", "infra"}}}));
