@@ -1,6 +1,5 @@
 #include "client/attention_client.h"
 
-#include <climits>
 #include <cstddef>
 #include <fstream>
 #include <memory>
@@ -8,8 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/hedged_call.h"
+#include "client/parse_message.h"
 #include "google/protobuf/empty.pb.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/support/byte_buffer.h"
 
 namespace attention::client {
 namespace {
@@ -24,6 +27,45 @@ constexpr auto Through =
     [](Connection& connection, grpc::ClientContext* context, const auto& request, auto* response) {
       return (*(connection.*stub).*method)(context, request, response);
     };
+
+constexpr char kComputeAttention[] = "/attention.v1.AttentionService/ComputeAttention";
+constexpr char kEncode[] = "/attention.v1.AttentionService/Encode";
+
+// Calls the method of this path, as a stub does; but the answer, which may have large tensors, goes
+// through ParseMessage.
+template <const char* path>
+constexpr auto CallForTensors = []<typename Request>(Connection& connection,
+                                                     grpc::ClientContext* context,
+                                                     const Request& request, auto* response) {
+  grpc::TemplatedGenericStub<Request, grpc::ByteBuffer> stub(connection.channel);
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareUnaryCall(context, path, request, &queue);
+  call->StartCall();
+  grpc::ByteBuffer bytes;
+  grpc::Status status;
+  call->Finish(&bytes, &status, /*tag=*/nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);  // the call's end
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) {
+  }
+  return status.ok() ? ParseMessage(bytes, *response) : status;
+};
+
+// The same without waiting for the end, which `ended` is told of.
+template <const char* path>
+constexpr auto StartForTensors = []<typename Request>(Connection& connection,
+                                                      grpc::ClientContext* context,
+                                                      const Request& request, auto* response,
+                                                      std::function<void(grpc::Status)> ended) {
+  const auto bytes = std::make_shared<grpc::ByteBuffer>();
+  grpc::TemplatedGenericStub<Request, grpc::ByteBuffer>(connection.channel)
+      .UnaryCall(context, path, grpc::StubOptions(), &request, bytes.get(),
+                 [bytes, response, ended](const grpc::Status& status) {
+                   ended(status.ok() ? ParseMessage(*bytes, *response) : status);
+                 });
+};
 
 }  // namespace
 
@@ -70,11 +112,13 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
                                                const Request& request,
                                                std::optional<absl::Duration> timeout) const {
   const size_t bytes = request.ByteSizeLong();
-  // protobuf does not serialise more, and gRPC would report that as an INTERNAL error.
-  if (bytes > INT_MAX) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request is ", bytes,
-                                                     " bytes, larger than the 2 GiB of a protobuf "
-                                                     "message; send a smaller batch"));
+  // gRPC would serialise the request first, and report one that protobuf does not take as INTERNAL.
+  if (bytes > static_cast<size_t>(options_.max_message_bytes)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the request is ", bytes, " bytes, and this client sends at most ",
+                     options_.max_message_bytes,
+                     "; send a smaller batch, or start server and client with a "
+                     "larger --max_message_mib, at most 2047"));
   }
   const absl::Time deadline = Deadline(timeout);
   for (int failures = 1;; ++failures) {
@@ -98,20 +142,14 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
 absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
     const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
   const Method<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse> method = {
-      Through<&Connection::attention, &v1::AttentionService::Stub::ComputeAttention>,
-      [](Connection& connection, auto* context, const auto& sent, auto* response, auto ended) {
-        connection.attention->async()->ComputeAttention(context, &sent, response, std::move(ended));
-      }};
+      CallForTensors<kComputeAttention>, StartForTensors<kComputeAttention>};
   return Call(method, request, timeout);
 }
 
 absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
     const v1::EncodeRequest& request, std::optional<absl::Duration> timeout) const {
-  const Method<v1::EncodeRequest, v1::EncodeResponse> method = {
-      Through<&Connection::attention, &v1::AttentionService::Stub::Encode>,
-      [](Connection& connection, auto* context, const auto& sent, auto* response, auto ended) {
-        connection.attention->async()->Encode(context, &sent, response, std::move(ended));
-      }};
+  const Method<v1::EncodeRequest, v1::EncodeResponse> method = {CallForTensors<kEncode>,
+                                                                StartForTensors<kEncode>};
   return Call(method, request, timeout);
 }
 

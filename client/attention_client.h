@@ -25,9 +25,9 @@
 namespace attention::client {
 
 // Calls an attention server over gRPC connections, which are made by the first calls that need them
-// and made again when they break. Messages of any size that protobuf allows (2 GiB) pass. Proxies
-// named in the environment are not used. Programs that send large tensors call KeepFreedMemory()
-// (freed_memory.h) when they start.
+// and made again when they break. Messages may be as large as options.max_message_bytes says.
+// Proxies named in the environment are not used. Programs that send large tensors call
+// KeepFreedMemory() (freed_memory.h) when they start.
 //
 //   auto client = AttentionClient::Create({.target = "localhost:50051"});
 //   v1::ComputeAttentionRequest request;

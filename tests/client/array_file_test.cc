@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "client/npy.h"
 #include "client/tensor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -24,6 +23,13 @@ std::string Npy(const std::string& header, const std::string& data) {
   file += static_cast<char>(header.size() & 0xff);
   file += static_cast<char>(header.size() >> 8);
   return file + header + data;
+}
+
+// What a .npy file of these bytes holds.
+absl::StatusOr<v1::Tensor> TensorFromNpy(const std::string& npy) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.File("x.npy"), std::ios::binary) << npy;
+  return ReadArray(folder.File("x.npy"));
 }
 
 std::string FailureOf(const std::string& npy) {
@@ -50,7 +56,7 @@ class ArrayFileTest : public testing::Test {
 
 TEST_F(ArrayFileTest, ReadsWhatItWrote) {
   const std::vector<NamedTensor> tensors = {
-      {"a", floats_}, {"b.c", doubles_}, {"brains", brains_}, {"mask", mask_}};
+      {"a", &floats_}, {"b.c", &doubles_}, {"brains", &brains_}, {"mask", &mask_}};
   for (const char* const ending : {".npz", ".safetensors"}) {
     const std::string path = Path(std::string("all") + ending);
     ASSERT_TRUE(WriteArrays(path, tensors).ok());
@@ -60,16 +66,16 @@ TEST_F(ArrayFileTest, ReadsWhatItWrote) {
     EXPECT_THAT(*FloatValues(*ReadArray(path + ":brains")), ElementsAre(3, 4));
   }
   const std::string npy = Path("one.npy");
-  ASSERT_TRUE(WriteArrays(npy, {{"whatever", floats_}}).ok());
+  ASSERT_TRUE(WriteArrays(npy, {{"whatever", &floats_}}).ok());
   EXPECT_EQ(ReadArray(npy)->SerializeAsString(), floats_.SerializeAsString());
 }
 
 TEST_F(ArrayFileTest, TakesTheOnlyArrayWithoutItsName) {
   for (const char* const name : {"one.npz", "one.safetensors"}) {
-    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", floats_}}).ok());
+    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", &floats_}}).ok());
     EXPECT_TRUE(ReadArray(Path(name)).ok()) << name;
     EXPECT_THAT(FailureOf(Path(name) + ":x"), HasSubstr("holds no \"x\"; there are tokens"));
-    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", floats_}, {"keys", floats_}}).ok());
+    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", &floats_}, {"keys", &floats_}}).ok());
     EXPECT_THAT(FailureOf(Path(name)), HasSubstr("several arrays; say which"));
   }
 }
@@ -86,15 +92,15 @@ TEST_F(ArrayFileTest, SaysWhatIsWrongWithAFile) {
   }
   EXPECT_THAT(FailureOf("tokens.txt"), HasSubstr("want a name that ends in .npy"));
   EXPECT_THAT(FailureOf("x.npy:name"), HasSubstr("which has no name"));
-  EXPECT_FALSE(WriteArrays(Path("two.npy"), {{"a", floats_}, {"b", floats_}}).ok());
-  EXPECT_FALSE(WriteArrays(Path("x.txt"), {{"a", floats_}}).ok());
-  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npz", {{"a", floats_}}).ok());
-  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npy", {{"a", floats_}}).ok());
+  EXPECT_FALSE(WriteArrays(Path("two.npy"), {{"a", &floats_}, {"b", &floats_}}).ok());
+  EXPECT_FALSE(WriteArrays(Path("x.txt"), {{"a", &floats_}}).ok());
+  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npz", {{"a", &floats_}}).ok());
+  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npy", {{"a", &floats_}}).ok());
 }
 
 TEST_F(ArrayFileTest, NoticesDamageInAnArchive) {
   const std::string path = Path("x.npz");
-  ASSERT_TRUE(WriteArrays(path, {{"a", floats_}}).ok());
+  ASSERT_TRUE(WriteArrays(path, {{"a", &floats_}}).ok());
   std::string bytes(std::filesystem::file_size(path), '\0');
   std::ifstream(path, std::ios::binary)
       .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -122,10 +122,11 @@ TEST(ParseRequestFile, SaysWhereAHoleIs) {
 TEST(ParseRequestFile, TakesArraysFromFilesBesideIt) {
   const TemporaryFolder folder;
   const v1::Tensor tokens = MakeTensor({2, 2}, {1, 2, 3, 4});
-  ASSERT_TRUE(WriteArrays(folder.File("some.npz"), {{"tokens", tokens}, {"bad", tokens}}).ok());
+  ASSERT_TRUE(WriteArrays(folder.File("some.npz"), {{"tokens", &tokens}, {"bad", &tokens}}).ok());
   const std::string text = R"({"request": {"tokens": {"tokens": "some.npz:NAME"}}})";
   const auto parse = [&](const std::string& name) {
-    return ParseRequestFile(absl::StrReplaceAll(text, {{"NAME", name}}), "x.json", folder.File(""));
+    return ParseRequestFile(absl::StrReplaceAll(text, {{"NAME", name}}), "x.json",
+                            {.folder = folder.File("")});
   };
   const auto file = parse("tokens");
   ASSERT_TRUE(file.ok()) << file.status();
