@@ -31,41 +31,46 @@ constexpr auto Through =
 constexpr char kComputeAttention[] = "/attention.v1.AttentionService/ComputeAttention";
 constexpr char kEncode[] = "/attention.v1.AttentionService/Encode";
 
-// Calls the method of this path, as a stub does; but the answer, which may have large tensors, goes
-// through ParseMessage.
+template <typename Request>
+using StubForBytes = grpc::TemplatedGenericStub<Request, grpc::ByteBuffer>;
+
+// Calls the method of this path, as a stub does that leaves the answer to be parsed.
 template <const char* path>
-constexpr auto CallForTensors = []<typename Request>(Connection& connection,
-                                                     grpc::ClientContext* context,
-                                                     const Request& request, auto* response) {
-  grpc::TemplatedGenericStub<Request, grpc::ByteBuffer> stub(connection.channel);
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareUnaryCall(context, path, request, &queue);
-  call->StartCall();
-  grpc::ByteBuffer bytes;
-  grpc::Status status;
-  call->Finish(&bytes, &status, /*tag=*/nullptr);
-  void* tag = nullptr;
-  bool ok = false;
-  queue.Next(&tag, &ok);  // the call's end
-  queue.Shutdown();
-  while (queue.Next(&tag, &ok)) {
-  }
-  return status.ok() ? ParseMessage(bytes, *response) : status;
-};
+constexpr auto WaitForBytes =
+    []<typename Request>(Connection& connection, grpc::ClientContext* context,
+                         const Request& request, grpc::ByteBuffer* bytes) {
+      StubForBytes<Request> stub(connection.channel);
+      grpc::CompletionQueue queue;
+      const auto call = stub.PrepareUnaryCall(context, path, request, &queue);
+      call->StartCall();
+      grpc::Status status;
+      call->Finish(bytes, &status, /*tag=*/nullptr);
+      void* tag = nullptr;
+      bool ok = false;
+      queue.Next(&tag, &ok);  // the call's end
+      queue.Shutdown();
+      while (queue.Next(&tag, &ok)) {
+      }
+      return status;
+    };
 
 // The same without waiting for the end, which `ended` is told of.
 template <const char* path>
-constexpr auto StartForTensors = []<typename Request>(Connection& connection,
-                                                      grpc::ClientContext* context,
-                                                      const Request& request, auto* response,
-                                                      std::function<void(grpc::Status)> ended) {
-  const auto bytes = std::make_shared<grpc::ByteBuffer>();
-  grpc::TemplatedGenericStub<Request, grpc::ByteBuffer>(connection.channel)
-      .UnaryCall(context, path, grpc::StubOptions(), &request, bytes.get(),
-                 [bytes, response, ended](const grpc::Status& status) {
-                   ended(status.ok() ? ParseMessage(*bytes, *response) : status);
-                 });
+constexpr auto StartForBytes = []<typename Request>(Connection& connection,
+                                                    grpc::ClientContext* context,
+                                                    const Request& request, grpc::ByteBuffer* bytes,
+                                                    std::function<void(grpc::Status)> ended) {
+  StubForBytes<Request>(connection.channel)
+      .UnaryCall(context, path, grpc::StubOptions(), &request, bytes, std::move(ended));
 };
+
+template <typename Response>
+absl::StatusOr<Response> Parsed(absl::StatusOr<grpc::ByteBuffer> bytes) {
+  if (!bytes.ok()) return bytes.status();
+  Response response;
+  if (absl::Status status = ParseMessage(*bytes, response); !status.ok()) return status;
+  return response;
+}
 
 }  // namespace
 
@@ -139,18 +144,21 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
   }
 }
 
+template <const char* path, typename Request>
+absl::StatusOr<grpc::ByteBuffer> AttentionClient::CallForBytes(
+    const Request& request, std::optional<absl::Duration> timeout) const {
+  const Method<Request, grpc::ByteBuffer> method = {WaitForBytes<path>, StartForBytes<path>};
+  return Call(method, request, timeout);
+}
+
 absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
     const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
-  const Method<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse> method = {
-      CallForTensors<kComputeAttention>, StartForTensors<kComputeAttention>};
-  return Call(method, request, timeout);
+  return Parsed<v1::ComputeAttentionResponse>(CallForBytes<kComputeAttention>(request, timeout));
 }
 
 absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
     const v1::EncodeRequest& request, std::optional<absl::Duration> timeout) const {
-  const Method<v1::EncodeRequest, v1::EncodeResponse> method = {CallForTensors<kEncode>,
-                                                                StartForTensors<kEncode>};
-  return Call(method, request, timeout);
+  return Parsed<v1::EncodeResponse>(CallForBytes<kEncode>(request, timeout));
 }
 
 AttentionStream AttentionClient::StreamAttention(absl::Duration timeout) const {

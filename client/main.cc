@@ -21,7 +21,6 @@
 #include "absl/types/span.h"
 #include "client/commands.h"
 #include "client/completion_bash.h"
-#include "client/freed_memory.h"
 #include "client/parse_flags.h"
 
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
@@ -238,7 +237,6 @@ ExitCode Run(absl::Span<const char* const> arguments) {
 int main(int argc, char** argv) try {
   // What gRPC has to say comes as the status of a call, too.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  attention::client::KeepFreedMemory();
   const ExitCode exit_code = Run(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
   if (!std::cout.flush()) {
     std::cerr << "attention_client: cannot write to standard output\n";

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "client/call_status.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -68,9 +69,9 @@ bool MergeFrom(CodedInputStream& input, Message& message) {
 
 }  // namespace
 
-grpc::Status ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
+absl::Status ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
   grpc::ProtoBufferReader reader(&bytes);
-  if (!reader.status().ok()) return reader.status();
+  if (!reader.status().ok()) return FromGrpcStatus(reader.status());
   bool parsed = false;
   if (bytes.Length() <= kLargeMessageBytes) {
     parsed = message.ParseFromZeroCopyStream(&reader);
@@ -79,8 +80,7 @@ grpc::Status ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
     input.PushLimit(static_cast<int>(bytes.Length()));
     parsed = MergeFrom(input, message);
   }
-  if (parsed) return grpc::Status::OK;
-  return {grpc::StatusCode::INTERNAL, "the answer cannot be parsed"};
+  return parsed ? absl::OkStatus() : absl::InternalError("the answer cannot be parsed");
 }
 
 }  // namespace attention::client

@@ -1,9 +1,11 @@
 #ifndef ATTENTION_CLIENT_PARSE_MESSAGE_H_
 #define ATTENTION_CLIENT_PARSE_MESSAGE_H_
 
+#include <cstddef>
+
+#include "absl/status/status.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/status.h"
 
 namespace attention::client {
 
@@ -16,8 +18,8 @@ inline constexpr size_t kLargeMessageBytes = 50'000'000;
 // but that the fields of a large message that are `bytes` get their whole memory at once, and once
 // it is known that so much was received.
 //
-// INTERNAL, as gRPC has it: they are no such message. `message` is then unspecified.
-grpc::Status ParseMessage(grpc::ByteBuffer& bytes, google::protobuf::Message& message);
+// INTERNAL: they are no such message. `message` is then unspecified.
+absl::Status ParseMessage(grpc::ByteBuffer& bytes, google::protobuf::Message& message);
 
 }  // namespace attention::client
 
