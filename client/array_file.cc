@@ -1,5 +1,6 @@
 #include "client/array_file.h"
 
+#include <unistd.h>
 #include <zip.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "client/byte_reader.h"
 #include "client/npy.h"
 #include "client/safetensors_file.h"
 
@@ -46,24 +48,6 @@ Place TakeApart(absl::string_view reference) {
   return {std::string(reference), "", ""};
 }
 
-absl::StatusOr<std::string> ReadBytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return absl::NotFoundError(std::strerror(errno));
-  const std::streamoff bytes = file.tellg();
-  if (bytes > kMostArrayBytes) return Error(absl::StrCat("it has ", bytes, " bytes"));
-  std::string text(static_cast<size_t>(bytes), '\0');
-  file.seekg(0);
-  if (!file.read(text.data(), bytes)) return Error("it cannot be read");
-  return text;
-}
-
-absl::StatusOr<v1::Tensor> ReadNpy(const Place& place) {
-  if (!place.name.empty()) return Error("a .npy file holds one array, which has no name");
-  const absl::StatusOr<std::string> bytes = ReadBytes(place.path);
-  if (!bytes.ok()) return bytes.status();
-  return TensorFromNpy(*bytes);
-}
-
 struct CloseZip {
   void operator()(zip_t* archive) const { zip_discard(archive); }
   void operator()(zip_file_t* file) const { zip_fclose(file); }
@@ -75,32 +59,73 @@ absl::Status In(const std::string& what, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
 }
 
-// An entry of an archive, whose size the archive only claims.
-absl::StatusOr<std::string> ReadEntry(zip_t& archive, const zip_stat_t& stat) {
-  constexpr zip_uint64_t kKnown = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
-  if ((stat.valid & kKnown) != kKnown || stat.size / kMostInflated > stat.comp_size) {
-    return Error("it cannot have as many bytes as it says");
+// An entry of an archive, unpacked as it is read.
+class EntryReader final : public ByteReader {
+ public:
+  static absl::StatusOr<EntryReader> Open(zip_t& archive, const zip_stat_t& stat) {
+    constexpr zip_uint64_t kKnown = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
+    if ((stat.valid & kKnown) != kKnown || stat.size / kMostInflated > stat.comp_size) {
+      return Error("it cannot have as many bytes as it says");
+    }
+    zip_file_t* const entry = zip_fopen_index(&archive, stat.index, 0);
+    if (entry == nullptr) return Error(absl::StrCat("it cannot be read: ", zip_strerror(&archive)));
+    return EntryReader(entry, stat.size);
   }
-  if (stat.size > kMostArrayBytes) return Error(absl::StrCat("it has ", stat.size, " bytes"));
-  const std::unique_ptr<zip_file_t, CloseZip> file(zip_fopen_index(&archive, stat.index, 0));
-  if (file == nullptr) return Error(absl::StrCat("it cannot be read: ", zip_strerror(&archive)));
-  std::string bytes(stat.size, '\0');
-  char beyond = 0;
-  // The read that meets the end is the one that checks the sum.
-  if (zip_fread(file.get(), bytes.data(), stat.size) != static_cast<zip_int64_t>(stat.size) ||
-      zip_fread(file.get(), &beyond, 1) != 0) {
-    return Error(absl::StrCat("it is damaged: ", zip_file_strerror(file.get())));
+
+  // What the archive claims.
+  uint64_t size() const override { return size_; }
+
+  absl::Status Read(char* to, size_t bytes) override {
+    while (bytes > 0) {
+      const zip_int64_t got = zip_fread(entry_.get(), to, bytes);
+      if (got <= 0) return Damaged();
+      to += got;
+      bytes -= static_cast<size_t>(got);
+    }
+    return absl::OkStatus();
   }
-  return bytes;
+
+  // That there is nothing more, and that all had the archive's checksum: the read that meets the
+  // end is the one that checks it.
+  absl::Status CheckEnd() {
+    char beyond = 0;
+    return zip_fread(entry_.get(), &beyond, 1) == 0 ? absl::OkStatus() : Damaged();
+  }
+
+ private:
+  EntryReader(zip_file_t* entry, uint64_t size) : entry_(entry), size_(size) {}
+
+  absl::Status Damaged() {
+    return Error(absl::StrCat("it is damaged: ", zip_file_strerror(entry_.get())));
+  }
+
+  std::unique_ptr<zip_file_t, CloseZip> entry_;
+  uint64_t size_;
+};
+
+absl::StatusOr<v1::Tensor> ReadNpyEntry(zip_t& archive, const zip_stat_t& stat,
+                                        uint64_t most_bytes) {
+  absl::StatusOr<EntryReader> entry = EntryReader::Open(archive, stat);
+  if (!entry.ok()) return entry.status();
+  absl::StatusOr<v1::Tensor> tensor = ReadNpy(*entry, most_bytes);
+  if (!tensor.ok()) return tensor;
+  const absl::Status end = entry->CheckEnd();
+  return end.ok() ? std::move(tensor) : end;
 }
 
-absl::StatusOr<v1::Tensor> ReadNpz(const Place& place) {
+// The archive in a file that is open.
+Archive OpenArchive(const FileReader& file) {
+  const int descriptor = dup(file.descriptor());  // the archive closes its own
   int code = 0;
-  const Archive archive(zip_open(place.path.c_str(), ZIP_RDONLY, &code));
-  if (archive == nullptr) {
-    return code == ZIP_ER_NOENT ? absl::NotFoundError("there is no such file")
-                                : Error("it is no .npz file, which is a zip archive");
-  }
+  zip_t* const archive = zip_fdopen(descriptor, 0, &code);
+  if (archive == nullptr) close(descriptor);
+  return Archive(archive);
+}
+
+absl::StatusOr<v1::Tensor> ReadNpz(const FileReader& file, const Place& place,
+                                   uint64_t most_bytes) {
+  const Archive archive = OpenArchive(file);
+  if (archive == nullptr) return Error("it is no .npz file, which is a zip archive");
   std::vector<std::string> names;
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
   for (zip_int64_t i = 0; i < count; ++i) {
@@ -115,30 +140,97 @@ absl::StatusOr<v1::Tensor> ReadNpz(const Place& place) {
       zip_stat(archive.get(), absl::StrCat(wanted, kNpy).c_str(), 0, &stat) != 0) {
     return NoSuchArray(place.name, names);
   }
-  const absl::StatusOr<std::string> bytes = ReadEntry(*archive, stat);
-  if (!bytes.ok()) return In(wanted, bytes.status());
-  return TensorFromNpy(*bytes);
+  absl::StatusOr<v1::Tensor> tensor = ReadNpyEntry(*archive, stat, most_bytes);
+  return tensor.ok() ? std::move(tensor) : In(wanted, tensor.status());
 }
 
-absl::Status WriteBytes(const std::string& path, absl::string_view bytes) {
+absl::StatusOr<v1::Tensor> Read(const Place& place, uint64_t most_bytes) {
+  if (place.ending == kNpy && !place.name.empty()) {
+    return Error("a .npy file holds one array, which has no name");
+  }
+  const absl::StatusOr<std::unique_ptr<FileReader>> file = FileReader::Open(place.path);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<v1::Tensor> tensor = place.ending == kNpy ? ReadNpy(**file, most_bytes)
+                                      : place.ending == kNpz
+                                          ? ReadNpz(**file, place, most_bytes)
+                                          : ReadSafetensor(**file, place.name, most_bytes);
+  // A change explains a failure better than what it looks like.
+  const absl::Status unchanged = (*file)->CheckUnchanged();
+  return unchanged.ok() ? std::move(tensor) : unchanged;
+}
+
+absl::Status WriteNpy(const std::string& path, const v1::Tensor& tensor) {
+  absl::StatusOr<NpyPieces> pieces = NpyPieces::Of(tensor);
+  if (!pieces.ok()) return pieces.status();
   std::ofstream file(path, std::ios::binary);
-  if (file << bytes << std::flush) return absl::OkStatus();
-  return Error(std::strerror(errno));
+  for (absl::string_view piece = pieces->Next(); file && !piece.empty(); piece = pieces->Next()) {
+    file << piece;
+  }
+  return file << std::flush ? absl::OkStatus() : Error(std::strerror(errno));
+}
+
+absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTensor> tensors) {
+  const absl::StatusOr<std::string> header = SafetensorsHeader(tensors);
+  if (!header.ok()) return header.status();
+  std::ofstream file(path, std::ios::binary);
+  file << *header;
+  for (const NamedTensor& named : tensors) {
+    if (file) file << named.tensor->data();
+  }
+  return file << std::flush ? absl::OkStatus() : Error(std::strerror(errno));
+}
+
+// An entry that an archive reads while it is closed.
+struct EntrySource {
+  NpyPieces pieces;
+  absl::string_view rest = "";  // of the piece that was begun
+};
+
+// What libzip asks of a source (zip_source_function(3)).
+zip_int64_t ServeEntry(void* source, void* data, zip_uint64_t bytes, zip_source_cmd_t command) {
+  auto& entry = *static_cast<EntrySource*>(source);
+  switch (command) {
+    case ZIP_SOURCE_SUPPORTS:
+      return zip_source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE,
+                                            ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR, ZIP_SOURCE_FREE, -1);
+    case ZIP_SOURCE_OPEN:
+      entry.pieces.Rewind();
+      entry.rest = "";
+      return 0;
+    case ZIP_SOURCE_READ: {
+      if (entry.rest.empty()) entry.rest = entry.pieces.Next();
+      const size_t given = std::min<size_t>(bytes, entry.rest.size());
+      std::memcpy(data, entry.rest.data(), given);
+      entry.rest.remove_prefix(given);
+      return static_cast<zip_int64_t>(given);
+    }
+    case ZIP_SOURCE_STAT: {
+      auto& stat = *static_cast<zip_stat_t*>(data);
+      zip_stat_init(&stat);
+      stat.valid = ZIP_STAT_SIZE;
+      stat.size = entry.pieces.bytes();
+      return sizeof(stat);
+    }
+    case ZIP_SOURCE_CLOSE:
+    case ZIP_SOURCE_FREE:  // it is WriteNpz's
+      return 0;
+    default:  // nothing here fails
+      return -1;
+  }
 }
 
 absl::Status WriteNpz(const std::string& path, absl::Span<const NamedTensor> tensors) {
-  std::vector<std::string> files;  // which the archive reads when it is closed
+  std::vector<EntrySource> entries;
   for (const NamedTensor& named : tensors) {
-    absl::StatusOr<std::string> file = NpyFromTensor(named.tensor);
-    if (!file.ok()) return file.status();
-    files.push_back(*std::move(file));
+    absl::StatusOr<NpyPieces> pieces = NpyPieces::Of(*named.tensor);
+    if (!pieces.ok()) return pieces.status();
+    entries.push_back({*std::move(pieces)});
   }
   int code = 0;
   Archive archive(zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code));
   if (archive == nullptr) return Error(std::strerror(errno));
-  for (size_t i = 0; i < files.size(); ++i) {
-    zip_source_t* const source =
-        zip_source_buffer(archive.get(), files[i].data(), files[i].size(), /*freep=*/0);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    zip_source_t* const source = zip_source_function(archive.get(), ServeEntry, &entries[i]);
     const std::string name = absl::StrCat(tensors[i].name, kNpy);
     const zip_int64_t index = zip_file_add(archive.get(), name.c_str(), source, ZIP_FL_ENC_UTF_8);
     if (index < 0) {
@@ -155,13 +247,10 @@ absl::Status WriteNpz(const std::string& path, absl::Span<const NamedTensor> ten
 
 absl::Status Write(const Place& place, absl::Span<const NamedTensor> tensors) {
   if (place.ending == kNpz) return WriteNpz(place.path, tensors);
-  if (place.ending == kNpy && tensors.size() != 1) {
-    return Error(absl::StrCat("a .npy file holds one array, and there are ", tensors.size(),
-                              "; want .npz or .safetensors"));
-  }
-  const absl::StatusOr<std::string> bytes =
-      place.ending == kNpy ? NpyFromTensor(tensors[0].tensor) : SafetensorsFrom(tensors);
-  return bytes.ok() ? WriteBytes(place.path, *bytes) : bytes.status();
+  if (place.ending == kSafetensors) return WriteSafetensors(place.path, tensors);
+  if (tensors.size() == 1) return WriteNpy(place.path, *tensors[0].tensor);
+  return Error(absl::StrCat("a .npy file holds one array, and there are ", tensors.size(),
+                            "; want .npz or .safetensors"));
 }
 
 }  // namespace
@@ -177,16 +266,17 @@ absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names
                    "; there are ", absl::StrJoin(names, ", "), count > kMostListed ? ", ..." : ""));
 }
 
-absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference) {
+absl::Status TooLargeForMessage(uint64_t bytes, uint64_t most_bytes) {
+  return Error(absl::StrCat("it has ", bytes, " bytes, and the message room for ", most_bytes,
+                            "; send less at a time, or start server and client with a larger "
+                            "--max_message_mib"));
+}
+
+absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference, uint64_t most_bytes) {
   const Place place = TakeApart(reference);
-  if (place.ending.empty()) {
-    return In(reference, Error(kEndings));
-  }
-  absl::StatusOr<v1::Tensor> tensor = place.ending == kNpy ? ReadNpy(place)
-                                      : place.ending == kNpz
-                                          ? ReadNpz(place)
-                                          : ReadSafetensor(place.path, place.name);
-  return tensor.ok() ? tensor : In(reference, tensor.status());
+  if (place.ending.empty()) return In(reference, Error(kEndings));
+  absl::StatusOr<v1::Tensor> tensor = Read(place, most_bytes);
+  return tensor.ok() ? std::move(tensor) : In(reference, tensor.status());
 }
 
 absl::Status CheckArrayPath(const std::string& path) {

@@ -10,13 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "attention/v1/tensor.pb.h"
+#include "client/channel.h"
 
 // Arrays in the files of NumPy (.npy, and .npz, an archive of those) and of safetensors.
 namespace attention::client {
-
-// Larger files and arrays are refused before they are read: a request passes through several forms
-// on its way from a file, so some times as much memory is needed. The libraries take more.
-inline constexpr int64_t kMostArrayBytes = int64_t{256} << 20;
 
 // Reads the array that `reference` names:
 //   tokens.npy
@@ -25,23 +22,31 @@ inline constexpr int64_t kMostArrayBytes = int64_t{256} << 20;
 // float32, float64, float16, bfloat16 (of NumPy: its two bytes without a type of their own, as
 // ml_dtypes saves them), bool and int32, little-endian, row-major.
 //
+// The bytes are read straight into the tensor, so they are in memory once.
+//
 // NOT_FOUND: no such file, or none of that name in it (the message lists those that are there).
-// INVALID_ARGUMENT: another ending or type, more than kMostArrayBytes, a damaged file.
-absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference);
+// INVALID_ARGUMENT: another ending or type, more than `most_bytes` bytes (of which none are then
+// read), a damaged file, one that was written to in the meantime, a folder, a pipe or a device.
+absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference,
+                                     uint64_t most_bytes = kMostMessageBytes);
 
 // What is to be said where a file holds `names`, but not `name`, or several where no name is given.
 absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names);
 
+// What is to be said of an array of `bytes` bytes where there is room for `most_bytes`.
+absl::Status TooLargeForMessage(uint64_t bytes, uint64_t most_bytes);
+
+// A tensor that somebody else owns, and its name.
 struct NamedTensor {
   std::string name;
-  v1::Tensor tensor;
+  const v1::Tensor* tensor;
 };
 
 // INVALID_ARGUMENT: a path whose ending WriteArrays does not know. For those who compute first.
 absl::Status CheckArrayPath(const std::string& path);
 
-// Writes them to a file as its ending says; a .npy takes one. In NumPy's files bfloat16, which
-// NumPy does not have, becomes float32.
+// Writes them to a file as its ending says; a .npy takes one. Their bytes go straight to the file.
+// In NumPy's files bfloat16, which NumPy does not have, becomes float32.
 //
 // INVALID_ARGUMENT: another ending, several tensors for a .npy, a file that cannot be written, a
 // tensor whose bytes are not what its shape says.

@@ -1,6 +1,5 @@
 #include "client/attention_client.h"
 
-#include <climits>
 #include <cstddef>
 #include <fstream>
 #include <memory>
@@ -9,8 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "client/call_status.h"
 #include "client/hedged_call.h"
+#include "client/parse_message.h"
 #include "google/protobuf/empty.pb.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/support/byte_buffer.h"
 
 namespace attention::client {
 namespace {
@@ -36,6 +39,50 @@ constexpr auto Through =
     [](Connection& connection, grpc::ClientContext* context, const auto& request, auto* response) {
       return (*(connection.*stub).*method)(context, request, response);
     };
+
+constexpr char kComputeAttention[] = "/attention.v1.AttentionService/ComputeAttention";
+constexpr char kEncode[] = "/attention.v1.AttentionService/Encode";
+
+template <typename Request>
+using StubForBytes = grpc::TemplatedGenericStub<Request, grpc::ByteBuffer>;
+
+// Calls the method of this path, as a stub does that leaves the answer to be parsed.
+template <const char* path>
+constexpr auto WaitForBytes =
+    []<typename Request>(Connection& connection, grpc::ClientContext* context,
+                         const Request& request, grpc::ByteBuffer* bytes) {
+      StubForBytes<Request> stub(connection.channel);
+      grpc::CompletionQueue queue;
+      const auto call = stub.PrepareUnaryCall(context, path, request, &queue);
+      call->StartCall();
+      grpc::Status status;
+      call->Finish(bytes, &status, /*tag=*/nullptr);
+      void* tag = nullptr;
+      bool ok = false;
+      queue.Next(&tag, &ok);  // the call's end
+      queue.Shutdown();
+      while (queue.Next(&tag, &ok)) {
+      }
+      return status;
+    };
+
+// The same without waiting for the end, which `ended` is told of.
+template <const char* path>
+constexpr auto StartForBytes = []<typename Request>(Connection& connection,
+                                                    grpc::ClientContext* context,
+                                                    const Request& request, grpc::ByteBuffer* bytes,
+                                                    std::function<void(grpc::Status)> ended) {
+  StubForBytes<Request>(connection.channel)
+      .UnaryCall(context, path, grpc::StubOptions(), &request, bytes, std::move(ended));
+};
+
+template <typename Response>
+absl::StatusOr<Response> Parsed(absl::StatusOr<grpc::ByteBuffer> bytes) {
+  if (!bytes.ok()) return bytes.status();
+  Response response;
+  if (absl::Status status = ParseMessage(*bytes, response); !status.ok()) return status;
+  return response;
+}
 
 }  // namespace
 
@@ -91,11 +138,13 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
                                                const Request& request,
                                                std::optional<absl::Duration> timeout) const {
   const size_t bytes = request.ByteSizeLong();
-  // protobuf does not serialise more, and gRPC would report that as an INTERNAL error.
-  if (bytes > INT_MAX) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request is ", bytes,
-                                                     " bytes, larger than the 2 GiB of a protobuf "
-                                                     "message; send a smaller batch"));
+  // gRPC would serialise the request first, and report one that protobuf does not take as INTERNAL.
+  if (bytes > static_cast<size_t>(options_.max_message_bytes)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the request is ", bytes, " bytes, and this client sends at most ",
+                     options_.max_message_bytes,
+                     "; send a smaller batch, or start server and client with a "
+                     "larger --max_message_mib, at most 2047"));
   }
   const absl::Time deadline = Deadline(timeout);
   for (int failures = 1;; ++failures) {
@@ -117,24 +166,21 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
   }
 }
 
+template <const char* path, typename Request>
+absl::StatusOr<grpc::ByteBuffer> AttentionClient::CallForBytes(
+    const Request& request, std::optional<absl::Duration> timeout) const {
+  const Method<Request, grpc::ByteBuffer> method = {WaitForBytes<path>, StartForBytes<path>};
+  return Call(method, request, timeout);
+}
+
 absl::StatusOr<v1::ComputeAttentionResponse> AttentionClient::ComputeAttention(
     const v1::ComputeAttentionRequest& request, std::optional<absl::Duration> timeout) const {
-  const Method<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse> method = {
-      Through<&Connection::attention, &v1::AttentionService::Stub::ComputeAttention>,
-      [](Connection& connection, auto* context, const auto& sent, auto* response, auto ended) {
-        connection.attention->async()->ComputeAttention(context, &sent, response, std::move(ended));
-      }};
-  return Call(method, request, timeout);
+  return Parsed<v1::ComputeAttentionResponse>(CallForBytes<kComputeAttention>(request, timeout));
 }
 
 absl::StatusOr<v1::EncodeResponse> AttentionClient::Encode(
     const v1::EncodeRequest& request, std::optional<absl::Duration> timeout) const {
-  const Method<v1::EncodeRequest, v1::EncodeResponse> method = {
-      Through<&Connection::attention, &v1::AttentionService::Stub::Encode>,
-      [](Connection& connection, auto* context, const auto& sent, auto* response, auto ended) {
-        connection.attention->async()->Encode(context, &sent, response, std::move(ended));
-      }};
-  return Call(method, request, timeout);
+  return Parsed<v1::EncodeResponse>(CallForBytes<kEncode>(request, timeout));
 }
 
 AttentionStream AttentionClient::StreamAttention(absl::Duration timeout) const {

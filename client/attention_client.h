@@ -20,14 +20,15 @@
 #include "client/connections.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/status.h"
 
 namespace attention::client {
 
 // Calls an attention server over gRPC connections, which are made by the first calls that need them
-// and made again when they break. Messages of any size that protobuf allows (2 GiB) pass. Proxies
-// named in the environment are not used. Programs that send large tensors call KeepFreedMemory()
-// (freed_memory.h) when they start.
+// and made again when they break. Messages may be as large as options.max_message_bytes says.
+// Proxies named in the environment are not used. Programs that make many calls with
+// large tensors call KeepFreedMemory() (freed_memory.h) when they start.
 //
 //   auto client = AttentionClient::Create({.target = "localhost:50051"});
 //   v1::ComputeAttentionRequest request;
@@ -112,6 +113,10 @@ class AttentionClient {
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(const Method<Request, Response>& method, const Request& request,
                                 std::optional<absl::Duration> timeout = std::nullopt) const;
+  // Calls the method of this path likewise. The answer is as it was received.
+  template <const char* path, typename Request>
+  absl::StatusOr<grpc::ByteBuffer> CallForBytes(const Request& request,
+                                                std::optional<absl::Duration> timeout) const;
   absl::Time Deadline(std::optional<absl::Duration> timeout) const;
 
   ClientOptions options_;

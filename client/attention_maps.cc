@@ -12,8 +12,9 @@
 namespace attention::client {
 namespace {
 
-absl::StatusOr<std::vector<float>> ReadValues(const v1::Tensor& tensor) {
-  absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
+// The tensor's numbers: where they lie, or, converted, in maps.weights.
+absl::StatusOr<absl::Span<const float>> ReadValues(const v1::Tensor& tensor, AttentionMaps& maps) {
+  absl::StatusOr<absl::Span<const float>> values = FloatView(tensor, maps.weights.emplace_back());
   if (values.ok()) return values;
   return absl::InternalError(
       absl::StrCat("the attention weights cannot be read: ", values.status().message()));
@@ -54,7 +55,8 @@ std::string Which(absl::string_view layer, size_t num_sequences, size_t sequence
 absl::Status AddProbe(const RequestFile& file, const v1::Probe& probe,
                       const v1::ProbeResponse& response, absl::Span<const int64_t> lens,
                       AttentionMaps& maps) {
-  absl::StatusOr<std::vector<float>> values = ReadValues(response.attention_weights());
+  const absl::StatusOr<absl::Span<const float>> values =
+      ReadValues(response.attention_weights(), maps);
   if (!values.ok()) return values.status();
   int64_t squares = 0;
   const auto count = static_cast<int64_t>(values->size());
@@ -67,8 +69,7 @@ absl::Status AddProbe(const RequestFile& file, const v1::Probe& probe,
   if (squares == 0 || count % squares != 0) {
     return absl::InternalError("the attention weights are not [num_heads, len, len]");
   }
-  maps.weights.push_back(*std::move(values));
-  absl::Span<const float> rest = maps.weights.back();
+  absl::Span<const float> rest = *values;
   const auto& sent_lens = file.encode->lens();
   size_t first_word = 0;
   for (size_t b = 0; b < lens.size(); ++b) {
@@ -116,14 +117,13 @@ absl::StatusOr<AttentionMaps> MapsOf(const RequestFile& file,
   const bool supplied = file.request.has_weighted();
   const v1::Tensor& tensor =
       supplied ? file.request.weighted().attention_weights() : response.attention_weights();
-  absl::StatusOr<std::vector<float>> values = ReadValues(tensor);
+  AttentionMaps maps;
+  const absl::StatusOr<absl::Span<const float>> values = ReadValues(tensor, maps);
   if (!values.ok()) return values.status();
   const absl::StatusOr<std::vector<int64_t>> shape = FullShape(tensor);
   if (!shape.ok()) return shape.status();
 
-  AttentionMaps maps;
-  maps.weights.push_back(*std::move(values));
-  absl::Span<const float> rest = maps.weights.back();
+  absl::Span<const float> rest = *values;
   const TokenNames names = NamesFor(file);
   const int64_t num_heads = (*shape)[1], q_len = (*shape)[2], kv_len = (*shape)[3];
   const auto numbers = static_cast<size_t>(q_len * kv_len);

@@ -18,14 +18,14 @@ namespace attention::client {
 // Who attends to whom, in one sequence and head: queries are rows, keys are columns.
 struct AttentionMap {
   std::string which;  // ", layer 1, head 0"; empty where there is but one
-  Grid grid;          // of numbers that AttentionMaps owns
+  Grid grid;          // of numbers that the file, the response or AttentionMaps owns
   TokenNames names;
 };
 
 struct AttentionMaps {
   std::vector<AttentionMap> maps;           // the first kMaxMaps; more say nothing to a reader
   int64_t count = 0;                        // how many there are in all
-  std::vector<std::vector<float>> weights;  // what the grids show
+  std::vector<std::vector<float>> weights;  // what the grids show, where it was converted
 };
 inline constexpr int64_t kMaxMaps = 64;
 
@@ -33,7 +33,7 @@ inline constexpr int64_t kMaxMaps = 64;
 std::string LeftOutNote(const AttentionMaps& maps);
 
 // The maps of the server's response to file.request or *file.encode after AskForExplanation
-// (explain_view.h).
+// (explain_view.h). They show numbers of both arguments, which must outlive them.
 //
 // INVALID_ARGUMENT: a ragged batch of file.request. INTERNAL: the attention weights are missing or
 // not what their shape says.

@@ -1,5 +1,6 @@
 #include "client/channel.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -34,16 +35,20 @@ constexpr char kBalanced[] = R"({"loadBalancingConfig": [{"round_robin": {}}]})"
 constexpr char kBalancedByHealth[] =
     R"({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})";
 
-grpc::ChannelArguments TensorChannelArguments(bool health_checks) {
+grpc::ChannelArguments TensorChannelArguments(const ClientOptions& options) {
+  // Answers, and parts of an upload, have a little more than their tensors.
+  constexpr int64_t kEnvelopeBytes = 4096;
+  const auto limit =
+      static_cast<int>(std::min(options.max_message_bytes + kEnvelopeBytes, kMostMessageBytes));
   grpc::ChannelArguments arguments;
-  // gRPC would refuse answers above 4 MiB: scores of 1024 x 1024 tokens. -1 is no limit.
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetMaxSendMessageSize(-1);
+  // gRPC would refuse answers above 4 MiB: scores of 1024 x 1024 tokens.
+  arguments.SetMaxReceiveMessageSize(limit);
+  arguments.SetMaxSendMessageSize(limit);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTime)));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
-  arguments.SetServiceConfigJSON(health_checks ? kBalancedByHealth : kBalanced);
+  arguments.SetServiceConfigJSON(options.health_checks ? kBalancedByHealth : kBalanced);
   // Retries are ours (retries.h). With gRPC's own, headers or trailers without grpc-status end the
   // process: they take the value of an empty optional (seen with 1.51.1; retry_filter.cc).
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
@@ -70,6 +75,10 @@ absl::Status CheckOptions(const ClientOptions& options) {
   if (options.connections < 1 || options.connections > kMostConnections) {
     return absl::InvalidArgumentError(
         absl::StrCat("connections is ", options.connections, "; want 1 to ", kMostConnections));
+  }
+  if (options.max_message_bytes < 1 || options.max_message_bytes > kMostMessageBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_message_bytes is ", options.max_message_bytes, "; want 1 to ", kMostMessageBytes));
   }
   absl::Status status = CheckAboveZero("timeout", options.timeout);
   status.Update(CheckAboveZero("hedge_after", options.hedge_after));
@@ -100,7 +109,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const ClientOptions
                                                              ConnectionKind kind) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
   KeepGrpcThreads();
-  grpc::ChannelArguments arguments = TensorChannelArguments(options.health_checks);
+  grpc::ChannelArguments arguments = TensorChannelArguments(options);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
   }
@@ -137,8 +146,9 @@ absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
   // gRPC's own words, from either end.
   if (absl::IsResourceExhausted(result) && absl::StrContains(result.message(), "larger than max")) {
     return WithHint(result,
-                    "start the server with a larger --max_message_mib, or ask for fewer results, "
-                    "for some queries only (query_indices) or send a smaller batch");
+                    "start the server, and this client where it has a limit, with a larger "
+                    "--max_message_mib, or ask for fewer results, for some queries only "
+                    "(query_indices) or send a smaller batch");
   }
   return result;
 }

@@ -1,6 +1,7 @@
 #ifndef ATTENTION_CLIENT_CHANNEL_H_
 #define ATTENTION_CLIENT_CHANNEL_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,9 @@ struct TlsFiles {
   std::string server_name = "";
 };
 
+// The largest message that protobuf takes: 2 GiB less a byte.
+inline constexpr int64_t kMostMessageBytes = INT32_MAX;
+
 // Where the server is, and how long to wait for it.
 struct ClientOptions {
   // HOST:PORT, or another address that gRPC knows, such as unix:/run/attention.sock.
@@ -46,6 +50,9 @@ struct ClientOptions {
   // and the first answer counts; the time that one call in twenty takes is a good choice. Goes by
   // the budget of `retries`. At most a day; default: never.
   absl::Duration hedge_after = absl::InfiniteDuration();
+  // The largest request, and what an answer's tensors may have in all, bytes, 1 to
+  // kMostMessageBytes. A message takes twice as much memory on its way: it, and gRPC's copy.
+  int64_t max_message_bytes = kMostMessageBytes;
   // None: plain text, which anyone on the way can read and change.
   std::optional<TlsFiles> tls = std::nullopt;
 };
@@ -59,9 +66,9 @@ using Credentials = std::shared_ptr<grpc::ChannelCredentials>;
 // files are replaced. INVALID_ARGUMENT: a file that cannot be read, a certificate without its key.
 absl::StatusOr<Credentials> ReadCredentials(const std::optional<TlsFiles>& tls);
 
-// A channel for messages of any size, which connects with its first call; `credentials` are those
-// of options.tls. The addresses of a name share its calls in turn. INVALID_ARGUMENT: an empty
-// target, a timeout or a time of hedging that is not above 0, connections out of their range.
+// A channel, which connects with its first call; `credentials` are those of options.tls. The
+// addresses of a name share its calls in turn. INVALID_ARGUMENT: an empty target, a timeout or a
+// time of hedging that is not above 0, connections or max_message_bytes out of their range.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(
     const ClientOptions& options, const Credentials& credentials,
     ConnectionKind kind = ConnectionKind::kShared);

@@ -112,7 +112,8 @@ ExitCode ShowExplanation(const RequestFile& file, const absl::StatusOr<Response>
 
 // A file that a command is about, with the words of the command line.
 absl::StatusOr<RequestFile> ReadFile(const std::string& path, const CommandOptions& options) {
-  absl::StatusOr<RequestFile> file = ReadRequestFile(path);
+  absl::StatusOr<RequestFile> file =
+      ReadRequestFile(path, static_cast<uint64_t>(options.client.max_message_bytes));
   if (file.ok() && !options.words.empty()) file->words = options.words;
   return file;
 }

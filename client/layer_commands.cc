@@ -135,7 +135,7 @@ ExitCode Create(const AttentionClient& client, const CommandOptions& options, st
   absl::StatusOr<nlohmann::json> json = ParseJson(*text, path);
   if (!json.ok()) return ReportUsage(json.status(), err);
   v1::CreateLayerRequest request;
-  absl::Status status = FromFriendlyJson(*std::move(json), "", path, request);
+  absl::Status status = FromFriendlyJson(*std::move(json), {}, path, request);
   if (!status.ok()) return ReportUsage(status, err);
   return Finish(client.CreateLayer(request), options.json, out, err);
 }

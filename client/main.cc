@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -20,7 +21,6 @@
 #include "absl/types/span.h"
 #include "client/commands.h"
 #include "client/completion_bash.h"
-#include "client/freed_memory.h"
 #include "client/parse_flags.h"
 
 ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
@@ -33,6 +33,7 @@ ABSL_FLAG(std::string, tls_server_name, "",
           "name in the server's certificate, where it is not the target's host");
 ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
           "how long to wait for the answer, as in 90s or 5m; 0: 60s, 2s for health, 1h for layers");
+ABSL_FLAG(int, max_message_mib, 64, "largest request and largest answer, MiB, 1 to 2047");
 ABSL_FLAG(bool, json, false, "attend, encode, layers: print the response as protobuf JSON");
 ABSL_FLAG(std::string, words, "", "attend, encode, explain: names of the tokens, by spaces");
 ABSL_FLAG(std::string, color, "auto", "explain: auto, always or never");
@@ -81,8 +82,8 @@ FILE.json, or - for standard input, is one JSON object:
 
 The request is protobuf JSON, in which nested arrays of numbers (or of true and false) may stand for
 tensors, or the name of an array in a file, such as "tokens.npy", "layer.npz:q_proj" or
-"model.safetensors:q_proj"; enum values may leave out their prefix. client/samples/ has one file a
-tutorial.
+"model.safetensors:q_proj", which goes into the message as it is; enum values may leave out their
+prefix. client/samples/ has one file a tutorial.
 For a stored encoder "encode", an attention.v1.EncodeRequest, stands in place of "request"; explain
 then draws every layer and head.
 
@@ -93,6 +94,8 @@ then draws every layer and head.
   --tls_server_name=NAME     name in the server's certificate, where it is not the target's host
   --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, 2s for
                              health, 1h for layers
+  --max_message_mib=N        largest request and largest answer, MiB, 1 to 2047; default 64, as the
+                             server's own, which has to be raised with it
   --json                     attend, encode, layers: print the response as protobuf JSON
   --save=FILE                attend, encode: writes all tensors that came back to a .npz or .safetensors
                              file, or the only one to a .npy file, and prints nothing else
@@ -116,6 +119,9 @@ the command line or the file is wrong; 3 no server there, or not serving.
 constexpr absl::Duration kHealthTimeout = absl::Seconds(2);
 // Models of many gigabytes go over slow lines.
 constexpr absl::Duration kLayersTimeout = absl::Hours(1);
+
+// Of protobuf, whole ones.
+constexpr int kMostMessageMib = attention::client::kMostMessageBytes >> 20;
 
 ExitCode UsageError(absl::string_view what) {
   std::cerr << "attention_client: " << what << "\nattention_client --help tells more\n";
@@ -159,6 +165,12 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
   CommandOptions options;
   options.client.target = absl::GetFlag(FLAGS_target);
   options.client.tls = Tls();
+  const int max_message_mib = absl::GetFlag(FLAGS_max_message_mib);
+  if (max_message_mib < 1 || max_message_mib > kMostMessageMib) {
+    return UsageError(
+        absl::StrCat("--max_message_mib is ", max_message_mib, "; want 1 to ", kMostMessageMib));
+  }
+  options.client.max_message_bytes = int64_t{max_message_mib} << 20;
   options.json = absl::GetFlag(FLAGS_json);
   options.service = absl::GetFlag(FLAGS_service);
   options.html = absl::GetFlag(FLAGS_html);
@@ -225,7 +237,6 @@ ExitCode Run(absl::Span<const char* const> arguments) {
 int main(int argc, char** argv) try {
   // What gRPC has to say comes as the status of a call, too.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  attention::client::KeepFreedMemory();
   const ExitCode exit_code = Run(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
   if (!std::cout.flush()) {
     std::cerr << "attention_client: cannot write to standard output\n";

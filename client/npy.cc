@@ -1,9 +1,9 @@
 #include "client/npy.h"
 
+#include <algorithm>
 #include <array>
-#include <cstddef>
-#include <cstdint>
-#include <vector>
+#include <cstring>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -12,6 +12,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/array_file.h"
+#include "client/narrow_floats.h"
 #include "client/tensor.h"
 #include "client/token_ids_hint.h"
 
@@ -22,8 +24,9 @@ constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // A header's bytes begin here in version 1, whose length has 2 bytes, and 2 later in the others.
 constexpr size_t kHeaderAt = 10;
 constexpr size_t kMostHeaderBytes = size_t{64} << 10;
-constexpr int kMostAxes = 32;      // as NumPy has it; the server takes 4
-constexpr size_t kAlignment = 64;  // of the data, as NumPy writes it
+constexpr int kMostAxes = 32;                          // as NumPy has it; the server takes 4
+constexpr size_t kAlignment = 64;                      // of the data, as NumPy writes it
+constexpr size_t kConvertedAtOnce = size_t{16} << 10;  // numbers: 64 KiB of float32
 
 struct NumpyType {
   absl::string_view descr;
@@ -84,58 +87,37 @@ absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<v1::Tensor> TensorFromNpy(absl::string_view bytes) {
-  if (!absl::StartsWith(bytes, kMagic) || bytes.size() < kHeaderAt) {
-    return Error("it is no .npy file");
-  }
-  const auto byte = [bytes](size_t i) {
-    return static_cast<size_t>(static_cast<uint8_t>(bytes[i]));
+// The header, a dict of Python's as text. `data_at` is set to where the data begins behind it.
+absl::StatusOr<std::string> ReadHeader(ByteReader& file, uint64_t& data_at) {
+  std::array<char, kHeaderAt + 2> start;
+  if (file.size() < kHeaderAt) return Error("it is no .npy file");
+  if (absl::Status status = file.Read(start.data(), kHeaderAt); !status.ok()) return status;
+  if (!absl::StartsWith({start.data(), kHeaderAt}, kMagic)) return Error("it is no .npy file");
+  const auto byte = [&start](size_t i) {
+    return static_cast<size_t>(static_cast<uint8_t>(start[i]));
   };
   const size_t version = byte(6);
+  if (version < 1 || version > 3) return Error(absl::StrCat("its version is ", version));
   size_t begin = kHeaderAt, length = byte(8) | byte(9) << 8;
   if (version > 1) {
     begin += 2;
-    if (bytes.size() < begin) return Error("it ends in its header");
+    if (file.size() < begin) return Error("it ends in its header");
+    if (absl::Status status = file.Read(&start[kHeaderAt], 2); !status.ok()) return status;
     length |= byte(10) << 16 | byte(11) << 24;
   }
-  if (version < 1 || version > 3) return Error(absl::StrCat("its version is ", version));
   if (length > kMostHeaderBytes) return Error(absl::StrCat("its header has ", length, " bytes"));
-  if (length > bytes.size() - begin) return Error("it ends in its header");
-  const absl::string_view header = bytes.substr(begin, length);
-  bytes.remove_prefix(begin + length);
-
-  v1::Tensor tensor;
-  const absl::StatusOr<v1::DataType> type = TypeOf(header);
-  if (!type.ok()) return type.status();
-  tensor.set_data_type(*type);
-  if (!absl::StartsWith(ValueOf(header, "fortran_order"), "False")) {
-    return Error("its columns lie one behind the other; save numpy.ascontiguousarray() of it");
-  }
-  if (absl::Status status = ReadShape(header, tensor); !status.ok()) return status;
-  const absl::StatusOr<size_t> want = ByteCount(tensor);
-  if (!want.ok()) return want.status();
-  if (bytes.size() != *want) {
-    return Error(absl::StrCat("it has ", bytes.size(), " bytes of data; want ", *want));
-  }
-  tensor.set_data(bytes.data(), bytes.size());
-  return tensor;
+  if (length > file.size() - begin) return Error("it ends in its header");
+  std::string header(length, '\0');
+  if (absl::Status status = file.Read(header.data(), length); !status.ok()) return status;
+  data_at = begin + length;
+  return header;
 }
 
-absl::StatusOr<std::string> NpyFromTensor(const v1::Tensor& tensor) {
-  if (tensor.data_type() == v1::DATA_TYPE_BFLOAT16) {
-    const absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
-    if (!values.ok()) return values.status();
-    return NpyFromTensor(
-        MakeTensor(std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end()), *values));
-  }
-  const absl::StatusOr<size_t> want = ByteCount(tensor);
-  if (!want.ok()) return want.status();
-  if (tensor.data().size() != *want) return Error("the tensor's bytes are not what its shape says");
+// The header of the file that holds an array of this type and shape.
+std::string HeaderFor(v1::DataType type, const v1::Tensor& tensor) {
   absl::string_view descr;
   for (const NumpyType& known : kTypes) {
-    if (known.type == tensor.data_type() && descr.empty()) descr = known.descr;
+    if (known.type == type && descr.empty()) descr = known.descr;
   }
   std::string header = absl::StrCat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (",
                                     absl::StrJoin(tensor.shape(), ", "),
@@ -143,9 +125,72 @@ absl::StatusOr<std::string> NpyFromTensor(const v1::Tensor& tensor) {
   const size_t unpadded = kHeaderAt + header.size() + 1;
   header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   header += '\n';
-  std::string file(kMagic);
-  file += {1, 0, static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
-  return absl::StrCat(file, header, tensor.data());
+  std::string start(kMagic);
+  start += {1, 0, static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
+  return start + header;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Tensor> ReadNpy(ByteReader& file, uint64_t most_bytes) {
+  uint64_t data_at = 0;
+  const absl::StatusOr<std::string> header = ReadHeader(file, data_at);
+  if (!header.ok()) return header.status();
+  v1::Tensor tensor;
+  const absl::StatusOr<v1::DataType> type = TypeOf(*header);
+  if (!type.ok()) return type.status();
+  tensor.set_data_type(*type);
+  if (!absl::StartsWith(ValueOf(*header, "fortran_order"), "False")) {
+    return Error("its columns lie one behind the other; save numpy.ascontiguousarray() of it");
+  }
+  if (absl::Status status = ReadShape(*header, tensor); !status.ok()) return status;
+  const absl::StatusOr<size_t> want = ByteCount(tensor);
+  if (!want.ok()) return want.status();
+  if (file.size() - data_at != *want) {
+    return Error(absl::StrCat("it has ", file.size() - data_at, " bytes of data; want ", *want));
+  }
+  if (*want > most_bytes) return TooLargeForMessage(*want, most_bytes);
+  std::string& data = *tensor.mutable_data();
+  data.resize(*want);
+  if (absl::Status status = file.Read(data.data(), *want); !status.ok()) return status;
+  return tensor;
+}
+
+absl::StatusOr<NpyPieces> NpyPieces::Of(const v1::Tensor& tensor) {
+  const absl::StatusOr<size_t> want = ByteCount(tensor);
+  if (!want.ok()) return want.status();
+  if (tensor.data().size() != *want) return Error("the tensor's bytes are not what its shape says");
+  const v1::DataType type =
+      tensor.data_type() == v1::DATA_TYPE_BFLOAT16 ? v1::DATA_TYPE_FLOAT32 : tensor.data_type();
+  return NpyPieces(tensor, HeaderFor(type, tensor));
+}
+
+uint64_t NpyPieces::bytes() const {
+  const uint64_t data = tensor_->data().size();
+  const bool widened = tensor_->data_type() == v1::DATA_TYPE_BFLOAT16;
+  return header_.size() + (widened ? data / sizeof(uint16_t) * sizeof(float) : data);
+}
+
+absl::string_view NpyPieces::Next() {
+  if (!std::exchange(header_given_, true)) return header_;
+  const absl::string_view rest = absl::string_view(tensor_->data()).substr(position_);
+  if (tensor_->data_type() != v1::DATA_TYPE_BFLOAT16) {
+    position_ += rest.size();
+    return rest;
+  }
+  floats_.resize(std::min(kConvertedAtOnce, rest.size() / sizeof(uint16_t)));
+  for (size_t i = 0; i < floats_.size(); ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, &rest[i * sizeof(bits)], sizeof(bits));
+    floats_[i] = FromBfloat16(bits);
+  }
+  position_ += floats_.size() * sizeof(uint16_t);
+  return {reinterpret_cast<const char*>(floats_.data()), floats_.size() * sizeof(float)};
+}
+
+void NpyPieces::Rewind() {
+  header_given_ = false;
+  position_ = 0;
 }
 
 }  // namespace attention::client

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -26,6 +25,7 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
 using Json = nlohmann::json;
 
 absl::Status Error(const std::string& path, absl::string_view what,
@@ -78,20 +78,6 @@ void ConvertFloat(Json& value) {
   if (value == "nan") value = "NaN";
 }
 
-// The tensor that nested arrays or the name of a file stand for, into protobuf JSON with the
-// elements as bytes: exact, and far shorter than their digits.
-absl::Status ConvertTensor(const std::string& folder, const std::string& path, Json& value) {
-  absl::StatusOr<v1::Tensor> tensor =
-      value.is_array() ? TensorFromNestedArray(value, path)
-                       : ReadArray(std::filesystem::path(folder) / value.get<std::string>());
-  if (!tensor.ok() && !value.is_array()) return Error(path, tensor.status().message(), ": ");
-  if (!tensor.ok()) return tensor.status();
-  value = {{"dataType", v1::DataType_Name(tensor->data_type())},
-           {"shape", std::vector<int64_t>(tensor->shape().begin(), tensor->shape().end())},
-           {"data", absl::Base64Escape(tensor->data())}};
-  return absl::OkStatus();
-}
-
 // Whether the field is a tensor of token embeddings.
 bool HoldsEmbeddings(const FieldDescriptor& field) {
   return field.full_name() == "attention.v1.TokensSource.tokens" ||
@@ -108,89 +94,131 @@ bool MayBeTokenIds(const Json& value) {
   return is_row(value) || (value.is_array() && std::all_of(value.begin(), value.end(), is_row));
 }
 
-absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
-                            const std::string& path, Json& value);
+// Makes protobuf's own JSON of a friendly one, and keeps what stands for tensors aside: as text a
+// tensor would take several times its bytes.
+class Converter {
+ public:
+  explicit Converter(const ArrayFiles& files) : folder_(files.folder), room_(files.most_bytes) {}
 
-absl::Status ConvertElement(const FieldDescriptor& field, const std::string& folder,
-                            const std::string& path, Json& value) {
-  if (value.is_null()) return Error(path, "is null; want a value, or leave it out");
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return ConvertEnum(*field.enum_type(), path, value);
-    case FieldDescriptor::CPPTYPE_MESSAGE: {
-      absl::Status status = ConvertMessage(*field.message_type(), folder, path, value);
-      const bool may_be_ids = !status.ok() && HoldsEmbeddings(field) && MayBeTokenIds(value);
-      return may_be_ids ? Error(std::string(status.message()), kTokenIdsHint, "") : status;
+  // `value` is that of a message of this type, and stands at `path`.
+  absl::Status ConvertMessage(const Descriptor& type, const std::string& path, Json& value) {
+    const bool is_tensor = type.full_name() == v1::Tensor::descriptor()->full_name();
+    if (is_tensor && (value.is_array() || value.is_string())) return TakeTensor(path, value);
+    // Durations and the like have a JSON form of their own.
+    if (absl::StartsWith(type.full_name(), "google.protobuf.")) return absl::OkStatus();
+    if (!value.is_object()) {
+      return Error(path, absl::StrCat("is no object; want ",
+                                      is_tensor ? "nested arrays, a file of arrays, or " : "",
+                                      "an object with ", FieldNames(type)));
     }
-    case FieldDescriptor::CPPTYPE_FLOAT:
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      ConvertFloat(value);
-      return absl::OkStatus();
-    default:
-      return absl::OkStatus();
-  }
-}
-
-absl::Status ConvertField(const FieldDescriptor& field, const std::string& folder,
-                          const std::string& path, Json& value) {
-  if (field.is_map()) {
-    if (!value.is_object()) return Error(path, "is no object; want one");
+    std::map<const FieldDescriptor*, std::string> keys;
     for (auto& [key, element] : value.items()) {
-      const std::string place = absl::StrCat(path, ".", key);
-      absl::Status status =
-          ConvertElement(*field.message_type()->map_value(), folder, place, element);
+      const FieldDescriptor* field = FindField(type, key);
+      if (field == nullptr) {
+        return Error(path, absl::StrCat("has no field \"", key, "\"; it has ", FieldNames(type)));
+      }
+      if (const auto [other, is_first] = keys.emplace(field, key); !is_first) {
+        return Error(path, absl::StrCat("has the field ", field->name(), " twice, as \"",
+                                        other->second, "\" and as \"", key, "\""));
+      }
+      absl::Status status = ConvertField(*field, absl::StrCat(path, ".", key), element);
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
-  if (!field.is_repeated()) return ConvertElement(field, folder, path, value);
-  if (!value.is_array()) return Error(path, "is no array; want one");
-  for (size_t i = 0; i < value.size(); ++i) {
-    absl::Status status = ConvertElement(field, folder, absl::StrCat(path, "[", i, "]"), value[i]);
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
 
-absl::Status ConvertMessage(const Descriptor& type, const std::string& folder,
-                            const std::string& path, Json& value) {
-  const bool is_tensor = type.full_name() == v1::Tensor::descriptor()->full_name();
-  if (is_tensor && (value.is_array() || value.is_string())) {
-    return ConvertTensor(folder, path, value);
-  }
-  // Durations and the like have a JSON form of their own.
-  if (absl::StartsWith(type.full_name(), "google.protobuf.")) return absl::OkStatus();
-  if (!value.is_object()) {
-    return Error(path, absl::StrCat("is no object; want ",
-                                    is_tensor ? "nested arrays, a file of arrays, or " : "",
-                                    "an object with ", FieldNames(type)));
-  }
-  std::map<const FieldDescriptor*, std::string> keys;
-  for (auto& [key, element] : value.items()) {
-    const FieldDescriptor* field = FindField(type, key);
-    if (field == nullptr) {
-      return Error(path, absl::StrCat("has no field \"", key, "\"; it has ", FieldNames(type)));
+  // Moves the tensors to their places in the message that protobuf made of the converted JSON.
+  void PlaceTensors(Message& message) {
+    for (Placed& placed : tensors_) {
+      Message* at = &message;
+      for (const auto& [field, index] : placed.steps) {
+        const google::protobuf::Reflection& reflection = *at->GetReflection();
+        at = field->is_repeated() ? reflection.MutableRepeatedMessage(at, field, index)
+                                  : reflection.MutableMessage(at, field);
+      }
+      static_cast<v1::Tensor*>(at)->Swap(&placed.tensor);
     }
-    if (const auto [other, is_first] = keys.emplace(field, key); !is_first) {
-      return Error(path, absl::StrCat("has the field ", field->name(), " twice, as \"",
-                                      other->second, "\" and as \"", key, "\""));
-    }
-    absl::Status status = ConvertField(*field, folder, absl::StrCat(path, ".", key), element);
-    if (!status.ok()) return status;
   }
-  return absl::OkStatus();
-}
+
+ private:
+  // From a message to one of its fields, and, where that is repeated, to one of its elements.
+  struct Step {
+    const FieldDescriptor* field;
+    int index;
+  };
+  struct Placed {
+    std::vector<Step> steps;  // from the whole message
+    v1::Tensor tensor;
+  };
+
+  absl::Status ConvertField(const FieldDescriptor& field, const std::string& path, Json& value) {
+    if (field.is_map()) return absl::OkStatus();  // no tensors and enums are in maps
+    if (!field.is_repeated()) return ConvertElement(field, 0, path, value);
+    if (!value.is_array()) return Error(path, "is no array; want one");
+    for (size_t i = 0; i < value.size(); ++i) {
+      absl::Status status =
+          ConvertElement(field, static_cast<int>(i), absl::StrCat(path, "[", i, "]"), value[i]);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ConvertElement(const FieldDescriptor& field, int index, const std::string& path,
+                              Json& value) {
+    if (value.is_null()) return Error(path, "is null; want a value, or leave it out");
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_ENUM:
+        return ConvertEnum(*field.enum_type(), path, value);
+      case FieldDescriptor::CPPTYPE_MESSAGE: {
+        steps_.push_back({&field, index});
+        absl::Status status = ConvertMessage(*field.message_type(), path, value);
+        steps_.pop_back();
+        const bool may_be_ids = !status.ok() && HoldsEmbeddings(field) && MayBeTokenIds(value);
+        return may_be_ids ? Error(std::string(status.message()), kTokenIdsHint, "") : status;
+      }
+      case FieldDescriptor::CPPTYPE_FLOAT:
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        ConvertFloat(value);
+        return absl::OkStatus();
+      default:
+        return absl::OkStatus();
+    }
+  }
+
+  // Of nested arrays or the name of a file. An empty message is left in the JSON.
+  absl::Status TakeTensor(const std::string& path, Json& value) {
+    absl::StatusOr<v1::Tensor> tensor =
+        value.is_array()
+            ? TensorFromNestedArray(value, path)
+            : ReadArray(std::filesystem::path(folder_) / value.get<std::string>(), room_);
+    if (!tensor.ok() && !value.is_array()) return Error(path, tensor.status().message(), ": ");
+    if (!tensor.ok()) return tensor.status();
+    if (value.is_string()) room_ -= tensor->data().size();
+    value = Json::object();
+    tensors_.push_back({steps_, *std::move(tensor)});
+    return absl::OkStatus();
+  }
+
+  const std::string& folder_;
+  uint64_t room_;            // bytes that further files' arrays may have
+  std::vector<Step> steps_;  // to where the conversion is
+  std::vector<Placed> tensors_;
+};
 
 }  // namespace
 
-absl::Status FromFriendlyJson(Json value, const std::string& folder, const std::string& path,
-                              google::protobuf::Message& message) {
-  absl::Status status = ConvertMessage(*message.GetDescriptor(), folder, path, value);
+absl::Status FromFriendlyJson(Json value, const ArrayFiles& files, const std::string& path,
+                              Message& message) {
+  Converter converter(files);
+  absl::Status status = converter.ConvertMessage(*message.GetDescriptor(), path, value);
   if (!status.ok()) return status;
   const google::protobuf::util::Status parsed = google::protobuf::util::JsonStringToMessage(
       value.dump(-1, ' ', false, Json::error_handler_t::replace), &message);
-  if (parsed.ok()) return absl::OkStatus();
-  return Error(path, absl::StrCat("does not fit: ", std::string(parsed.message())));
+  if (!parsed.ok()) {
+    return Error(path, absl::StrCat("does not fit: ", std::string(parsed.message())));
+  }
+  converter.PlaceTensors(message);
+  return absl::OkStatus();
 }
 
 }  // namespace attention::client

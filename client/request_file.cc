@@ -13,7 +13,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/json_text.h"
-#include "client/protobuf_json.h"
 #include "client/token_names.h"
 
 namespace attention::client {
@@ -27,7 +26,8 @@ std::string NameOf(const std::string& path) { return path == "-" ? "standard inp
 
 absl::Status TooLarge(const std::string& name) {
   return Error(absl::StrCat(name, ": larger than ", kMaxRequestFileBytes >> 20,
-                            " MiB; call the server through the C++ library instead"));
+                            " MiB; name files of arrays in it (.npy, .npz, .safetensors) "
+                            "in place of the numbers"));
 }
 
 // What has no size beforehand, such as a pipe, is read up to the limit.
@@ -64,14 +64,14 @@ absl::Status ReadNames(const Json& value, const std::string& path,
   return absl::OkStatus();
 }
 
-absl::Status ReadMember(const std::string& key, Json& value, const std::string& folder,
+absl::Status ReadMember(const std::string& key, Json& value, const ArrayFiles& files,
                         RequestFile& file) {
   if (key == "title") return ReadString(value, key, file.title);
   if (key == "words") return ReadNames(value, key, file.words);
   if (key == "context_words") return ReadNames(value, key, file.context_words);
-  if (key == "request") return FromFriendlyJson(std::move(value), folder, key, file.request);
+  if (key == "request") return FromFriendlyJson(std::move(value), files, key, file.request);
   if (key == "encode") {
-    return FromFriendlyJson(std::move(value), folder, key, file.encode.emplace());
+    return FromFriendlyJson(std::move(value), files, key, file.encode.emplace());
   }
   return Error(absl::StrCat("unknown key \"", key,
                             "\"; want title, words, context_words, and request or encode"));
@@ -86,7 +86,7 @@ absl::Status CheckCount(const std::string& key, const std::vector<std::string>& 
                             ", as many as ", tokens, " the request has"));
 }
 
-absl::StatusOr<RequestFile> FromJson(Json json, const std::string& folder) {
+absl::StatusOr<RequestFile> FromJson(Json json, const ArrayFiles& files) {
   if (!json.is_object()) return Error("the file is no JSON object; want {\"request\": {...}}");
   if (json.contains("request") == json.contains("encode")) {
     return Error(json.contains("request") ? "\"request\" and \"encode\" are both there; want one"
@@ -94,7 +94,7 @@ absl::StatusOr<RequestFile> FromJson(Json json, const std::string& folder) {
   }
   RequestFile file;
   for (auto& [key, value] : json.items()) {
-    if (absl::Status status = ReadMember(key, value, folder, file); !status.ok()) return status;
+    if (absl::Status status = ReadMember(key, value, files, file); !status.ok()) return status;
   }
   if (file.encode.has_value()) {
     absl::Status status = CheckCount("words", file.words, "tokens", TokenCount(*file.encode));
@@ -129,17 +129,19 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   return ReadToLimit(*file, name);
 }
 
-absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path) {
+absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path, uint64_t most_array_bytes) {
   absl::StatusOr<std::string> text = ReadTextFile(path);
   if (!text.ok()) return text.status();
-  return ParseRequestFile(*text, NameOf(path), std::filesystem::path(path).parent_path());
+  return ParseRequestFile(
+      *text, NameOf(path),
+      {.folder = std::filesystem::path(path).parent_path(), .most_bytes = most_array_bytes});
 }
 
 absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name,
-                                             const std::string& folder) {
+                                             const ArrayFiles& files) {
   absl::StatusOr<Json> json = ParseJson(text, name);
   if (!json.ok()) return json.status();
-  absl::StatusOr<RequestFile> file = FromJson(*std::move(json), folder);
+  absl::StatusOr<RequestFile> file = FromJson(*std::move(json), files);
   if (!file.ok()) return Error(absl::StrCat(name, ": ", file.status().message()));
   return file;
 }

@@ -9,10 +9,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "attention/v1/attention_service.pb.h"
+#include "client/channel.h"
+#include "client/protobuf_json.h"
 
 namespace attention::client {
 
-// Reading stops here, before a file fills the memory.
+// Reading a text stops here, before it fills the memory; files of arrays that it names count for
+// themselves.
 inline constexpr int64_t kMaxRequestFileBytes = int64_t{256} << 20;
 
 // A call as people write it, one JSON object:
@@ -46,18 +49,20 @@ struct RequestFile {
 // no such file; one that cannot be read or is larger than kMaxRequestFileBytes.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
-// Reads the file at `path`, or standard input to its end when `path` is "-".
+// Reads the file at `path`, or standard input to its end when `path` is "-". The arrays of the
+// files that it names, which lie beside it, may have `most_array_bytes` bytes in all.
 //
 // As ReadTextFile and ParseRequestFile.
-absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path);
+absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path,
+                                            uint64_t most_array_bytes = kMostMessageBytes);
 
-// The same from a text; messages call it `name`, and array files go by `folder`.
+// The same from a text, which messages call `name`.
 //
 // INVALID_ARGUMENT: no JSON ("NAME:LINE:COLUMN: ..."), keys other than these, a request that
 // does not fit the schema ("NAME: request.tokens.tokens[2] has length 3; want 4, ..."), or as many
 // names as there are not tokens. Shapes that do not fit each other are left to the server.
 absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name,
-                                             const std::string& folder = "");
+                                             const ArrayFiles& files = {});
 
 }  // namespace attention::client
 

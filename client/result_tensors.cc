@@ -15,7 +15,7 @@ using google::protobuf::Message;
 void AddTensors(const Message& message, const std::string& name,
                 std::vector<NamedTensor>& tensors) {
   if (message.GetDescriptor() == v1::Tensor::descriptor()) {
-    tensors.push_back({name, static_cast<const v1::Tensor&>(message)});
+    tensors.push_back({name, &static_cast<const v1::Tensor&>(message)});
     return;
   }
   const auto below = [&name](absl::string_view part) {

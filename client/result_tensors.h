@@ -8,9 +8,9 @@
 
 namespace attention::client {
 
-// All tensors of a response, by the names of their fields: "attention_weights", "top_keys.indices",
-// "probes.0.hidden_states". Goes by the message's descriptor, so results that the schema gets later
-// need no change here.
+// All tensors of a response, which stays their owner, by the names of their fields:
+// "attention_weights", "top_keys.indices", "probes.0.hidden_states". Goes by the message's
+// descriptor, so results that the schema gets later need no change here.
 std::vector<NamedTensor> ResultTensors(const google::protobuf::Message& response);
 
 }  // namespace attention::client

@@ -3,13 +3,10 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <istream>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/json_text.h"
 #include "client/tensor.h"
 #include "client/token_ids_hint.h"
@@ -65,19 +62,18 @@ absl::StatusOr<v1::Tensor> Describe(const nlohmann::json& entry, uint64_t& begin
   return tensor;
 }
 
-absl::StatusOr<nlohmann::json> ReadHeader(std::istream& file, uint64_t file_bytes) {
+absl::StatusOr<nlohmann::json> ReadHeader(FileReader& file) {
   uint64_t length = 0;
+  if (file.size() < sizeof(length)) return Error("it ends before its header");
   std::array<char, sizeof(length)> bytes;
-  if (!file.read(bytes.data(), bytes.size())) return Error("it ends before its header");
+  if (absl::Status status = file.Read(bytes.data(), bytes.size()); !status.ok()) return status;
   std::memcpy(&length, bytes.data(), bytes.size());  // little-endian, as memory is (tensor.cc)
-  if (length > kMostHeaderBytes || length > file_bytes - bytes.size()) {
+  if (length > kMostHeaderBytes || length > file.size() - bytes.size()) {
     return Error(
         absl::StrCat("it is no safetensors file: its header would have ", length, " bytes"));
   }
   std::string text(length, '\0');
-  if (!file.read(text.data(), static_cast<std::streamsize>(length))) {
-    return Error("it ends in its header");
-  }
+  if (absl::Status status = file.Read(text.data(), length); !status.ok()) return status;
   absl::StatusOr<nlohmann::json> header = ParseJson(text, "its header");
   if (header.ok() && !header->is_object()) return Error("its header is no JSON object");
   if (header.ok()) header->erase(kMetadata);
@@ -86,20 +82,11 @@ absl::StatusOr<nlohmann::json> ReadHeader(std::istream& file, uint64_t file_byte
 
 }  // namespace
 
-absl::StatusOr<v1::Tensor> ReadSafetensor(const std::string& path, const std::string& name) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError("it cannot be opened");
-  return ReadSafetensor(file, name);
-}
-
-absl::StatusOr<v1::Tensor> ReadSafetensor(std::istream& file, const std::string& name) {
-  file.seekg(0, std::ios::end);
-  const auto file_bytes = static_cast<uint64_t>(file.tellg());
-  file.seekg(0);
-  if (file_bytes < sizeof(uint64_t)) return Error("it ends before its header");
-  const absl::StatusOr<nlohmann::json> header = ReadHeader(file, file_bytes);
+absl::StatusOr<v1::Tensor> ReadSafetensor(FileReader& file, const std::string& name,
+                                          uint64_t most_bytes) {
+  const absl::StatusOr<nlohmann::json> header = ReadHeader(file);
   if (!header.ok()) return header.status();
-  const uint64_t data_at = static_cast<uint64_t>(file.tellg());
+  const uint64_t data_at = file.position();
 
   std::vector<std::string> names;
   for (const auto& [key, entry] : header->items()) names.push_back(key);
@@ -110,39 +97,40 @@ absl::StatusOr<v1::Tensor> ReadSafetensor(std::istream& file, const std::string&
   if (!tensor.ok()) return tensor.status();
   const absl::StatusOr<size_t> bytes = ByteCount(*tensor);
   if (!bytes.ok()) return bytes.status();
-  if (begin > end || end - begin != *bytes || end > file_bytes - data_at) {
+  if (begin > end || end - begin != *bytes || end > file.size() - data_at) {
     return Error(absl::StrCat(wanted, " has other bytes than its shape says"));
   }
-  if (*bytes > kMostArrayBytes) return Error(absl::StrCat(wanted, " has ", *bytes, " bytes"));
-  std::string data(*bytes, '\0');
-  file.seekg(static_cast<std::streamoff>(data_at + begin));
-  if (!file.read(data.data(), static_cast<std::streamsize>(*bytes))) return Error("it ends early");
-  tensor->set_data(std::move(data));
+  if (*bytes > most_bytes) return TooLargeForMessage(*bytes, most_bytes);
+  std::string& data = *tensor->mutable_data();
+  data.resize(*bytes);
+  file.Seek(data_at + begin);
+  if (absl::Status status = file.Read(data.data(), *bytes); !status.ok()) return status;
   return tensor;
 }
 
-absl::StatusOr<std::string> SafetensorsFrom(absl::Span<const NamedTensor> tensors) {
+absl::StatusOr<std::string> SafetensorsHeader(absl::Span<const NamedTensor> tensors) {
   nlohmann::json header = nlohmann::json::object();
-  std::string data;
+  uint64_t begin = 0;
   for (const auto& [name, tensor] : tensors) {
-    const absl::StatusOr<size_t> bytes = ByteCount(tensor);
+    const absl::StatusOr<size_t> bytes = ByteCount(*tensor);
     if (!bytes.ok()) return bytes.status();
-    if (tensor.data().size() != *bytes)
+    if (tensor->data().size() != *bytes) {
       return Error("the tensor's bytes are not what its shape says");
+    }
     if (header.contains(name)) return Error(absl::StrCat("there are two tensors called ", name));
     for (const SafetensorsType& known : kTypes) {
-      if (known.type == tensor.data_type()) header[name]["dtype"] = known.name;
+      if (known.type == tensor->data_type()) header[name]["dtype"] = known.name;
     }
-    header[name]["shape"] = std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end());
-    header[name]["data_offsets"] = {data.size(), data.size() + *bytes};
-    data += tensor.data();
+    header[name]["shape"] = std::vector<int64_t>(tensor->shape().begin(), tensor->shape().end());
+    header[name]["data_offsets"] = {begin, begin + *bytes};
+    begin += *bytes;
   }
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // the data is aligned, as the format wants it
   const uint64_t length = text.size();
-  std::string file(sizeof(length), '\0');
-  std::memcpy(file.data(), &length, sizeof(length));
-  return absl::StrCat(file, text, data);
+  std::string start(sizeof(length), '\0');
+  std::memcpy(start.data(), &length, sizeof(length));
+  return start + text;
 }
 
 }  // namespace attention::client

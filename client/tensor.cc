@@ -32,18 +32,24 @@ std::string ShapeText(const v1::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
 }
 
-// The elements of `tensor.data`, which must be as many as the shape says.
+// That `tensor.data` has as many elements as the shape says.
+template <typename T>
+absl::Status CheckData(const v1::Tensor& tensor, int64_t count) {
+  const size_t bytes = tensor.data().size();
+  // Divided rather than multiplied: count * sizeof(T) could overflow.
+  if (bytes % sizeof(T) == 0 && bytes / sizeof(T) == static_cast<size_t>(count)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("data holds ", bytes, " bytes; want ", count,
+                                                 " elements of ", sizeof(T),
+                                                 " bytes, the shape being ", ShapeText(tensor)));
+}
+
 template <typename T>
 absl::StatusOr<std::vector<T>> ValuesInData(const v1::Tensor& tensor, int64_t count) {
-  const std::string& data = tensor.data();
-  // Divided rather than multiplied: count * sizeof(T) could overflow.
-  if (data.size() % sizeof(T) != 0 || data.size() / sizeof(T) != static_cast<size_t>(count)) {
-    return absl::InvalidArgumentError(absl::StrCat("data holds ", data.size(), " bytes; want ",
-                                                   count, " elements of ", sizeof(T),
-                                                   " bytes, the shape being ", ShapeText(tensor)));
-  }
+  if (absl::Status status = CheckData<T>(tensor, count); !status.ok()) return status;
   std::vector<T> values(static_cast<size_t>(count));
-  std::memcpy(values.data(), data.data(), data.size());
+  std::memcpy(values.data(), tensor.data().data(), tensor.data().size());
   return values;
 }
 
@@ -169,6 +175,25 @@ absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor) {
                      ", the shape being ", ShapeText(tensor)));
   }
   return std::vector<float>(tensor.float_values().begin(), tensor.float_values().end());
+}
+
+absl::StatusOr<absl::Span<const float>> FloatView(const v1::Tensor& tensor,
+                                                  std::vector<float>& storage) {
+  const std::string& data = tensor.data();
+  const bool as_they_lie = tensor.data_type() == v1::DATA_TYPE_FLOAT32 &&
+                           tensor.float_values().empty() &&
+                           reinterpret_cast<uintptr_t>(data.data()) % alignof(float) == 0;
+  if (!as_they_lie) {
+    absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
+    if (!values.ok()) return values.status();
+    storage = *std::move(values);
+    return absl::MakeConstSpan(storage);
+  }
+  const absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
+  if (!count.ok()) return count.status();
+  if (absl::Status status = CheckData<float>(tensor, *count); !status.ok()) return status;
+  return absl::MakeConstSpan(reinterpret_cast<const float*>(data.data()),
+                             static_cast<size_t>(*count));
 }
 
 absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor) {

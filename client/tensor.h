@@ -40,7 +40,12 @@ absl::StatusOr<size_t> ByteCount(const v1::Tensor& tensor);
 // and `float_values`, or another number of elements than the shape says.
 absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor);
 
-// The same for an int32 tensor, which always comes as `data`.
+// The same without a copy where they came as float32 in `data`; others are converted into
+// `storage`. Valid as long as both arguments are, and are not changed.
+absl::StatusOr<absl::Span<const float>> FloatView(const v1::Tensor& tensor,
+                                                  std::vector<float>& storage);
+
+// The same as FloatValues for an int32 tensor, which always comes as `data`.
 absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor);
 
 }  // namespace attention::client

@@ -1,12 +1,15 @@
 #include "client/array_file.h"
 
+#include <sys/stat.h>
+
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
-#include "client/npy.h"
+#include "client/byte_reader.h"
 #include "client/tensor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -15,6 +18,7 @@
 namespace attention::client {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -24,6 +28,13 @@ std::string Npy(const std::string& header, const std::string& data) {
   file += static_cast<char>(header.size() & 0xff);
   file += static_cast<char>(header.size() >> 8);
   return file + header + data;
+}
+
+// What a .npy file of these bytes holds.
+absl::StatusOr<v1::Tensor> TensorFromNpy(const std::string& npy) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.File("x.npy"), std::ios::binary) << npy;
+  return ReadArray(folder.File("x.npy"));
 }
 
 std::string FailureOf(const std::string& npy) {
@@ -50,7 +61,7 @@ class ArrayFileTest : public testing::Test {
 
 TEST_F(ArrayFileTest, ReadsWhatItWrote) {
   const std::vector<NamedTensor> tensors = {
-      {"a", floats_}, {"b.c", doubles_}, {"brains", brains_}, {"mask", mask_}};
+      {"a", &floats_}, {"b.c", &doubles_}, {"brains", &brains_}, {"mask", &mask_}};
   for (const char* const ending : {".npz", ".safetensors"}) {
     const std::string path = Path(std::string("all") + ending);
     ASSERT_TRUE(WriteArrays(path, tensors).ok());
@@ -60,16 +71,16 @@ TEST_F(ArrayFileTest, ReadsWhatItWrote) {
     EXPECT_THAT(*FloatValues(*ReadArray(path + ":brains")), ElementsAre(3, 4));
   }
   const std::string npy = Path("one.npy");
-  ASSERT_TRUE(WriteArrays(npy, {{"whatever", floats_}}).ok());
+  ASSERT_TRUE(WriteArrays(npy, {{"whatever", &floats_}}).ok());
   EXPECT_EQ(ReadArray(npy)->SerializeAsString(), floats_.SerializeAsString());
 }
 
 TEST_F(ArrayFileTest, TakesTheOnlyArrayWithoutItsName) {
   for (const char* const name : {"one.npz", "one.safetensors"}) {
-    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", floats_}}).ok());
+    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", &floats_}}).ok());
     EXPECT_TRUE(ReadArray(Path(name)).ok()) << name;
     EXPECT_THAT(FailureOf(Path(name) + ":x"), HasSubstr("holds no \"x\"; there are tokens"));
-    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", floats_}, {"keys", floats_}}).ok());
+    ASSERT_TRUE(WriteArrays(Path(name), {{"tokens", &floats_}, {"keys", &floats_}}).ok());
     EXPECT_THAT(FailureOf(Path(name)), HasSubstr("several arrays; say which"));
   }
 }
@@ -86,15 +97,97 @@ TEST_F(ArrayFileTest, SaysWhatIsWrongWithAFile) {
   }
   EXPECT_THAT(FailureOf("tokens.txt"), HasSubstr("want a name that ends in .npy"));
   EXPECT_THAT(FailureOf("x.npy:name"), HasSubstr("which has no name"));
-  EXPECT_FALSE(WriteArrays(Path("two.npy"), {{"a", floats_}, {"b", floats_}}).ok());
-  EXPECT_FALSE(WriteArrays(Path("x.txt"), {{"a", floats_}}).ok());
-  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npz", {{"a", floats_}}).ok());
-  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npy", {{"a", floats_}}).ok());
+  EXPECT_FALSE(WriteArrays(Path("two.npy"), {{"a", &floats_}, {"b", &floats_}}).ok());
+  EXPECT_FALSE(WriteArrays(Path("x.txt"), {{"a", &floats_}}).ok());
+  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npz", {{"a", &floats_}}).ok());
+  EXPECT_FALSE(WriteArrays("/no/such/folder/x.npy", {{"a", &floats_}}).ok());
+}
+
+constexpr const char* kEndings[] = {".npy", ".npz", ".safetensors"};
+
+// A pipe would wait for somebody who writes to it.
+TEST_F(ArrayFileTest, TakesFilesOnDiskAlone) {
+  for (const char* const ending : kEndings) {
+    const std::string pipe = Path(std::string("pipe") + ending);
+    const std::string folder = Path(std::string("folder") + ending);
+    const std::string device = Path(std::string("device") + ending);
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    std::filesystem::create_directory(folder);
+    std::filesystem::create_symlink("/dev/zero", device);
+    EXPECT_THAT(FailureOf(pipe), HasSubstr("it is a pipe or a device")) << ending;
+    EXPECT_THAT(FailureOf(device), HasSubstr("it is a pipe or a device")) << ending;
+    EXPECT_THAT(FailureOf(folder), HasSubstr("it is a folder")) << ending;
+  }
+}
+
+TEST_F(ArrayFileTest, RefusesAFileThatIsCutOffAnywhere) {
+  for (const char* const ending : kEndings) {
+    const std::string path = Path(std::string("whole") + ending);
+    ASSERT_TRUE(WriteArrays(path, {{"a", &floats_}}).ok());
+    for (auto bytes = std::filesystem::file_size(path); bytes-- > 0;) {
+      std::filesystem::resize_file(path, bytes);
+      EXPECT_FALSE(ReadArray(path).ok()) << ending << " of " << bytes << " bytes";
+    }
+  }
+}
+
+TEST_F(ArrayFileTest, RefusesAnArrayThatTheMessageHasNoRoomFor) {
+  constexpr uint64_t kBytes = 6 * sizeof(float);  // of floats_
+  for (const char* const ending : kEndings) {
+    const std::string path = Path(std::string("large") + ending);
+    ASSERT_TRUE(WriteArrays(path, {{"a", &floats_}}).ok());
+    EXPECT_TRUE(ReadArray(path, kBytes).ok()) << ending;
+    EXPECT_THAT(std::string(ReadArray(path, kBytes - 1).status().message()),
+                AllOf(HasSubstr("it has 24 bytes, and the message room for 23"),
+                      HasSubstr("--max_message_mib")));
+  }
+}
+
+// Its numbers are converted in blocks of 16384, and an archive reads them in blocks of its own.
+TEST_F(ArrayFileTest, WidensALongArrayOfBfloat16) {
+  std::vector<float> numbers(40'001);
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i % 251);
+  const v1::Tensor brains =
+      MakeTensor({static_cast<int64_t>(numbers.size())}, numbers, v1::DATA_TYPE_BFLOAT16);
+  for (const char* const name : {"long.npy", "long.npz"}) {
+    ASSERT_TRUE(WriteArrays(Path(name), {{"brains", &brains}}).ok());
+    const auto read = ReadArray(Path(name));
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->data_type(), v1::DATA_TYPE_FLOAT32);
+    EXPECT_EQ(*FloatValues(*read), numbers) << name;
+  }
+}
+
+// Half of what was read would be old and half new.
+TEST_F(ArrayFileTest, NoticesAFileThatIsWrittenToWhileItIsRead) {
+  const std::string path = Path("x.npy");
+  std::ofstream(path) << "12345678";
+  const auto longer = FileReader::Open(path);
+  ASSERT_TRUE(longer.ok()) << longer.status();
+  EXPECT_TRUE((*longer)->CheckUnchanged().ok());
+  std::ofstream(path, std::ios::app) << "9";
+  EXPECT_THAT(std::string((*longer)->CheckUnchanged().message()), HasSubstr("changed while"));
+
+  const auto shorter = FileReader::Open(path);
+  std::filesystem::resize_file(path, 4);
+  std::string bytes((*shorter)->size(), '\0');
+  EXPECT_THAT(std::string((*shorter)->Read(bytes.data(), bytes.size()).message()),
+              HasSubstr("it ends early, after 4 bytes"));
+}
+
+TEST_F(ArrayFileTest, SaysThatAFileCannotBeWritten) {
+  for (const char* const ending : {".npy", ".safetensors"}) {
+    const std::string full = Path(std::string("full") + ending);
+    std::filesystem::create_symlink("/dev/full", full);
+    EXPECT_THAT(std::string(WriteArrays(full, {{"a", &floats_}}).message()),
+                HasSubstr("No space left"))
+        << ending;
+  }
 }
 
 TEST_F(ArrayFileTest, NoticesDamageInAnArchive) {
   const std::string path = Path("x.npz");
-  ASSERT_TRUE(WriteArrays(path, {{"a", floats_}}).ok());
+  ASSERT_TRUE(WriteArrays(path, {{"a", &floats_}}).ok());
   std::string bytes(std::filesystem::file_size(path), '\0');
   std::ifstream(path, std::ios::binary)
       .read(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -116,6 +116,32 @@ TEST(AttentionClient, SaysHowToMendAMessageThatIsTooLarge) {
   EXPECT_TRUE(client.ComputeAttention({}).ok()) << "the next call works";
 }
 
+TEST(AttentionClient, SendsAndTakesNoMoreThanItsOwnLimit) {
+  FakeServer server([](const v1::ComputeAttentionRequest& request, auto& response) {
+    response.mutable_output()->set_data(std::string(request.top_k(), 'x'));
+    return grpc::Status::OK;
+  });
+  const auto client = AttentionClient::Create(
+      {.target = server.target(), .timeout = absl::Seconds(20), .max_message_bytes = 10'000});
+  ASSERT_TRUE(client.ok()) << client.status();
+  v1::ComputeAttentionRequest request;
+  request.mutable_tokens()->mutable_tokens()->set_data(std::string(10'000, 'x'));
+  const absl::Status sent = client->ComputeAttention(request).status();
+  EXPECT_EQ(sent.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(sent.message()), HasSubstr("this client sends at most 10000"));
+  request.clear_tokens();
+  request.set_top_k(20'000);
+  const absl::Status taken = client->ComputeAttention(request).status();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(taken.message()), HasSubstr("this client where it has a limit"));
+  request.set_top_k(10'000);  // the rest of the answer is not counted
+  EXPECT_TRUE(client->ComputeAttention(request).ok()) << "the next call works";
+  for (const int64_t bytes : {int64_t{0}, kMostMessageBytes + 1}) {
+    EXPECT_EQ(AttentionClient::Create({.max_message_bytes = bytes}).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(AttentionClient, StopsWaitingAtTheTimeout) {
   FakeServer server([](const auto&, auto&) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));

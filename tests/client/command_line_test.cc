@@ -2,12 +2,14 @@
 
 #include <array>
 #include <cstdio>
+#include <fstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/client/fake_server.h"
+#include "tests/temporary_folder.h"
 
 namespace attention::client {
 namespace {
@@ -89,6 +91,25 @@ TEST_F(CommandLineTest, TellsTheHealth) {
   EXPECT_EQ(RunClient("health --target=" + nobody.target()).exit_code, 3);
 }
 
+// 2 MiB of zeros, where 1 MiB is let through.
+TEST_F(CommandLineTest, RefusesAFileThatIsLargerThanAMessage) {
+  const TemporaryFolder folder;
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (512, 1024)}\n";
+  std::ofstream(folder.File("value.npy"), std::ios::binary)
+      << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size()) << '\0' << header
+      << std::string(size_t{2} << 20, '\0');
+  std::ofstream(folder.File("x.json"))
+      << R"({"request": {"weighted": {"attention_weights": [[1]], "value": "value.npy"}}})";
+  const std::string attend =
+      absl::StrCat("attend ", folder.File("x.json"), " --json --target=", server_.target());
+  EXPECT_EQ(RunClient(attend + " > /dev/null").exit_code, 0);
+  const Finished refused = RunClient(attend + " --max_message_mib=1");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.output, HasSubstr("value.npy: it has 2097152 bytes, and the message room for "
+                                        "1048576; send less at a time, or start server and client "
+                                        "with a larger --max_message_mib"));
+}
+
 TEST_F(CommandLineTest, SaysThatItsOutputCannotBeWritten) {
   const Finished finished =
       RunClient(absl::StrCat("attend ", kSample, " --target=", server_.target(), " > /dev/full"));
@@ -99,8 +120,9 @@ TEST_F(CommandLineTest, SaysThatItsOutputCannotBeWritten) {
 TEST(CommandLine, ExplainsItself) {
   const Finished help = RunClient("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* word : {"attend FILE.json", "explain FILE.json", "health", "--target", "--json",
-                           "--timeout", "--color", "--service", "Exit codes"}) {
+  for (const char* word :
+       {"attend FILE.json", "explain FILE.json", "health", "--target", "--json", "--timeout",
+        "--max_message_mib", "--color", "--service", "Exit codes"}) {
     EXPECT_THAT(help.output, HasSubstr(word));
   }
   const Finished version = RunClient("--version");
@@ -150,6 +172,8 @@ TEST(CommandLine, RefusesWhatItCannotDoWithExitCode2) {
   EXPECT_THAT(refusal("health --timeout=5"),
               HasSubstr("--timeout cannot be \"5\"; it is: how long to wait"));
   EXPECT_THAT(refusal("health --timeout=-5s"), HasSubstr("timeout is -5s; want more than 0"));
+  EXPECT_THAT(refusal("attend x --max_message_mib=0"), HasSubstr("is 0; want 1 to 2047"));
+  EXPECT_THAT(refusal("attend x --max_message_mib=2048"), HasSubstr("is 2048; want 1 to 2047"));
   EXPECT_THAT(refusal("explain x.json --color=red"), HasSubstr("--color is \"red\""));
   EXPECT_THAT(refusal("attend /no/such.json"), HasSubstr("/no/such.json: No such file"));
 }

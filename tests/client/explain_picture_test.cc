@@ -41,18 +41,18 @@ Pixels Decode(const std::string& file) {
   return pixels;
 }
 
-// `count` maps of len x len whose weights are all `weight`, but for the first.
-AttentionMaps MapsOfLength(int len, int count, float weight) {
-  RequestFile file;
+// The picture of `count` maps of len x len whose weights are all `weight`, but for the first.
+absl::StatusOr<std::string> PictureOf(int len, int count, float weight,
+                                      const RequestFile& file = {}) {
   v1::ComputeAttentionResponse response;
   std::vector<float> weights(static_cast<size_t>(len) * len * count, weight);
   weights[0] = 1;
   *response.mutable_attention_weights() = MakeTensor({1, count, len, len}, weights);
-  return *MapsOf(file, response);
+  return ExplainPicture(file, *MapsOf(file, response));
 }
 
 TEST(ExplainPicture, ShowsEachWeightInItsColor) {
-  const absl::StatusOr<std::string> png = ExplainPicture({}, MapsOfLength(3, 1, 0.5f));
+  const absl::StatusOr<std::string> png = PictureOf(3, 1, 0.5f);
   ASSERT_TRUE(png.ok()) << png.status();
   const Pixels pixels = Decode(*png);
   EXPECT_THAT(pixels.colors, Contains(ColorAt(1)));
@@ -63,19 +63,19 @@ TEST(ExplainPicture, ShowsEachWeightInItsColor) {
 
 TEST(ExplainPicture, HasRoomForTheTitleAndForEachMap) {
   RequestFile file;
-  const Pixels one = Decode(*ExplainPicture(file, MapsOfLength(3, 1, 0.5f)));
-  const Pixels four = Decode(*ExplainPicture(file, MapsOfLength(3, 4, 0.5f)));
+  const Pixels one = Decode(*PictureOf(3, 1, 0.5f, file));
+  const Pixels four = Decode(*PictureOf(3, 4, 0.5f, file));
   EXPECT_EQ(four.width, 2 * one.width);
   EXPECT_EQ(four.height, 2 * one.height);
   file.title = std::string(200, 'w');
-  const Pixels titled = Decode(*ExplainPicture(file, MapsOfLength(3, 1, 0.5f)));
+  const Pixels titled = Decode(*PictureOf(3, 1, 0.5f, file));
   EXPECT_GT(titled.width, 200 * 10);
   EXPECT_GT(titled.height, one.height);
 }
 
 TEST(ExplainPicture, RefusesWhatWouldBeTooLarge) {
-  EXPECT_TRUE(ExplainPicture({}, MapsOfLength(300, 1, 0)).ok());
-  EXPECT_THAT(std::string(ExplainPicture({}, MapsOfLength(3000, 1, 0)).status().message()),
+  EXPECT_TRUE(PictureOf(300, 1, 0).ok());
+  EXPECT_THAT(std::string(PictureOf(3000, 1, 0).status().message()),
               HasSubstr("want at most 64000000"));
 }
 

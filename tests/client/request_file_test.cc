@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -148,16 +149,60 @@ TEST(ParseRequestFile, SaysWhereTokenIdsBelong) {
 TEST(ParseRequestFile, TakesArraysFromFilesBesideIt) {
   const TemporaryFolder folder;
   const v1::Tensor tokens = MakeTensor({2, 2}, {1, 2, 3, 4});
-  ASSERT_TRUE(WriteArrays(folder.File("some.npz"), {{"tokens", tokens}, {"bad", tokens}}).ok());
+  ASSERT_TRUE(WriteArrays(folder.File("some.npz"), {{"tokens", &tokens}, {"bad", &tokens}}).ok());
   const std::string text = R"({"request": {"tokens": {"tokens": "some.npz:NAME"}}})";
   const auto parse = [&](const std::string& name) {
-    return ParseRequestFile(absl::StrReplaceAll(text, {{"NAME", name}}), "x.json", folder.File(""));
+    return ParseRequestFile(absl::StrReplaceAll(text, {{"NAME", name}}), "x.json",
+                            {.folder = folder.File("")});
   };
   const auto file = parse("tokens");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(file->request.tokens().tokens().SerializeAsString(), tokens.SerializeAsString());
   EXPECT_THAT(std::string(parse("keys").status().message()),
               AllOf(StartsWith("x.json: request.tokens.tokens: "), HasSubstr("no \"keys\"")));
+}
+
+TEST(ParseRequestFile, PutsEachArrayInItsPlace) {
+  const TemporaryFolder folder;
+  std::vector<v1::Tensor> tensors;
+  std::vector<NamedTensor> named;
+  for (int i = 0; i < 4; ++i) tensors.push_back(MakeTensor({1, 1}, {static_cast<float>(i)}));
+  for (size_t i = 0; i < 4; ++i) named.push_back({absl::StrCat(i), &tensors[i]});
+  ASSERT_TRUE(WriteArrays(folder.File("all.npz"), named).ok());
+  const auto file = ParseRequestFile(R"({"request": {
+    "partials": {"parts": [{"output": "all.npz:0", "logSumExp": "all.npz:1"},
+                           {"output": [[7]], "log_sum_exp": "all.npz:2"}]},
+    "config": {"mask": "all.npz:3"}}})",
+                                     "x.json", {.folder = folder.File("")});
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto& parts = file->request.partials().parts();
+  ASSERT_EQ(parts.size(), 2);
+  EXPECT_THAT(*FloatValues(parts[0].output()), ElementsAre(0));
+  EXPECT_THAT(*FloatValues(parts[0].log_sum_exp()), ElementsAre(1));
+  EXPECT_THAT(*FloatValues(parts[1].output()), ElementsAre(7));
+  EXPECT_THAT(*FloatValues(parts[1].log_sum_exp()), ElementsAre(2));
+  EXPECT_THAT(*FloatValues(file->request.config().mask()), ElementsAre(3));
+}
+
+TEST(ParseRequestFile, BoundsTheArraysOfAllFilesTogether) {
+  const TemporaryFolder folder;
+  const v1::Tensor tensor = MakeTensor({2, 2}, {1, 2, 3, 4});
+  ASSERT_TRUE(WriteArrays(folder.File("one.npy"), {{"one", &tensor}}).ok());
+  const auto parse = [&](uint64_t most_bytes) {
+    return ParseRequestFile(
+               R"({"request": {"tokens": {"context": "one.npy", "tokens": "one.npy"}}})", "x.json",
+               {.folder = folder.File(""), .most_bytes = most_bytes})
+        .status();
+  };
+  EXPECT_TRUE(parse(2 * tensor.data().size()).ok());
+  EXPECT_THAT(std::string(parse(2 * tensor.data().size() - 1).message()),
+              AllOf(StartsWith("x.json: request.tokens.tokens: "),
+                    HasSubstr("it has 16 bytes, and the message room for 15")));
+}
+
+TEST(ParseRequestFile, RefusesAFieldThatStandsTwice) {
+  EXPECT_EQ(RequestFailure(R"({"topK": 1, "top_k": 2})"),
+            "x.json: request has top_k twice, as topK too");
 }
 
 TEST(ParseRequestFile, RefusesValuesThatTheirFieldsCannotHold) {

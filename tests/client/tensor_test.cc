@@ -125,6 +125,23 @@ TEST(FloatValues, RefusesOtherTypesAndBothEncodingsAtOnce) {
               HasSubstr("float_values holds 2 numbers; want 1"));
 }
 
+TEST(FloatView, CopiesOnlyWhatIsNotFloat32) {
+  std::vector<float> storage;
+  const v1::Tensor floats = MakeTensor({2}, {1, 2.5f});
+  const auto view = FloatView(floats, storage);
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_THAT(*view, ElementsAre(1, 2.5f));
+  EXPECT_EQ(static_cast<const void*>(view->data()), floats.data().data());
+  EXPECT_TRUE(storage.empty());
+  EXPECT_THAT(*FloatView(MakeTensor({2}, {1, 2}, v1::DATA_TYPE_FLOAT64), storage),
+              ElementsAre(1, 2));
+  EXPECT_THAT(storage, ElementsAre(1, 2));
+  v1::Tensor short_of_one = floats;
+  short_of_one.set_shape(0, 3);
+  EXPECT_THAT(std::string(FloatView(short_of_one, storage).status().message()),
+              HasSubstr("data holds 8 bytes; want 3 elements"));
+}
+
 TEST(Int32Values, ReadsLittleEndianTwosComplement) {
   v1::Tensor tensor = Float32({2}, std::string("\x02\x01\x00\x00\xff\xff\xff\xff", 8));
   EXPECT_FALSE(Int32Values(tensor).ok());

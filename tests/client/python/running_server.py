@@ -19,10 +19,12 @@ BUILD = pathlib.Path(os.environ["ATTENTION_BUILD"])
 class ServerTest(unittest.TestCase):
     """One server for all tests of a class, and a client."""
 
+    server_flags = ()  # beside those of every test
+
     @classmethod
     def setUpClass(cls):
-        cls.process = subprocess.Popen([BUILD / "attention_server", "--port=0", "--log_level=error"],
-                                       stdout=subprocess.PIPE, text=True)
+        cls.process = subprocess.Popen([BUILD / "attention_server", "--port=0", "--log_level=error",
+                                        *cls.server_flags], stdout=subprocess.PIPE, text=True)
         cls.addClassCleanup(cls.stop)
         cls.target = cls.process.stdout.readline().split()[-1]
         cls.client = attention_client.AttentionClient(cls.target)
