@@ -162,8 +162,13 @@ absl::Status Server::ListenForMetrics() {
   if (options_.metrics_port < 0) return absl::OkStatus();
   auto http = ops::HttpServer::Start(options_.metrics_host, options_.metrics_port,
                                      {.metrics = [this] { return observer_.MetricsText(); },
-                                      .ready = [this] { return ready_.load(); }});
-  if (!http.ok()) return http.status();
+                                      .ready = [this] { return ready_.load(); }},
+                                     ops::HttpServer::Limits());
+  if (!http.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(http.status().message(),
+                     "; choose another --metrics_port (0 picks a free one) or --metrics_host"));
+  }
   http_ = *std::move(http);
   metrics_address_ = ops::HostPort(options_.metrics_host, http_->port());
   return absl::OkStatus();
