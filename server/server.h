@@ -29,9 +29,9 @@
 namespace attention {
 
 // A running attention server: attention.v1.AttentionService and LayerService, gRPC's health service
-// (Check and Watch), server reflection and, if asked for, Channelz on one TCP port, on a Unix socket
-// or on both. Health knows the server as a whole (""), each service by its full name and each stored
-// layer as "layers/NAME". All methods are for one thread at a time.
+// (Check and Watch), server reflection and, if asked for, Channelz on one TCP port, on a Unix
+// socket or on both. Health knows the server as a whole (""), each service by its full name and
+// each stored layer as "layers/NAME". All methods are for one thread at a time.
 //
 // Construction: layers, engine, services, gRPC server. Shutdown is the reverse: the gRPC server
 // stops calling the service, the service its engine.
@@ -99,7 +99,7 @@ class Server {
   engine::Engine engine_;
   rpc::AttentionServiceImpl service_;
   rpc::LayerServiceImpl layer_service_;
-  std::shared_ptr<ops::Authorizer> authorizer_;  // null: everybody may call everything
+  std::shared_ptr<ops::Authorizer> authorizer_;        // null: everybody may call everything
   std::unique_ptr<ops::UnixSocketClaim> unix_socket_;  // null: none; outlives who listens there
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<LayerWatch> layer_watch_;

@@ -57,8 +57,8 @@ MHD_Result Send(const Page& page, MHD_Connection* connection) {
 
 }  // namespace
 
-// libmicrohttpd's threads, one for each listening socket, accept, parse and send. It gives up who is
-// silent, but not who sends a byte now and then for ever: that is done by a thread of ours.
+// libmicrohttpd's threads, one for each listening socket, accept, parse and send. It gives up who
+// is silent, but not who sends a byte now and then for ever: that is done by a thread of ours.
 class HttpServer::Impl {
  public:
   Impl(const Handlers& handlers, const Limits& limits)

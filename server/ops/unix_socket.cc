@@ -58,9 +58,9 @@ absl::Status RemoveStale(const std::string& path) {
   const int error = Connect(path);
   if (error == 0 || error == EAGAIN) return IsInUse(path);  // EAGAIN: many wait for it
   if (error != ECONNREFUSED) {
-    return CannotListen(path, absl::StrCat("the socket that is there may be another server's: ",
-                                           std::strerror(error),
-                                           "; remove it, or choose another --unix_socket"));
+    return CannotListen(
+        path, absl::StrCat("the socket that is there may be another server's: ",
+                           std::strerror(error), "; remove it, or choose another --unix_socket"));
   }
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
     return CannotListen(path, absl::StrCat("cannot remove the socket of a server that has ended: ",
@@ -88,7 +88,8 @@ absl::StatusOr<Descriptor> Lock(const std::string& path) {
     }
     if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) return IsInUse(path);
-      return CannotListen(path, absl::StrCat("cannot lock ", lock_path, ": ", std::strerror(errno)));
+      return CannotListen(path,
+                          absl::StrCat("cannot lock ", lock_path, ": ", std::strerror(errno)));
     }
     // Its owner may have removed it since it was opened; then somebody else may have made another.
     if (IsAt(lock, lock_path)) return lock;
@@ -99,9 +100,9 @@ absl::StatusOr<Descriptor> Lock(const std::string& path) {
 
 absl::Status CheckUnixSocketPath(const std::string& path) {
   if (path.empty() || path.size() > kMostPathBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("--unix_socket has ", path.size(),
-                                                   " bytes; want 1 to ", kMostPathBytes,
-                                                   ", the most that a Unix socket's path can have"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--unix_socket has ", path.size(), " bytes; want 1 to ", kMostPathBytes,
+                     ", the most that a Unix socket's path can have"));
   }
   if (path.find('\0') != path.npos) {
     return absl::InvalidArgumentError("--unix_socket has a NUL byte; want a path");
