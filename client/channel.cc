@@ -133,6 +133,11 @@ absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
   if (absl::IsUnavailable(result) && absl::StrContains(result.message(), "unhealthy")) {
     return WithHint(result, absl::StrCat("the server at ", target, " says that it is not serving"));
   }
+  if (absl::IsUnavailable(result) && !connected && absl::StartsWith(target, "unix:")) {
+    return WithHint(result, absl::StrCat("no connection to ", target,
+                                         ": is attention_server running with --unix_socket there, "
+                                         "and does --unix_socket_mode let this user connect?"));
+  }
   if (absl::IsUnavailable(result) && !connected) {
     return WithHint(result, absl::StrCat("no connection to ", target,
                                          ": is attention_server running there, and is the target "

@@ -24,7 +24,8 @@
 using attention::client::LoadOptions;
 using attention::client::LoadRun;
 
-ABSL_FLAG(std::vector<std::string>, target, LoadOptions().targets, "servers, HOST:PORT,...");
+ABSL_FLAG(std::vector<std::string>, target, LoadOptions().targets,
+          "servers, HOST:PORT or unix:PATH,...");
 ABSL_FLAG(int, connections, LoadOptions().connections, "connections to each server");
 ABSL_FLAG(std::string, tls_ca, "", "PEM file with the roots of the servers' certificates");
 ABSL_FLAG(std::string, tls_cert, "", "PEM file with this client's certificate");
@@ -66,7 +67,7 @@ soon as the answer is there. An open loop (--rate) shows what users meet: calls 
 (Poisson) whether the others are answered or not, and a call's latency counts from when it was to
 begin, so that no stall is hidden. Several numbers make several runs, one after the other.
 
-  --target=HOST:PORT,...     the servers, which calls go round; default localhost:50051
+  --target=HOST:PORT,...     the servers, which calls go round; default localhost:50051. Or unix:PATH
   --connections=N            to each of them; default 1
   --tls_ca=FILE --tls_cert=FILE --tls_key=FILE --tls_server_name=NAME   as attention_client
   --warm_up_s=S --duration_s=S   seconds that do not count, and then those that do; default 1 and 10

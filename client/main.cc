@@ -23,7 +23,7 @@
 #include "client/completion_bash.h"
 #include "client/parse_flags.h"
 
-ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT");
+ABSL_FLAG(std::string, target, "localhost:50051", "the server's HOST:PORT, or unix:PATH");
 ABSL_FLAG(bool, tls, false, "connect over TLS, and trust the roots that the system trusts");
 ABSL_FLAG(std::string, tls_ca, "",
           "connect over TLS, and trust the roots in this PEM file and no others");
@@ -87,7 +87,7 @@ prefix. client/samples/ has one file a tutorial.
 For a stored encoder "encode", an attention.v1.EncodeRequest, stands in place of "request"; explain
 then draws every layer and head.
 
-  --target=HOST:PORT         the server; default localhost:50051
+  --target=HOST:PORT         the server; default localhost:50051. Or its Unix socket, unix:PATH
   --tls                      connect over TLS; or, with what is needed of these:
   --tls_ca=FILE              roots of the server's certificate, PEM; default: the system's
   --tls_cert=FILE --tls_key=FILE   this client's certificate and key, PEM

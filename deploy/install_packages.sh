@@ -29,7 +29,7 @@ packages_of() {
       echo g++ cmake ninja-build \
         libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libabsl-dev \
         libssl-dev libdnnl-dev ocl-icd-opencl-dev libtbb-dev libhwy-dev nlohmann-json3-dev \
-        prometheus-cpp-dev libcivetweb-dev \
+        prometheus-cpp-dev libmicrohttpd-dev \
         libfreetype-dev libpng-dev libzip-dev fonts-dejavu-extra
       ;;
     test)
@@ -38,7 +38,7 @@ packages_of() {
       ;;
     runtime)
       echo libgrpc++1.51 libprotobuf32 libabsl libdnnl libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
-        libprometheus-cpp-core1.0 libcivetweb1 libfreetype6 libpng16-16 libzip
+        libprometheus-cpp-core1.0 libmicrohttpd12 libfreetype6 libpng16-16 libzip
       ;;
     # Form is judged by the tools of Debian 12; libomp is there for an omp.h that clang reads.
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;;
@@ -61,6 +61,7 @@ libdnnl         libdnnl2             libdnnl3.6
 libhwy1         libhwy1              libhwy1t64
 libssl3         libssl3              libssl3t64
 libpng16-16     libpng16-16          libpng16-16t64
+libmicrohttpd12 libmicrohttpd12      libmicrohttpd12t64
 libzip          libzip4              libzip5
 clang           clang-14             clang-19
 libclang-rt     libclang-rt-14-dev   libclang-rt-19-dev

@@ -57,6 +57,7 @@ void LogStart(const attention::Server& server, const attention::ServerOptions& o
   Log(Severity::kInfo, "started",
       {{"version", ATTENTION_VERSION},
        {"address", server.address()},
+       {"unix_socket", options.unix_socket},
        {"tls", !options.tls_cert.empty()},
        {"metrics_address", server.metrics_address()},
        {"isa", attention::OnednnIsa()},
@@ -111,7 +112,9 @@ int main(int argc, char** argv) {
   LogStart(**server, *options);
   LogDamagedLayers(**server);
   attention::ops::FlushLog();  // who reads the line below finds those above
-  std::printf("listening on %s\n", (*server)->address().c_str());
+  for (const std::string& address : {(*server)->address(), (*server)->unix_address()}) {
+    if (!address.empty()) std::printf("listening on %s\n", address.c_str());
+  }
   std::fflush(stdout);
 
   const int signal = WaitForStop(**server, all, argc, argv);

@@ -11,13 +11,22 @@
 #include "absl/types/span.h"
 #include "kernels/onednn_info.h"
 #include "server/ops/log.h"
+#include "server/ops/unix_socket.h"
 #include "server/set_flags.h"
 
 using attention::ServerOptions;
 
 ABSL_FLAG(std::string, host, ServerOptions().host, "address to listen on; 0.0.0.0 or [::] for all");
 ABSL_FLAG(int, port, ServerOptions().port,
-          "port to listen on, 0 to 65535; 0 picks a free one and prints it");
+          "port to listen on, 0 to 65535; 0 picks a free one and prints it; -1: no port, but "
+          "--unix_socket alone");
+ABSL_FLAG(std::string, unix_socket, ServerOptions().unix_socket,
+          "path of a Unix socket to listen on as well, for clients on this machine "
+          "(--target=unix:PATH), without TLS; in a folder that the server may write to; empty: "
+          "none");
+ABSL_FLAG(std::string, unix_socket_mode, "600",
+          "who may connect to it, as the octal mode of its file: 600 the server's user, 660 its "
+          "group too, 666 everybody who reaches its folder");
 
 ABSL_FLAG(std::string, tls_cert, "",
           "PEM file with the server's certificate and those between it and its root; read again "
@@ -104,10 +113,10 @@ namespace {
 
 constexpr char kUsage[] = R"(Serves attention over gRPC (attention.v1.AttentionService).
 
-  attention_server [--host=ADDRESS] [--port=PORT] [FLAGS]
+  attention_server [--host=ADDRESS] [--port=PORT] [--unix_socket=PATH] [FLAGS]
 
-Prints `listening on HOST:PORT` on standard output once calls are welcome, and logs JSON
-lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0;
+Prints `listening on HOST:PORT`, and `listening on unix:PATH` for a Unix socket, on standard
+output once calls are welcome, and logs JSON lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0;
 a second one does not wait for --lame_duck_s. SIGHUP: reads --log_level from --config, the
 policy and the certificates again.
 Exit codes: 0 stopped as asked, 1 cannot listen or cannot stop in time, 2 wrong usage.
@@ -117,7 +126,7 @@ Flags and their defaults:
 )";
 
 std::vector<FlagGroup> Groups() {
-  return {{"Where it listens", {"host", "port"}},
+  return {{"Where it listens", {"host", "port", "unix_socket", "unix_socket_mode"}},
           {"Who may call", {"tls_cert", "tls_key", "tls_client_ca", "policy", "insecure"}},
           {"Connections",
            {"max_streams", "max_metadata_kib", "keepalive_s", "max_stall_s",
@@ -159,19 +168,32 @@ bool IsLoopback(absl::string_view host) {
   return host == "localhost" || host == "::1" || host == "[::1]" || absl::StartsWith(host, "127.");
 }
 
+// That there is a way to call, and that the Unix socket can be one.
+absl::Status CheckWhereItListens(const ServerOptions& options) {
+  if (!options.unix_socket.empty()) return ops::CheckUnixSocketPath(options.unix_socket);
+  if (options.port >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--port is -1, and there is no --unix_socket: nobody could call; give one of them");
+}
+
 absl::Status CheckWhoMayCall(const ServerOptions& options) {
-  const bool tls = !options.tls_cert.empty();
+  const bool tls = !options.tls_cert.empty(), tcp = options.port >= 0;
   if (tls == options.tls_key.empty()) {
     return absl::InvalidArgumentError("--tls_cert and --tls_key go together");
   }
   if (!tls && !options.tls_client_ca.empty()) {
     return absl::InvalidArgumentError("--tls_client_ca needs --tls_cert and --tls_key");
   }
-  if (!tls && !options.policy.empty()) {
+  if (tls && !tcp) {
+    return absl::InvalidArgumentError(
+        "--tls_cert is for TCP, and --port is -1: a Unix socket has no TLS, and its "
+        "--unix_socket_mode says who may connect");
+  }
+  if (!tls && tcp && !options.policy.empty()) {
     return absl::InvalidArgumentError(
         "--policy needs --tls_cert and --tls_key: without TLS nobody can tell who calls");
   }
-  if (!tls && !options.insecure && !IsLoopback(options.host)) {
+  if (!tls && tcp && !options.insecure && !IsLoopback(options.host)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--host is ", options.host,
                      ", which others can reach: give --tls_cert and --tls_key, or "
@@ -187,15 +209,24 @@ absl::Status CheckWhoMayCall(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
+// The value of a flag that is an octal file mode, such as 660.
+absl::StatusOr<int> FileMode(absl::string_view flag, const std::string& text) {
+  const bool is_octal = !text.empty() && text.find_first_not_of("01234567") == text.npos;
+  const int mode = is_octal && text.size() <= 4 ? std::stoi(text, nullptr, 8) : 01000;
+  if (mode < 01000) return mode;
+  return OutOfRange(flag, text, "three octal digits, such as 660");
+}
+
 absl::Status Check(const ServerOptions& options) {
   if (options.host.empty()) return OutOfRange("host", "empty", "an address such as 127.0.0.1");
+  if (absl::Status status = CheckWhereItListens(options); !status.ok()) return status;
   if (absl::Status status = CheckWhoMayCall(options); !status.ok()) return status;
   if (!ops::ParseSeverity(options.log_level).has_value()) {
     return OutOfRange("log_level", options.log_level, "debug, info, warning or error");
   }
   constexpr double kMostMib = 1 << 24, kMostSeconds = 1e6;
   const Range ranges[] = {
-      {"port", 1.0 * options.port, 0, 65535},
+      {"port", 1.0 * options.port, -1, 65535},
       {"max_streams", 1.0 * options.max_streams, 1, 1 << 20},
       {"max_metadata_kib", 1.0 * options.max_metadata_kib, 1, 1 << 14},
       {"keepalive_s", absl::ToDoubleSeconds(options.keepalive), 1, kMostSeconds},
@@ -243,9 +274,13 @@ absl::StatusOr<ServerOptions> OptionsFromCommandLine(int argc, char** argv) {
   }
   if (absl::GetFlag(FLAGS_help)) EndWith(kUsage + DescribeFlags(Groups()));
   if (absl::GetFlag(FLAGS_version)) EndWith(VersionText());
+  const auto unix_socket_mode = FileMode("unix_socket_mode", absl::GetFlag(FLAGS_unix_socket_mode));
+  if (!unix_socket_mode.ok()) return unix_socket_mode.status();
   ServerOptions options = {
       .host = absl::GetFlag(FLAGS_host),
       .port = absl::GetFlag(FLAGS_port),
+      .unix_socket = absl::GetFlag(FLAGS_unix_socket),
+      .unix_socket_mode = *unix_socket_mode,
       .tls_cert = absl::GetFlag(FLAGS_tls_cert),
       .tls_key = absl::GetFlag(FLAGS_tls_key),
       .tls_client_ca = absl::GetFlag(FLAGS_tls_client_ca),

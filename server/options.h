@@ -13,8 +13,12 @@ namespace attention {
 struct ServerOptions {
   // The address to listen on. Loopback unless others are to reach the server.
   std::string host = "127.0.0.1";
-  // 0 to 65535; 0 picks a free port.
+  // 0 to 65535; 0 picks a free port; -1: not over TCP, and then there is a unix_socket.
   int port = 50051;
+  // The path of a Unix socket to listen on as well, at most 107 bytes; empty: none. Whoever may
+  // write to it, by unix_socket_mode and the rights of its folder, may connect, without TLS.
+  std::string unix_socket = "";
+  int unix_socket_mode = 0600;
 
   // PEM files for TLS; all empty: plain text. tls_client_ca: clients must show a certificate of it.
   std::string tls_cert = "";

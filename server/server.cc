@@ -102,38 +102,67 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 }
 
 absl::Status Server::Listen() {
-  const auto credentials = Credentials();
-  if (!credentials.ok()) return credentials.status();
+  if (absl::Status status = LoadPolicy(); !status.ok()) return status;
   grpc::ServerBuilder builder;
   LimitTransport(options_, memory_.transport, builder);
-  const std::string wanted = ops::HostPort(options_.host, options_.port);
-  builder.AddListeningPort(wanted, *credentials, &port_);
   builder.RegisterService(&service_);
   builder.RegisterService(&layer_service_);
   reflection_.Register(builder);
-  grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || port_ == 0) {
+  const bool over_tcp = options_.port >= 0;
+  const std::string wanted = ops::HostPort(options_.host, options_.port);
+  if (over_tcp) {
+    const auto credentials = TcpCredentials();
+    if (!credentials.ok()) return credentials.status();
+    builder.AddListeningPort(wanted, *credentials, &port_);
+  }
+  const auto start = [&] { grpc_ = builder.BuildAndStart(); };
+  if (options_.unix_socket.empty()) {
+    start();
+  } else {
+    auto claim = ops::UnixSocketClaim::Make(options_.unix_socket);
+    if (!claim.ok()) return claim.status();
+    unix_socket_ = *std::move(claim);
+    unix_address_ = ops::UnixTarget(options_.unix_socket);
+    builder.AddListeningPort(unix_address_, UnixCredentials());
+    ops::WithMostFileMode(static_cast<mode_t>(options_.unix_socket_mode), start);
+  }
+  if (over_tcp && port_ == 0) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", wanted,
                      ": the port is in use, or the address is not one of this machine; choose "
                      "another --port (0 picks a free one) or --host"));
   }
-  address_ = ops::HostPort(options_.host, port_);
+  if (grpc_ == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", unix_address_, "; choose another --unix_socket"));
+  }
+  if (over_tcp) address_ = ops::HostPort(options_.host, port_);
   grpc_->GetHealthCheckService()->SetServingStatus("", false);  // not yet
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Server::Credentials() {
-  const ops::TlsFiles files = TlsOf(options_);
-  if (files.empty()) return grpc::InsecureServerCredentials();
-  if (absl::Status status = ops::CheckTlsFiles(files); !status.ok()) return status;
-  std::shared_ptr<grpc::ServerCredentials> credentials = ops::TlsCredentials(files);
-  if (options_.policy.empty()) return credentials;
+absl::Status Server::LoadPolicy() {
+  if (options_.policy.empty()) return absl::OkStatus();
   auto authorizer = ops::Authorizer::Create(
       options_.policy, [this](const ops::Policy::Call& call) { observer_.OnDenied(call); });
   if (!authorizer.ok()) return authorizer.status();
   authorizer_ = *std::move(authorizer);
-  credentials->SetAuthMetadataProcessor(authorizer_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Server::TcpCredentials() const {
+  const ops::TlsFiles files = TlsOf(options_);
+  if (files.empty()) return grpc::InsecureServerCredentials();
+  if (absl::Status status = ops::CheckTlsFiles(files); !status.ok()) return status;
+  std::shared_ptr<grpc::ServerCredentials> credentials = ops::TlsCredentials(files);
+  if (authorizer_ != nullptr) credentials->SetAuthMetadataProcessor(authorizer_);
+  return credentials;
+}
+
+// Plain text, which no other machine sees. gRPC's insecure credentials would ask no policy.
+std::shared_ptr<grpc::ServerCredentials> Server::UnixCredentials() const {
+  auto credentials = grpc::experimental::LocalServerCredentials(UDS);
+  if (authorizer_ != nullptr) credentials->SetAuthMetadataProcessor(authorizer_);
   return credentials;
 }
 
@@ -172,8 +201,13 @@ absl::Status Server::ListenForMetrics() {
   if (options_.metrics_port < 0) return absl::OkStatus();
   auto http = ops::HttpServer::Start(options_.metrics_host, options_.metrics_port,
                                      {.metrics = [this] { return observer_.MetricsText(); },
-                                      .ready = [this] { return ready_.load(); }});
-  if (!http.ok()) return http.status();
+                                      .ready = [this] { return ready_.load(); }},
+                                     ops::HttpServer::Limits());
+  if (!http.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(http.status().message(),
+                     "; choose another --metrics_port (0 picks a free one) or --metrics_host"));
+  }
   http_ = *std::move(http);
   metrics_address_ = ops::HostPort(options_.metrics_host, http_->port());
   return absl::OkStatus();
@@ -215,11 +249,12 @@ absl::Status Server::Stop() {
   // A moment lets the last answers leave, and those who were about to call again be told
   // UNAVAILABLE, which says what to do.
   absl::SleepFor(absl::Milliseconds(100));
-  EndConnections(port_);
+  EndConnections(options_.port < 0 ? -1 : port_, options_.unix_socket);
   absl::SleepFor(absl::Milliseconds(100));
   // What is still open are health watches and reflection streams of peers that do not close.
   grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
   grpc_.reset();
+  unix_socket_.reset();
   http_.reset();
   if (drained) return absl::OkStatus();
   return absl::DeadlineExceededError(absl::StrCat("calls were still in flight after ",

@@ -19,6 +19,7 @@
 #include "server/ops/freed_memory.h"
 #include "server/ops/http_server.h"
 #include "server/ops/metrics.h"
+#include "server/ops/unix_socket.h"
 #include "server/options.h"
 #include "server/rpc/attention_service.h"
 #include "server/rpc/calls_in_flight.h"
@@ -29,9 +30,9 @@
 namespace attention {
 
 // A running attention server: attention.v1.AttentionService and LayerService, gRPC's health service
-// (Check and Watch), server reflection (v1 and v1alpha) and, if asked for, Channelz on one port.
-// Health knows the server as a whole (""), each service by its full name and each stored layer as
-// "layers/NAME". All methods are for one thread at a time.
+// (Check and Watch), server reflection (v1 and v1alpha) and, if asked for, Channelz on one TCP
+// port, on a Unix socket or on both. Health knows the server as a whole (""), each service by its
+// full name and each stored layer as "layers/NAME". All methods are for one thread at a time.
 //
 // Construction: layers, engine, services, gRPC server. Shutdown is the reverse: the gRPC server
 // stops calling the service, the service its engine.
@@ -39,7 +40,7 @@ class Server {
  public:
   // Reads the layers, compiles what their calls run, listens and serves. UNAVAILABLE where it
   // cannot listen, e.g. because the port is in use; fails as engine::PlanMemory, LayerStore::Open,
-  // ops::CheckTlsFiles and ops::Authorizer::Create.
+  // ops::CheckTlsFiles, ops::Authorizer::Create and ops::UnixSocketClaim::Make.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
   // Stops, unless Stop did.
@@ -47,8 +48,11 @@ class Server {
 
   // Where metrics and health are served over HTTP, "HOST:PORT", or empty.
   const std::string& metrics_address() const { return metrics_address_; }
-  // "HOST:PORT" as it can be called; the port is the real one where 0 was asked for.
+  // "HOST:PORT" as it can be called; the port is the real one where 0 was asked for. Empty where
+  // the server does not listen over TCP.
   const std::string& address() const { return address_; }
+  // "unix:PATH" as it can be called, or empty.
+  const std::string& unix_address() const { return unix_address_; }
   // Compute threads.
   int threads() const { return engine_.threads(); }
   // What may take how much memory.
@@ -77,7 +81,9 @@ class Server {
   Server(const ServerOptions& options, const engine::MemoryPlan& memory,
          std::unique_ptr<engine::LayerStore> layers);
   absl::Status Listen();
-  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials();
+  absl::Status LoadPolicy();
+  absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TcpCredentials() const;
+  std::shared_ptr<grpc::ServerCredentials> UnixCredentials() const;
   absl::Status BeginServing();
   absl::Status ListenForMetrics();
   ops::Metrics::Levels Levels() const;
@@ -85,7 +91,7 @@ class Server {
   const ServerOptions options_;
   const engine::MemoryPlan memory_;
   int port_ = 0;
-  std::string address_, metrics_address_;
+  std::string address_, unix_address_, metrics_address_;
   std::atomic<bool> ready_ = false;
   Observer observer_;
   rpc::CallsInFlight calls_;
@@ -95,7 +101,8 @@ class Server {
   rpc::AttentionServiceImpl service_;
   rpc::LayerServiceImpl layer_service_;
   rpc::ReflectionServices reflection_;
-  std::shared_ptr<ops::Authorizer> authorizer_;  // null: everybody may call everything
+  std::shared_ptr<ops::Authorizer> authorizer_;        // null: everybody may call everything
+  std::unique_ptr<ops::UnixSocketClaim> unix_socket_;  // null: none; outlives who listens there
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<LayerWatch> layer_watch_;
   std::unique_ptr<ops::HttpServer> http_;

@@ -29,6 +29,10 @@ Policy::Call Describe(const grpc::AuthMetadataProcessor::InputMetadata& metadata
       call.principals.push_back(View(value));
     }
   }
+  for (const grpc::string_ref& type :
+       peer.FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME)) {
+    if (View(type) == "local") call.principals.push_back(Policy::kUnixSocket);
+  }
   for (const auto& [key, value] : metadata) {
     if (View(key) == ":path") call.path = View(value);
     call.headers.emplace_back(View(key), View(value));

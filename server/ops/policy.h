@@ -40,10 +40,13 @@ class Policy {
   static absl::StatusOr<Policy> FromJson(absl::string_view json);
   static absl::StatusOr<Policy> FromFile(const std::string& file);  // NOT_FOUND: cannot be read
 
+  // The one principal of those who call over the Unix socket, where nobody shows a certificate.
+  static constexpr absl::string_view kUnixSocket = "unix-socket";
+
   using Header = std::pair<absl::string_view, absl::string_view>;
   struct Call {
-    // Who calls: the URIs, the DNS names and the subject of the certificate that the peer showed;
-    // empty where it showed none, which no list of principals matches.
+    // Who calls: the URIs, the DNS names and the subject of the certificate that the peer showed,
+    // or kUnixSocket; empty where it showed none, which no list of principals matches.
     std::vector<absl::string_view> principals;
     absl::string_view path;  // "/attention.v1.AttentionService/Encode"
     std::vector<Header> headers;

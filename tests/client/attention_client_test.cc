@@ -1,11 +1,14 @@
 #include "client/attention_client.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/call_status.h"
 #include "client/tensor.h"
 #include "gmock/gmock.h"
@@ -13,6 +16,7 @@
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "tests/client/fake_server.h"
+#include "tests/temporary_folder.h"
 
 namespace attention::client {
 namespace {
@@ -24,6 +28,11 @@ std::string SerializedDetails(const std::vector<const google::protobuf::Message*
   google::rpc::Status status;
   for (const google::protobuf::Message* detail : details) status.add_details()->PackFrom(*detail);
   return status.SerializeAsString();
+}
+
+// How a call to `target` ends.
+absl::Status CallTo(const std::string& target) {
+  return ClientOf(target).ComputeAttention({}).status();
 }
 
 absl::Status FailureOf(const grpc::Status& answer) {
@@ -96,6 +105,25 @@ TEST(AttentionClient, SaysWhatToDoWhereNothingListens) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("no connection to " + nobody.target() +
                                                        ": is attention_server running there"));
+}
+
+TEST(AttentionClient, CallsOverUnixSocketsAndAbstractOnes) {
+  const TemporaryFolder folder;
+  for (const std::string& target : {absl::StrCat("unix:", folder.File("a.sock")),
+                                    absl::StrCat("unix://", folder.File("b.sock")),
+                                    absl::StrCat("unix-abstract:attention.test.", getpid())}) {
+    const FakeServer server(EchoTokens, /*max_receive_bytes=*/-1, target);
+    EXPECT_TRUE(CallTo(target).ok()) << target << ": " << CallTo(target);
+    EXPECT_TRUE(ClientOf(target).CheckHealth().ok()) << target;
+  }
+}
+
+TEST(AttentionClient, SaysWhatToLookAtWhereNobodyListensOnAUnixSocket) {
+  const absl::Status status = CallTo("unix:/none/attention.sock");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("no connection to unix:/none/attention.sock"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--unix_socket_mode"));
 }
 
 TEST(AttentionClient, LeavesTheWordsOfAServerThatIsThere) {

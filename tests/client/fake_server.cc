@@ -18,17 +18,19 @@ constexpr char kServiceName[] = "attention.v1.AttentionService";
 
 }  // namespace
 
-FakeServer::FakeServer(Answer answer, int max_receive_bytes) : answer_(std::move(answer)) {
+FakeServer::FakeServer(Answer answer, int max_receive_bytes, const std::string& address)
+    : answer_(std::move(answer)) {
   grpc::EnableDefaultHealthCheckService(true);
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(address.empty() ? "127.0.0.1:0" : address,
+                           grpc::InsecureServerCredentials(), &port);
   builder.SetMaxReceiveMessageSize(max_receive_bytes);
   builder.RegisterService(this);
   server_ = builder.BuildAndStart();
   EXPECT_NE(server_, nullptr);
   server_->GetHealthCheckService()->SetServingStatus(kServiceName, true);
-  target_ = absl::StrCat("127.0.0.1:", port);
+  target_ = address.empty() ? absl::StrCat("127.0.0.1:", port) : address;
 }
 
 FakeServer::~FakeServer() {

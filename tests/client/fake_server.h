@@ -15,15 +15,16 @@
 
 namespace attention::client {
 
-// A gRPC server on a free port of the loopback interface that answers ComputeAttention and
-// StreamAttention as a test says, from this process. Health is gRPC's own.
+// A gRPC server, on a free port of the loopback interface unless told otherwise, that answers
+// ComputeAttention and StreamAttention as a test says, from this process. Health is gRPC's own.
 class FakeServer final : public v1::AttentionService::Service {
  public:
   using Answer = std::function<grpc::Status(const v1::ComputeAttentionRequest& request,
                                             v1::ComputeAttentionResponse& response)>;
 
-  // `max_receive_bytes`: the largest request, as --max_message_mib sets it.
-  explicit FakeServer(Answer answer, int max_receive_bytes = -1);
+  // `max_receive_bytes`: the largest request, as --max_message_mib sets it. `address`: another one
+  // to listen at, which becomes the target.
+  explicit FakeServer(Answer answer, int max_receive_bytes = -1, const std::string& address = "");
   ~FakeServer() override;
 
   const std::string& target() const { return target_; }

@@ -112,8 +112,8 @@ class Manifest:
         self.want(ports["metrics"] == int(self.flags["metrics_port"]),
                   "port metrics is not --metrics_port")
         self.want(self.flags["host"] in ("0.0.0.0", "[::]"), "--host is one that nobody reaches")
-        # Debian's libcivetweb is built without IPv6: the server would not start.
-        self.want(self.flags["metrics_host"] == "0.0.0.0", "--metrics_host is not 0.0.0.0")
+        self.want(self.flags["metrics_host"] == self.flags["host"],
+                  "metrics, and with them probes, are not where calls are")
         for service in self.of_kind("Service"):
             for port in service["spec"]["ports"]:
                 self.want(port["targetPort"] in ports,

@@ -92,13 +92,20 @@ expect "--version tells of oneDNN" 0 '^oneDNN [0-9.]+ with [a-z0-9_]+; products:
   "$build/attention_server" --version
 expect "a flag that there is not" 2 'no flag --prot=1; see --help' "$build/attention_server" --prot=1
 expect "a value that is no number" 2 '--port cannot be .abc.; it is: port to listen on' "$build/attention_server" --port=abc
-expect "a value out of range" 2 '--port is 70000; want 0 to 65535' "$build/attention_server" --port 70000
+expect "a value out of range" 2 '--port is 70000; want -1 to 65535' "$build/attention_server" --port 70000
 expect "a flag without its value" 2 '--port needs a value' "$build/attention_server" --port
 expect "an argument left over" 2 'unexpected argument .50051.' "$build/attention_server" 50051
 
 expect "beyond loopback without TLS" 2 'host is 0.0.0.0.*--insecure' "$build/attention_server" --host=0.0.0.0
 expect "metrics beyond loopback" 2 'metrics_host is 0.0.0.0.*--insecure_metrics' "$build/attention_server" \
   --metrics_port=0 --metrics_host=0.0.0.0
+expect "neither a port nor a Unix socket" 2 'nobody could call' "$build/attention_server" --port=-1
+expect "a Unix socket with too long a path" 2 'has 108 bytes; want 1 to 107' "$build/attention_server" \
+  --unix_socket="$(printf '%0108d' 0)"
+expect "a mode that is none" 2 'unix_socket_mode is 8; want three octal digits' "$build/attention_server" \
+  --unix_socket_mode=8
+expect "TLS for a Unix socket alone" 2 'a Unix socket has no TLS' "$build/attention_server" --port=-1 \
+  --unix_socket=a.sock --tls_cert=a.pem --tls_key=a.pem
 echo '{"help": true}' >"$folder/config.json"
 expect "a file of flags that asks for help" 2 '.help. is for the command line' "$build/attention_server" \
   --config="$folder/config.json"
@@ -190,6 +197,35 @@ expect_true "and still serves" attends
 stopping_since=$SECONDS
 expect_true "a second SIGTERM: exit code 0" stop_server
 expect_true "without waiting" test $((SECONDS - stopping_since)) -lt 10
+
+# A Unix socket, beside a port of TCP and alone.
+socket=$folder/attention.sock
+over_socket() {
+  "$build/attention_client" attend "$root/client/samples/001_jim_likes_football.json" --target="unix:$socket" >/dev/null
+}
+start_server "$build/attention_server" "$folder" --unix_socket="$socket" --metrics_host=[::] --metrics_port=0 \
+  --insecure_metrics
+metrics=$(log_line started | grep --only-matching '"metrics_address":"[^"]*"' | cut --delimiter='"' --fields=4)
+expect "readiness over IPv4" 0 'SERVING' "$build/attention_client" health --http="127.0.0.1:${metrics##*:}"
+if [[ -e /proc/net/if_inet6 ]] && grep --quiet ' lo$' /proc/net/if_inet6; then
+  expect "readiness over IPv6" 0 'SERVING' "$build/attention_client" health --http="[::1]:${metrics##*:}"
+fi
+expect_true "the second line that is printed is the Unix socket" test "$(tail -n1 "$folder/server.out")" = "listening on unix:$socket"
+says unix_socket "\"$socket\""
+expect_true "its mode lets in the server's user" test "$(stat --format=%a "$socket")" = 600
+expect_true "a call over the port" attends
+expect_true "a call over the socket" over_socket
+expect "the socket in use" 1 'another server that runs listens there' "$build/attention_server" --port=0 \
+  --unix_socket="$socket"
+kill_server
+expect_true "a killed server leaves its socket" test -S "$socket"
+start_server "$build/attention_server" "$folder" --port=-1 --unix_socket="$socket" --unix_socket_mode=660
+expect_true "the next one takes it" test "$server_target" = "unix:$socket"
+expect_true "with another mode" test "$(stat --format=%a "$socket")" = 660
+expect "health over the socket" 0 'SERVING' "$build/attention_client" health --target="$server_target"
+expect_true "a call over the socket alone" over_socket
+expect_true "it stops" stop_server
+expect_true "and leaves neither socket nor lock" test ! -e "$socket" -a ! -e "$socket.lock"
 
 if ((failures > 0)); then
   echo "the server's log:"

@@ -1,16 +1,13 @@
 // What operators see: metrics and health over HTTP, and traces that come back.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <string>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "tests/server/http_peer.h"
 #include "tests/server/stored_layers.h"
 #include "tests/server/within.h"
 
@@ -19,27 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-// The answer to GET `path` at 127.0.0.1:PORT, headers included.
-std::string HttpGet(const std::string& address, const std::string& path) {
-  int port = 0;
-  EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port)) << address;
-  const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to = {};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(static_cast<uint16_t>(port));
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(connection, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0) {
-    const std::string request = absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    EXPECT_EQ(send(connection, request.data(), request.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(request.size()));
-    char part[4096];
-    for (ssize_t n = 0; (n = recv(connection, part, sizeof(part), 0)) > 0;) answer.append(part, n);
-  }
-  close(connection);
-  return answer;
-}
 
 class Operators : public LayersToUpload {
  protected:

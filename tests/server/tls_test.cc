@@ -274,6 +274,18 @@ TEST_F(Tls, ALoadTestIsOfOneIdentityToo) {
   EXPECT_EQ(opened.Take(), 1);
 }
 
+TEST_F(Tls, AUnixSocketBesideItHasNoneAndObeysThePolicy) {
+  ServerOptions options = WithMutualTls();
+  options.unix_socket = folder_.File("attention.sock");
+  options.policy = Write("policy.json", kPolicy);
+  Start(options);
+  const auto local = AttentionClient::Create({.target = server_->unix_address()});
+  ASSERT_TRUE(local.ok()) << local.status();
+  EXPECT_EQ(Compute(*local), StatusCode::kOk);
+  EXPECT_EQ(local->ListLayers().status().code(), StatusCode::kPermissionDenied);
+  EXPECT_EQ(Compute(*client_), StatusCode::kUnavailable) << "plain text over TCP";
+}
+
 TEST_F(Tls, APolicyIsReadAgainAndABadOneChangesNothing) {
   ServerOptions options = WithMutualTls();
   options.policy = Write("policy.json", kPolicy);

@@ -40,8 +40,9 @@ class AttentionClient:
     def __init__(self, target: str = "localhost:50051", *, tls: Tls | None = None,
                  timeout: float | None = 60.0, retries: Retries = Retries(),
                  options: Sequence[tuple[str, Any]] = ()) -> None:
-        """target: HOST:PORT, of any name that gRPC resolves. timeout: of a call, seconds; None: none.
-        retries: of calls that change no layers. options: of the gRPC channel, beside this client's."""
+        """target: HOST:PORT, of any name that gRPC resolves, or unix:PATH. timeout: of a call, seconds;
+        None: none. retries: of calls that change no layers. options: of the gRPC channel, beside this
+        client's."""
         arguments = _channel.options(tls, tuple(options))
         if tls is None:
             self._channel = grpc.insecure_channel(target, arguments)

@@ -1,0 +1,55 @@
+"""Both Python clients over the server's Unix socket."""
+
+import asyncio
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from running_server import BUILD, np
+
+import attention_client as ac
+import attention_client.aio
+
+
+class UnixSocket(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.path = folder / "attention.sock"
+        cls.process = subprocess.Popen(
+            [BUILD / "attention_server", "--port=-1", f"--unix_socket={cls.path}", "--log_level=error"],
+            stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(cls.stop)
+        cls.target = cls.process.stdout.readline().split()[-1]
+
+    @classmethod
+    def stop(cls):
+        cls.process.terminate()
+        cls.process.wait()
+        cls.process.stdout.close()
+
+    def test_the_line_that_the_server_prints_is_a_target(self):
+        self.assertEqual(self.target, f"unix:{self.path}")
+
+    def test_calls_are_answered(self):
+        with ac.AttentionClient(self.target) as client:
+            got = client.compute_attention(np.eye(3, dtype=np.float32))
+        self.assertEqual(got.output.shape, (3, 3))
+
+    def test_calls_from_asyncio_are_answered(self):
+        async def call():
+            async with ac.aio.AttentionClient(self.target) as client:
+                return await client.compute_attention(np.eye(3, dtype=np.float32))
+
+        self.assertEqual(asyncio.run(call()).output.shape, (3, 3))
+
+    def test_nobody_listens_on_another_one(self):
+        with ac.AttentionClient(f"unix:{self.path}{os.getpid()}", timeout=10) as client:
+            with self.assertRaises(ac.Unavailable):
+                client.compute_attention(np.eye(3, dtype=np.float32))
+
+
+if __name__ == "__main__":
+    unittest.main()
