@@ -93,7 +93,8 @@ then draws every layer and head.
   --tls_server_name=NAME     name in the server's certificate, where it is not the target's host
   --timeout=DURATION         how long to wait for the answer, as in 90s or 5m; default 60s, 2s for
                              health, 1h for layers
-  --json                     attend, encode, layers: print the response as protobuf JSON
+  --json                     attend, encode, layers: print the response as protobuf JSON, tensors as
+                             float_values unless the file says "result_format": "BYTES"
   --save=FILE                attend, encode: writes all tensors that came back to a .npz or .safetensors
                              file, or the only one to a .npy file, and prints nothing else
   --words="the cat sat"      names of the tokens, in place of the file's

@@ -116,7 +116,10 @@ absl::StatusOr<v1::Tensor> TensorFromNpy(absl::string_view bytes) {
   return tensor;
 }
 
-absl::StatusOr<std::string> NpyFromTensor(const v1::Tensor& tensor) {
+absl::StatusOr<std::string> NpyFromTensor(const v1::Tensor& given) {
+  const absl::StatusOr<v1::Tensor> bytes = AsBytes(given);
+  if (!bytes.ok()) return bytes.status();
+  const v1::Tensor& tensor = *bytes;
   if (tensor.data_type() == v1::DATA_TYPE_BFLOAT16) {
     const absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
     if (!values.ok()) return values.status();

@@ -14,8 +14,8 @@ namespace attention::client {
 // have a type or an order of elements that tensors do not; the message says how to mend it.
 absl::StatusOr<v1::Tensor> TensorFromNpy(absl::string_view bytes);
 
-// The bytes of a file. bfloat16 becomes float32. INVALID_ARGUMENT: the tensor's bytes are not what
-// its shape says.
+// The bytes of a file. bfloat16 becomes float32. INVALID_ARGUMENT: the tensor's bytes, or its
+// float_values, are not what its shape says.
 absl::StatusOr<std::string> NpyFromTensor(const v1::Tensor& tensor);
 
 }  // namespace attention::client

@@ -120,7 +120,10 @@ absl::StatusOr<v1::Tensor> ReadSafetensor(std::istream& file, const std::string&
 absl::StatusOr<std::string> SafetensorsFrom(absl::Span<const NamedTensor> tensors) {
   nlohmann::json header = nlohmann::json::object();
   std::string data;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, given] : tensors) {
+    const absl::StatusOr<v1::Tensor> with_data = AsBytes(given);
+    if (!with_data.ok()) return with_data.status();
+    const v1::Tensor& tensor = *with_data;
     const absl::StatusOr<size_t> bytes = ByteCount(tensor);
     if (!bytes.ok()) return bytes.status();
     if (tensor.data().size() != *bytes)
