@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <memory>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "client/byte_reader.h"
 #include "client/npy.h"
 #include "client/safetensors_file.h"
+#include "client/tensor.h"
 
 namespace attention::client {
 namespace {
@@ -287,7 +289,17 @@ absl::Status CheckArrayPath(const std::string& path) {
 
 absl::Status WriteArrays(const std::string& path, absl::Span<const NamedTensor> tensors) {
   if (absl::Status status = CheckArrayPath(path); !status.ok()) return status;
-  absl::Status status = Write(TakeApart(path), tensors);
+  // Results in numbers, of requests that were typed by hand; all others are written where they lie.
+  std::deque<v1::Tensor> converted;
+  std::vector<NamedTensor> with_bytes(tensors.begin(), tensors.end());
+  for (NamedTensor& named : with_bytes) {
+    if (named.tensor->float_values().empty()) continue;
+    absl::StatusOr<v1::Tensor> bytes = AsBytes(*named.tensor);
+    if (!bytes.ok()) return In(path, bytes.status());
+    converted.push_back(*std::move(bytes));
+    named.tensor = &converted.back();
+  }
+  absl::Status status = Write(TakeApart(path), with_bytes);
   return status.ok() ? status : In(path, status);
 }
 

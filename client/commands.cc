@@ -80,6 +80,14 @@ absl::StatusOr<std::string> FormatAll(const RequestFile& file, const v1::EncodeR
   return FormatResults(response, file.words);
 }
 
+// JSON is for people and scripts to read: numbers, unless the file wants bytes.
+template <typename Request>
+void AskForNumbers(const CommandOptions& options, Request& request) {
+  if (options.json && request.result_format() == v1::RESULT_FORMAT_UNSPECIFIED) {
+    request.set_result_format(v1::RESULT_FORMAT_FLOAT_VALUES);
+  }
+}
+
 // What `attend` and `encode` do with an answer.
 template <typename Response>
 ExitCode ShowResults(const RequestFile& file, const absl::StatusOr<Response>& response,
@@ -146,6 +154,7 @@ ExitCode RunEncode(const CommandOptions& options, std::ostream& out, std::ostrea
   if (!file->encode.has_value()) {
     return ReportUsage(Wrong("the file has no \"encode\"; use attend"), err);
   }
+  AskForNumbers(options, *file->encode);
   return ShowResults(*file, client->Encode(*file->encode), options, out, err);
 }
 
@@ -162,6 +171,7 @@ ExitCode RunAttend(const CommandOptions& options, std::ostream& out, std::ostrea
     if (file->encode.has_value()) {
       return ReportUsage(Wrong(absl::StrCat(path, " has \"encode\"; use encode")), err);
     }
+    AskForNumbers(options, file->request);
     files.push_back(*std::move(file));
   }
   if (files.size() == 1) {

@@ -96,7 +96,8 @@ then draws every layer and head.
                              health, 1h for layers
   --max_message_mib=N        largest request and largest answer, MiB, 1 to 2047; default 64, as the
                              server's own, which has to be raised with it
-  --json                     attend, encode, layers: print the response as protobuf JSON
+  --json                     attend, encode, layers: print the response as protobuf JSON, tensors as
+                             float_values unless the file says "result_format": "BYTES"
   --save=FILE                attend, encode: writes all tensors that came back to a .npz or .safetensors
                              file, or the only one to a .npy file, and prints nothing else
   --words="the cat sat"      names of the tokens, in place of the file's

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -102,6 +103,19 @@ absl::StatusOr<std::vector<float>> FloatsInData(const v1::Tensor& tensor, int64_
   }
 }
 
+// The elements of `tensor.float_values`, which must be as many as the shape says, and alone.
+absl::StatusOr<std::vector<float>> ValuesTyped(const v1::Tensor& tensor, int64_t count) {
+  if (!tensor.data().empty()) {
+    return absl::InvalidArgumentError("both data and float_values are set; want one of them");
+  }
+  if (tensor.float_values_size() != count) {
+    return absl::InvalidArgumentError(absl::StrCat("float_values holds ",
+                                                   tensor.float_values_size(), " numbers; want ",
+                                                   count, ", the shape being ", ShapeText(tensor)));
+  }
+  return std::vector<float>(tensor.float_values().begin(), tensor.float_values().end());
+}
+
 }  // namespace
 
 v1::Tensor MakeTensor(absl::Span<const int64_t> shape, absl::Span<const float> values,
@@ -158,23 +172,13 @@ absl::StatusOr<size_t> ByteCount(const v1::Tensor& tensor) {
 }
 
 absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor) {
-  const bool has_values = tensor.float_values_size() > 0;
   absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
   if (!count.ok()) return count.status();
-  if (!has_values) return FloatsInData(tensor, *count);
-
+  if (tensor.float_values().empty()) return FloatsInData(tensor, *count);
   const bool float32 = tensor.data_type() == v1::DATA_TYPE_FLOAT32 ||
                        tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED;
   if (!float32) return WrongType(tensor, v1::DATA_TYPE_FLOAT32);
-  if (!tensor.data().empty()) {
-    return absl::InvalidArgumentError("both data and float_values are set; want one of them");
-  }
-  if (tensor.float_values_size() != *count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("float_values holds ", tensor.float_values_size(), " numbers; want ", *count,
-                     ", the shape being ", ShapeText(tensor)));
-  }
-  return std::vector<float>(tensor.float_values().begin(), tensor.float_values().end());
+  return ValuesTyped(tensor, *count);
 }
 
 absl::StatusOr<absl::Span<const float>> FloatView(const v1::Tensor& tensor,
@@ -200,7 +204,33 @@ absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor) {
   if (tensor.data_type() != v1::DATA_TYPE_INT32) return WrongType(tensor, v1::DATA_TYPE_INT32);
   absl::StatusOr<int64_t> count = ElementCount(tensor.shape());
   if (!count.ok()) return count.status();
-  return ValuesInData<int32_t>(tensor, *count);
+  if (tensor.float_values().empty()) return ValuesInData<int32_t>(tensor, *count);
+  const absl::StatusOr<std::vector<float>> floats = ValuesTyped(tensor, *count);
+  if (!floats.ok()) return floats.status();
+  std::vector<int32_t> values;
+  for (const float value : *floats) {
+    // Compared first: a conversion from beyond int32 has no meaning, and NaN is within nothing.
+    constexpr float kBeyond = 2147483648.0f;  // 2^31
+    if (!(value >= -kBeyond && value < kBeyond) || value != std::trunc(value)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("float_values holds ", value, "; want whole numbers of DATA_TYPE_INT32"));
+    }
+    values.push_back(static_cast<int32_t>(value));
+  }
+  return values;
+}
+
+absl::StatusOr<v1::Tensor> AsBytes(const v1::Tensor& tensor) {
+  if (tensor.float_values().empty()) return tensor;
+  const std::vector<int64_t> shape(tensor.shape().begin(), tensor.shape().end());
+  if (tensor.data_type() == v1::DATA_TYPE_INT32) {
+    const absl::StatusOr<std::vector<int32_t>> values = Int32Values(tensor);
+    if (!values.ok()) return values.status();
+    return MakeTensorOf(v1::DATA_TYPE_INT32, shape, absl::MakeConstSpan(*values));
+  }
+  const absl::StatusOr<std::vector<float>> values = FloatValues(tensor);
+  if (!values.ok()) return values.status();
+  return MakeTensor(shape, *values);
 }
 
 }  // namespace attention::client

@@ -45,8 +45,12 @@ absl::StatusOr<std::vector<float>> FloatValues(const v1::Tensor& tensor);
 absl::StatusOr<absl::Span<const float>> FloatView(const v1::Tensor& tensor,
                                                   std::vector<float>& storage);
 
-// The same as FloatValues for an int32 tensor, which always comes as `data`.
+// The same as FloatValues for an int32 tensor; each of its `float_values` must be a whole number.
 absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor);
+
+// The tensor with its elements as `data`, whichever way it came. INVALID_ARGUMENT as FloatValues
+// and Int32Values where it came as `float_values`; else it is returned as it is.
+absl::StatusOr<v1::Tensor> AsBytes(const v1::Tensor& tensor);
 
 }  // namespace attention::client
 

@@ -22,10 +22,12 @@ class AlignedBuffer {
   const float* data() const { return memory_.get(); }
   int64_t size() const { return size_; }
 
-  // Makes room for at least `size` floats; what the buffer held is lost when it has to grow.
-  // Throws std::bad_alloc and then still holds what it held.
+  // Makes room for at least `size` floats; what the buffer held is lost when it has to grow, and
+  // freed first, so that both are never there at a time. Throws std::bad_alloc and is empty then.
   void Grow(int64_t size) {
     if (size <= size_) return;
+    memory_.reset();
+    size_ = 0;
     memory_.reset(static_cast<float*>(::operator new (
         static_cast<std::size_t>(size) * sizeof(float), std::align_val_t{kAlignment})));
     size_ = size;

@@ -48,7 +48,7 @@ class Computation {
             sequences, [&](const AttentionSequence& s) { return PackedBytes(s); }, buffers) {}
 
   absl::Status Run() {
-    if (HeadByHead()) return RunHeads();
+    if (HeadByHead(executor_->threads())) return RunHeads();
     BufferPool::Loan packed =
         executor_->buffers().Borrow(CeilDiv(packed_bytes_.total(), sizeof(float)));
     packed_ = reinterpret_cast<char*>(packed.data());
@@ -56,13 +56,19 @@ class Computation {
     return RunTiles();
   }
 
-  double WorkingBytes(int threads) const {
+  WorkingMemory Memory(int threads, AttentionOp::Company company) const {
+    // Others in the run may make it go head by head, or not.
+    const bool may_pack_heads =
+        company == AttentionOp::Company::kMayHaveSome || HeadByHead(threads);
+    const bool may_pack_all = company == AttentionOp::Company::kMayHaveSome || !HeadByHead(threads);
     int64_t workspace = 0;
     for (const AttentionSequence& s : sequences_) {
-      workspace = std::max(workspace, WorkspaceSize(s) + HeadFloats(s));
+      workspace = std::max(workspace, WorkspaceSize(s) + (may_pack_heads ? HeadFloats(s) : 0));
     }
-    return static_cast<double>(packed_bytes_.total()) +
-           sizeof(float) * static_cast<double>(workspace) * threads;
+    const double packed = may_pack_all ? static_cast<double>(packed_bytes_.total()) : 0;
+    // packed_bytes_, and the runs of packing or of tiles.
+    return {.shared = packed + 2 * TaskRuns::BorrowedBytes(sequences_.size()),
+            .workspace = sizeof(float) * static_cast<double>(workspace)};
   }
 
  private:
@@ -94,12 +100,11 @@ class Computation {
 
   // Whether each head is packed and computed by one task: where heads are small and there are
   // enough of them to keep the threads busy.
-  bool HeadByHead() const {
+  bool HeadByHead(int threads) const {
     if (settings_.average_weights) return false;
     const auto small = [&](const AttentionSequence& s) { return HeadBytes(s) <= kCachedHeadBytes; };
     const auto heads = static_cast<int64_t>(sequences_.size()) * settings_.num_kv_heads;
-    const bool enough = executor_->threads() == 1 || heads % executor_->threads() == 0 ||
-                        heads >= int64_t{4} * executor_->threads();
+    const bool enough = threads == 1 || heads % threads == 0 || heads >= int64_t{4} * threads;
     return enough && std::all_of(sequences_.begin(), sequences_.end(), small);
   }
 
@@ -240,10 +245,11 @@ absl::StatusOr<AttentionOp> AttentionOp::Create(const Config& config) {
   return AttentionOp(*std::move(products));
 }
 
-double AttentionOp::WorkingBytes(const AttentionSettings& settings,
-                                 absl::Span<const AttentionSequence> sequences, int threads) const {
+WorkingMemory AttentionOp::Memory(const AttentionSettings& settings,
+                                  absl::Span<const AttentionSequence> sequences, int threads,
+                                  Company company) const {
   BufferPool buffers;
-  return Computation(products_, settings, sequences, {}, nullptr, buffers).WorkingBytes(threads);
+  return Computation(products_, settings, sequences, {}, nullptr, buffers).Memory(threads, company);
 }
 
 absl::Status AttentionOp::Run(const AttentionSettings& settings,
@@ -256,6 +262,7 @@ absl::Status AttentionOp::Combine(const AttentionSettings& settings,
                                   absl::Span<const WeightedSequence> weighted,
                                   Executor& executor) const {
   absl::InlinedVector<AttentionSequence, 16> sequences;
+  sequences.reserve(weighted.size());
   for (const WeightedSequence& w : weighted) sequences.push_back(AsSequence(w));
   return Computation(products_, settings, sequences, weighted, &executor, executor.buffers()).Run();
 }

@@ -12,6 +12,7 @@
 #include "kernels/data_type.h"
 #include "kernels/executor.h"
 #include "kernels/row_tiles.h"
+#include "kernels/working_memory.h"
 
 namespace attention {
 
@@ -39,10 +40,15 @@ class AttentionOp {
   // Compiles the products. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<AttentionOp> Create(const Config& config);
 
-  // Bytes of working memory that Run takes for these sequences on `threads` threads, to be compared
-  // with a limit beforehand; Combine takes no more. A double, which does not overflow.
-  double WorkingBytes(const AttentionSettings& settings,
-                      absl::Span<const AttentionSequence> sequences, int threads) const;
+  // Whether a run has other sequences beside those that are asked about.
+  enum class Company : uint8_t { kNone, kMayHaveSome };
+
+  // What Run takes for these sequences on `threads` threads, or adds to a run that has others too,
+  // to be compared with a limit beforehand; Combine takes no more. Only the type of the results
+  // counts of them, and which there are.
+  WorkingMemory Memory(const AttentionSettings& settings,
+                       absl::Span<const AttentionSequence> sequences, int threads,
+                       Company company = Company::kNone) const;
 
   // The output is P V with the P that would be returned, at every magnitude of finite scores and
   // values (README.md, "Magnitudes").

@@ -42,11 +42,27 @@ class EncoderOp::Computation {
     settings_.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim()));
   }
 
-  double WorkingBytes(int threads) const {
-    const double attention = op_.attention_.WorkingBytes(settings_, Sequences(), threads);
+  WorkingMemory Memory(int threads, AttentionOp::Company company) const {
+    WorkingMemory memory = op_.attention_.Memory(settings_, Sequences(), threads, company);
+    WorkingMemory looks;  // one after the other, in the same buffers
+    for (const EncoderBatch::Probe& probe : batch_.probes) {
+      if (!SeesAttention(probe)) continue;
+      const WorkingMemory look =
+          op_.attention_.Memory(SettingsOf(probe), SequencesOf(probe, Sequences()), threads);
+      looks = {.shared = std::max(looks.shared, look.shared + ListBytes()),
+               .workspace = std::max(looks.workspace, look.workspace)};
+    }
+    memory.Add(looks);
     const Products& p = op_.products_;
-    const double products = std::max(p.project.WorkingBytes(threads), p.down.WorkingBytes(threads));
-    return static_cast<double>(BufferBytes()) + std::max(attention, products);
+    for (const LinearOp* const product : {&p.project, &p.add, &p.up, &p.down}) {
+      memory.Add(product->Memory());
+    }
+    if (batch_.rotary.has_value()) {
+      memory.Add(RotaryMemory(*batch_.rotary, shape_.head_dim(), batch_.lens.size()));
+      memory.shared += static_cast<double>(sizeof(RotarySequence) * batch_.lens.size());
+    }
+    memory.shared += static_cast<double>(BufferBytes()) + ListBytes();
+    return memory;
   }
 
   absl::Status Run(absl::Span<const EncoderLayer> layers, const LayerNorm* final_norm) {
@@ -143,14 +159,24 @@ class EncoderOp::Computation {
 
   // Attention once more for the heads that somebody wants to look at.
   absl::Status Look(const EncoderBatch::Probe& probe, std::vector<AttentionSequence> sequences) {
-    if (probe.attention_scores == nullptr && probe.attention_weights == nullptr) {
-      return absl::OkStatus();
-    }
+    if (!SeesAttention(probe)) return absl::OkStatus();
+    return op_.attention_.Run(SettingsOf(probe), SequencesOf(probe, std::move(sequences)),
+                              *executor_);
+  }
+  static bool SeesAttention(const EncoderBatch::Probe& probe) {
+    return probe.attention_scores != nullptr || probe.attention_weights != nullptr;
+  }
+  AttentionSettings SettingsOf(const EncoderBatch::Probe& probe) const {
     AttentionSettings settings = settings_;
     settings.num_heads = settings.num_kv_heads = probe.num_heads;
     if (!settings.alibi_slopes.empty()) {
       settings.alibi_slopes = settings.alibi_slopes.subspan(probe.first_head, probe.num_heads);
     }
+    return settings;
+  }
+  // The probe's heads of `sequences`, and its results in place of theirs.
+  static std::vector<AttentionSequence> SequencesOf(const EncoderBatch::Probe& probe,
+                                                    std::vector<AttentionSequence> sequences) {
     int64_t before = 0;
     for (AttentionSequence& s : sequences) {
       for (HeadsView* view : {&s.query, &s.key.current, &s.value.current}) {
@@ -162,7 +188,7 @@ class EncoderOp::Computation {
       s.results.attention_weights = Place(probe.attention_weights, before);
       before += probe.num_heads * s.q_len * s.kv_len;
     }
-    return op_.attention_.Run(settings, sequences, *executor_);
+    return sequences;
   }
   static std::byte* Place(float* results, int64_t before) {
     return results == nullptr ? nullptr : reinterpret_cast<std::byte*>(results + before);
@@ -186,6 +212,7 @@ class EncoderOp::Computation {
 
   absl::Status Turn(std::byte* rows) {
     std::vector<RotarySequence> turns;
+    turns.reserve(batch_.lens.size());
     ForEachSequence([&](size_t b, int64_t first) {
       const MutableHeadsView to = Heads(rows, first);
       turns.push_back({.len = batch_.lens[b], .from = ReadOnly(to), .to = to, .positions = {}});
@@ -213,15 +240,21 @@ class EncoderOp::Computation {
     for (size_t b = 0; b < batch_.lens.size(); first += batch_.lens[b++]) visit(b, first);
   }
 
-  // Lengths and masks; queries, keys, values and results are yet to be set. Sized by an output that
-  // nobody writes.
+  // Of Sequences().
+  double ListBytes() const {
+    return static_cast<double>(sizeof(AttentionSequence) * batch_.lens.size());
+  }
+
+  // Lengths and masks; queries, keys and values are yet to be set, and the output, which stands at
+  // an address that nobody reads.
   std::vector<AttentionSequence> Sequences() const {
     std::vector<AttentionSequence> sequences(batch_.lens.size());
     for (size_t b = 0; b < sequences.size(); ++b) {
       AttentionSequence& s = sequences[b];
       s.q_len = s.kv_len = s.visible_len = batch_.lens[b];
       if (!batch_.masks.empty()) s.mask = batch_.masks[b];
-      s.results.output.data = reinterpret_cast<std::byte*>(batch_.x);
+      static std::byte place;
+      s.results.output.data = &place;
     }
     return sequences;
   }
@@ -266,8 +299,9 @@ absl::StatusOr<EncoderOp> EncoderOp::Create(const Config& config) {
                    *std::move(attention));
 }
 
-double EncoderOp::WorkingBytes(const EncoderBatch& batch, int threads) const {
-  return Computation(*this, batch, nullptr).WorkingBytes(threads);
+WorkingMemory EncoderOp::Memory(const EncoderBatch& batch, int threads,
+                                AttentionOp::Company company) const {
+  return Computation(*this, batch, nullptr).Memory(threads, company);
 }
 
 absl::Status EncoderOp::Run(absl::Span<const EncoderLayer> layers, const LayerNorm* final_norm,

@@ -59,9 +59,11 @@ class EncoderOp {
   // Compiles the products. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<EncoderOp> Create(const Config& config);
 
-  // Bytes of working memory that Run takes for these sequences on `threads` threads. A double,
-  // which does not overflow.
-  double WorkingBytes(const EncoderBatch& batch, int threads) const;
+  // What Run takes for these sequences on `threads` threads, or adds to a run that has others too.
+  // Of `batch` x, masks and where probes go are not looked at, but which results of these are
+  // wanted.
+  WorkingMemory Memory(const EncoderBatch& batch, int threads,
+                       AttentionOp::Company company = AttentionOp::Company::kNone) const;
 
   // Puts batch.x through `layers`, then through `final_norm` if it is not null. Fails as
   // Executor::ParallelFor.

@@ -158,8 +158,8 @@ int64_t LinearOp::WorkspaceSize() const {
   return panel + kTileSize + kPanelWidth + products_.back().config().m * config_.in;
 }
 
-double LinearOp::WorkingBytes(int threads) const {
-  return static_cast<double>(threads) * sizeof(float) * static_cast<double>(WorkspaceSize());
+WorkingMemory LinearOp::Memory() const {
+  return {.shared = 0, .workspace = sizeof(float) * static_cast<double>(WorkspaceSize())};
 }
 
 absl::Status LinearOp::Run(absl::Span<const Layer> layers, Executor& executor) const {

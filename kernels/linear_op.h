@@ -15,6 +15,7 @@
 #include "kernels/onednn_activation.h"
 #include "kernels/onednn_matmul.h"
 #include "kernels/packed_weight.h"
+#include "kernels/working_memory.h"
 
 namespace attention {
 
@@ -59,8 +60,8 @@ class LinearOp {
   // OnednnMatmul::Create.
   static absl::StatusOr<LinearOp> Create(const Config& config);
 
-  // Bytes of working memory that Run takes on `threads` threads. A double, which does not overflow.
-  double WorkingBytes(int threads) const;
+  // What Run takes: workspaces alone, for up to 127 layers.
+  WorkingMemory Memory() const;
 
   // Computes the layers, whose results must not overlap. Fails as Executor::ParallelFor.
   absl::Status Run(absl::Span<const Layer> layers, Executor& executor) const;

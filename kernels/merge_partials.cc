@@ -26,6 +26,11 @@ double LogSumExp(absl::Span<const double> logs) {
 
 }  // namespace
 
+double MergePartialsBytes(size_t parts, int64_t dim) {
+  return sizeof(double) * static_cast<double>(parts) +
+         (sizeof(double) + sizeof(float)) * static_cast<double>(dim);
+}
+
 void MergePartials(absl::Span<const PartialAttention> parts, int64_t heads, int64_t len,
                    int64_t dim, const MutableHeadsView& output, float* log_sum_exp) {
   std::vector<double> logs(parts.size()), sums(dim);

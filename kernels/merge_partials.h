@@ -1,6 +1,7 @@
 #ifndef ATTENTION_KERNELS_MERGE_PARTIALS_H_
 #define ATTENTION_KERNELS_MERGE_PARTIALS_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/types/span.h"
@@ -13,6 +14,9 @@ struct PartialAttention {
   HeadsView output;                    // [heads, len, dim]
   const float* log_sum_exp = nullptr;  // [heads, len]; -inf: the row sees none of these keys
 };
+
+// Bytes that MergePartials takes. A double, which does not overflow.
+double MergePartialsBytes(size_t parts, int64_t dim);
 
 // Attention over all keys from attention over disjoint parts of them (the merge of
 // FlashAttention-2, Dao 2023, section 3.1):

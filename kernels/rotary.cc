@@ -37,6 +37,12 @@ void TurnPairs(const float* cosines, const float* sines, int64_t pairs, int64_t 
 
 }  // namespace
 
+WorkingMemory RotaryMemory(const RotarySettings& settings, int64_t head_dim, size_t sequences) {
+  const auto dim = static_cast<double>(settings.rotary_dim);
+  return {.shared = sizeof(double) * dim / 2 + TaskRuns::BorrowedBytes(sequences),
+          .workspace = sizeof(float) * (dim + static_cast<double>(head_dim))};
+}
+
 absl::Status ApplyRotary(const RotarySettings& settings, int64_t heads, int64_t head_dim,
                          absl::Span<const RotarySequence> sequences, Executor& executor) {
   const std::vector<double> frequencies = Frequencies(settings);

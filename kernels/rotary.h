@@ -1,12 +1,14 @@
 #ifndef ATTENTION_KERNELS_ROTARY_H_
 #define ATTENTION_KERNELS_ROTARY_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "kernels/executor.h"
 #include "kernels/heads_view.h"
+#include "kernels/working_memory.h"
 
 namespace attention {
 
@@ -35,6 +37,9 @@ struct RotarySequence {
     return positions.empty() ? first_position + i : positions[i];
   }
 };
+
+// What ApplyRotary takes for so many sequences.
+WorkingMemory RotaryMemory(const RotarySettings& settings, int64_t head_dim, size_t sequences);
 
 // Rotary embedding: pair i of a token at position p, (a, b), becomes
 //

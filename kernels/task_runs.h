@@ -28,6 +28,13 @@ class TaskRuns {
   TaskRuns(const TaskRuns&) = delete;
   TaskRuns& operator=(const TaskRuns&) = delete;
 
+  // Bytes that it borrows for so many sequences.
+  static double BorrowedBytes(size_t sequences) {
+    return sequences >= kFew
+               ? static_cast<double>(sizeof(int64_t)) * static_cast<double>(sequences + 1)
+               : 0;
+  }
+
   int64_t total() const { return first_[size_]; }
 
   struct Place {

@@ -57,8 +57,11 @@ class Key {
 
 }  // namespace
 
+bool MayJoinBatch(const AttentionCall& call) { return call.layer != nullptr; }
+bool MayJoinBatch(const EncodeCall& call) { return call.probes.empty(); }
+
 std::string BatchKey(const AttentionCall& call) {
-  if (call.layer == nullptr) return "";
+  if (!MayJoinBatch(call)) return "";
   const auto& source = std::get<TokensSource>(call.source);
   // Rows that query_indices picks are float32, whatever the tokens are.
   const DataType tokens = call.PicksQueries() ? DataType::kFloat32 : source.tokens.type;
@@ -68,7 +71,7 @@ std::string BatchKey(const AttentionCall& call) {
 }
 
 std::string BatchKey(const EncodeCall& call) {
-  if (!call.probes.empty()) return "";
+  if (!MayJoinBatch(call)) return "";
   return Key('e', call.layer.get(), call.compute_type, call.settings).text();
 }
 

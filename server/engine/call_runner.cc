@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "kernels/merge_partials.h"
+#include "server/engine/batch_key.h"
 #include "server/engine/call_sequences.h"
 #include "server/engine/copy_heads.h"
 #include "server/engine/extra_keys.h"
@@ -15,44 +16,69 @@
 namespace attention::engine {
 namespace {
 
-// Floats that Run keeps between the steps of `call`, as the functions below allocate them.
-double KeptFloats(const AttentionCall& call) {
+double FloatBytes(int64_t rows, int64_t heads, int64_t dim) {
+  return sizeof(float) * static_cast<double>(rows) * static_cast<double>(heads * dim);
+}
+
+// What RunProjected takes beside the operator.
+WorkingMemory ProjectedMemory(const AttentionCall& call) {
   const CallShape& s = call.shape;
   const WantedResults& wanted = call.wanted;
   const Before totals = Totals(call);
-  const double q_rows = 1.0 * totals.queries, kv_rows = 1.0 * totals.current_keys;
-  const double query = wanted.NeedQuery() ? q_rows * s.num_heads * s.head_dim : 0;
-  const double key = wanted.NeedKey() ? kv_rows * s.num_kv_heads * s.head_dim : 0;
-  if (const auto* const source = std::get_if<TokensSource>(&call.source);
-      source != nullptr && source->projections.has_value()) {
-    const Projections& projections = *source->projections;
-    double floats = query + key + (call.PicksQueries() ? q_rows * source->d_model : 0);
-    if (wanted.NeedValue()) floats += kv_rows * projections.v.weight.out;
-    if (wanted.output && projections.o) {
-      floats += q_rows * (projections.o->weight.in + projections.o->weight.out);
-    }
-    return floats;
+  const double query = FloatBytes(totals.queries, s.num_heads, s.head_dim);
+  WorkingMemory memory = TurnMemory(call);
+  if (call.PicksQueries()) memory.shared += query;
+  if (call.rotary.has_value() && wanted.NeedQuery()) memory.shared += query;
+  if (call.rotary.has_value() && wanted.NeedKey()) {
+    memory.shared += FloatBytes(totals.current_keys, s.num_kv_heads, s.head_dim);
   }
-  double floats = call.PicksQueries() ? query : 0;
-  if (call.rotary.has_value()) floats += query + key;
-  return floats;
+  return memory;
+}
+
+// What RunPartials takes.
+WorkingMemory PartialsMemory(const AttentionCall& call, const PartialsSource& source) {
+  const size_t parts = source.parts.size();
+  return {.shared = static_cast<double>(sizeof(Before) * call.sequences.size()),
+          .workspace = MergePartialsBytes(parts, call.shape.v_head_dim) +
+                       static_cast<double>(sizeof(PartialAttention) * parts)};
+}
+
+// Lists of the sequences: the operator's own, and those that they are made from.
+double ListBytes(const AttentionCall& call) {
+  const bool weighted = std::holds_alternative<WeightedSource>(call.source);
+  const size_t other = weighted ? sizeof(WeightedSequence) : sizeof(AttentionSequence);
+  return static_cast<double>((sizeof(AttentionSequence) + other) * call.sequences.size());
 }
 
 }  // namespace
 
 absl::StatusOr<double> CallRunner::WorkingBytes(const AttentionCall& call, int threads) {
-  const absl::StatusOr<double> projecting = projector_.WorkingBytes(call, threads);
-  if (!projecting.ok()) return projecting.status();
-  const double bytes = sizeof(float) * KeptFloats(call) + *projecting;
-  if (!call.wanted.NeedOperator() || std::holds_alternative<PartialsSource>(call.source)) {
-    return bytes;
+  absl::StatusOr<WorkingMemory> memory = Memory(call, threads);
+  if (!memory.ok()) return memory.status();
+  return WorkingMemory::kSmallBytes + memory->Bytes(threads);
+}
+
+absl::StatusOr<WorkingMemory> CallRunner::Memory(const AttentionCall& call, int threads) {
+  if (const auto* const partials = std::get_if<PartialsSource>(&call.source)) {
+    return PartialsMemory(call, *partials);
   }
+  const auto* const tokens = std::get_if<TokensSource>(&call.source);
+  absl::StatusOr<WorkingMemory> memory = ProjectedMemory(call);
+  if (tokens != nullptr && tokens->projections.has_value()) {
+    memory = LearnedBatch::Memory(call, projector_);
+  }
+  if (!memory.ok()) return memory.status();
+  memory->shared += ListBytes(call);
+  if (!call.wanted.NeedOperator()) return memory;
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
   std::vector<AttentionSequence> sequences = Sequences(call);
-  for (AttentionSequence& s : sequences) s.results = Placeholders(call.wanted);
-  return bytes + ExtraKeysBytes(sequences, call.shape.extra_keys, call.shape.num_heads) +
-         (*op)->WorkingBytes(call.settings, sequences, threads);
+  for (AttentionSequence& s : sequences) s.results = Placeholders(call);
+  memory->shared += ExtraKeysBytes(sequences, call.shape.extra_keys, call.shape.num_heads);
+  using Company = AttentionOp::Company;
+  memory->Add((*op)->Memory(call.settings, sequences, threads,
+                            MayJoinBatch(call) ? Company::kMayHaveSome : Company::kNone));
+  return memory;
 }
 
 absl::Status CallRunner::Run(absl::Span<const AttentionCall* const> calls,
@@ -122,6 +148,7 @@ absl::Status CallRunner::RunProjected(const AttentionCall& call, const Projected
   }
   if (!status.ok()) return status;
   std::vector<AttentionSequence> sequences;
+  sequences.reserve(call.sequences.size());
   AddSequences(call, projected, call.outputs.output, sequences);
   return Attend(call, std::move(sequences), executor);
 }
@@ -130,6 +157,7 @@ absl::Status CallRunner::RunWeighted(const AttentionCall& call, const WeightedSo
                                      Executor& executor) {
   const CallShape& s = call.shape;
   std::vector<WeightedSequence> sequences;
+  sequences.reserve(call.sequences.size());
   ForEachSequence(call, [&](int64_t b, const Before& before) {
     const HeadsView value = source.value.At(b, before.keys);
     AttentionSequence given;
@@ -152,12 +180,14 @@ absl::Status CallRunner::RunPartials(const AttentionCall& call, const PartialsSo
                                      Executor& executor) {
   const CallShape& s = call.shape;
   std::vector<Before> before;
+  before.reserve(call.sequences.size());
   ForEachSequence(call, [&](int64_t, const Before& b) { before.push_back(b); });
   return executor.ParallelFor(s.batch * s.num_heads, [&](int64_t task, Workspace&) {
     const int64_t b = task / s.num_heads, head = task % s.num_heads;
     const int64_t len = call.sequences[b].q_len;
     const int64_t row = s.num_heads * before[b].queries + head * len;
     std::vector<PartialAttention> parts;
+    parts.reserve(source.parts.size());
     for (const PartialsSource::Part& part : source.parts) {
       HeadsView output = part.output.At(b, before[b].queries);
       output.data = output.Row(head, 0);

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "kernels/attention_op.h"
 #include "kernels/executor.h"
+#include "kernels/working_memory.h"
 #include "server/engine/attention_call.h"
 #include "server/engine/layers/packed_layers.h"
 #include "server/engine/op_cache.h"
@@ -24,6 +25,16 @@ class CallRunner {
   // The memory that Run takes for `call` on `threads` threads, in bytes; a double, which does not
   // overflow. Needs no outputs, but compiles the operators of a call that is the first of its
   // widths. INVALID_ARGUMENT or INTERNAL where that fails.
+  //
+  // Never less than what Run allocates at its peak on an executor that is new; the sum over the
+  // calls of a batch is never less than what the batch allocates. Operators that are made then and
+  // kept do not count. On one thread it is at most WorkingMemory::kSmallBytes more than
+  //   1.2 times the peak  of a call without a stored layer, which always runs alone: what two steps
+  //                       borrow one after the other is counted twice;
+  //   2.4 times the peak  of a call with one, alone or in a batch: it is counted as in the batch
+  //                       that takes most, where rows are put together, one member has a context
+  //                       of its own, and all keys and values are packed before they are read.
+  // On several threads each is counted with a workspace, though some may find nothing to do.
   absl::StatusOr<double> WorkingBytes(const AttentionCall& call, int threads);
 
   // Computes what is wanted of each of `calls`: one call, or several with one BatchKey, which have
@@ -33,6 +44,7 @@ class CallRunner {
                    Executor& executor);
 
  private:
+  absl::StatusOr<WorkingMemory> Memory(const AttentionCall& call, int threads);
   absl::Status RunTokens(const AttentionCall& call, const TokensSource& source, Executor& executor);
   absl::Status RunLearned(absl::Span<const AttentionCall* const> calls,
                           const Projections& projections, Executor& executor);

@@ -45,11 +45,13 @@ AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& ou
           .top_weights = at(to.top_weights, rows * to.top_k)};
 }
 
-AttentionResults Placeholders(const WantedResults& wanted) {
-  static std::byte place;
+AttentionResults Placeholders(const AttentionCall& call) {
+  alignas(float) static std::byte place;
   static float number;
   static int32_t index;
+  const WantedResults& wanted = call.wanted;
   AttentionResults results;
+  results.type = call.types.result;
   if (wanted.output) results.output.data = &place;
   if (wanted.attention_scores) results.attention_scores = &place;
   if (wanted.attention_weights) results.attention_weights = &place;

@@ -47,9 +47,9 @@ std::vector<AttentionSequence> Sequences(const AttentionCall& call);
 AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b,
                            const Before& before);
 
-// Results that are wanted, before there is memory for them: each stands at an address that nobody
-// reads.
-AttentionResults Placeholders(const WantedResults& wanted);
+// Results that the call wants, before there is memory for them: each stands at an address that
+// nobody reads.
+AttentionResults Placeholders(const AttentionCall& call);
 
 }  // namespace attention::engine
 

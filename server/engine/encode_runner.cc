@@ -4,12 +4,15 @@
 #include <variant>
 #include <vector>
 
+#include "server/engine/batch_key.h"
+
 namespace attention::engine {
 namespace {
 
-// One mask a sequence of `calls`, or none.
-std::vector<MaskView> Masks(absl::Span<const EncodeCall* const> calls) {
+// One mask a sequence of `calls`, of which there are `sequences`, or none.
+std::vector<MaskView> Masks(absl::Span<const EncodeCall* const> calls, size_t sequences) {
   std::vector<MaskView> masks;
+  masks.reserve(sequences);
   bool any = false;
   for (const EncodeCall* call : calls) {
     any = any || !call->mask.empty();
@@ -25,6 +28,7 @@ std::vector<MaskView> Masks(absl::Span<const EncodeCall* const> calls) {
 
 std::vector<EncoderBatch::Probe> Probes(const EncodeCall& call) {
   std::vector<EncoderBatch::Probe> probes;
+  probes.reserve(call.probes.size());
   for (const EncodeProbe& probe : call.probes) {
     probes.push_back({.layer = probe.layer,
                       .hidden_states = probe.hidden_states,
@@ -36,16 +40,41 @@ std::vector<EncoderBatch::Probe> Probes(const EncodeCall& call) {
   return probes;
 }
 
+// The same before there is memory for their results: each stands at an address that nobody reads.
+std::vector<EncoderBatch::Probe> WantedProbes(const EncodeCall& call) {
+  static float place;
+  std::vector<EncoderBatch::Probe> probes = Probes(call);
+  for (size_t i = 0; i < probes.size(); ++i) {
+    if (call.probes[i].want_attention_scores) probes[i].attention_scores = &place;
+    if (call.probes[i].want_attention_weights) probes[i].attention_weights = &place;
+  }
+  return probes;
+}
+
 }  // namespace
 
 absl::StatusOr<double> EncodeRunner::WorkingBytes(const EncodeCall& call, int threads) {
   const absl::StatusOr<std::shared_ptr<const EncoderOp>> op = OpFor(call);
   if (!op.ok()) return op.status();
+  const std::vector<EncoderBatch::Probe> probes = WantedProbes(call);
   EncoderBatch batch;
   batch.lens = call.lens;
   batch.settings = call.settings;
-  const double x = call.want_hidden_states ? 0 : sizeof(float) * call.model().shape.d_model;
-  return (*op)->WorkingBytes(batch, threads) + x * static_cast<double>(call.tokens());
+  batch.rotary = call.model().rotary;
+  batch.probes = probes;
+  using Company = AttentionOp::Company;
+  const bool joins = MayJoinBatch(call);
+  WorkingMemory memory =
+      (*op)->Memory(batch, threads, joins ? Company::kMayHaveSome : Company::kNone);
+  // The hidden states, but where they are sure to be computed in the response.
+  if (joins || !call.want_hidden_states) {
+    memory.shared += sizeof(float) * static_cast<double>(call.model().shape.d_model) *
+                     static_cast<double>(call.tokens());
+  }
+  // Lists: lens here and in Pool, masks, probes.
+  memory.shared += static_cast<double>((2 * sizeof(int64_t) + sizeof(MaskView)) * call.lens.size() +
+                                       sizeof(EncoderBatch::Probe) * call.probes.size());
+  return WorkingMemory::kSmallBytes + memory.Bytes(threads);
 }
 
 absl::Status EncodeRunner::Run(absl::Span<const EncodeCall* const> calls, const PackedLayer& packed,
@@ -56,7 +85,10 @@ absl::Status EncodeRunner::Run(absl::Span<const EncodeCall* const> calls, const 
   const auto& model = std::get<EncoderModel>(packed.model);
   const int64_t width = model.shape.d_model;
 
+  size_t sequences = 0;
+  for (const EncodeCall* call : calls) sequences += call->lens.size();
   std::vector<int64_t> lens;  // of the sequences of all calls
+  lens.reserve(sequences);
   int64_t tokens = 0;
   for (const EncodeCall* call : calls) {
     lens.insert(lens.end(), call->lens.begin(), call->lens.end());
@@ -77,7 +109,7 @@ absl::Status EncodeRunner::Run(absl::Span<const EncodeCall* const> calls, const 
     own += call->tokens() * width;
   }
 
-  const std::vector<MaskView> masks = Masks(calls);
+  const std::vector<MaskView> masks = Masks(calls, sequences);
   const std::vector<EncoderBatch::Probe> probes = Probes(any);
   absl::Status status =
       (*op)->Run(model.layers, model.final_norm.has_value() ? &*model.final_norm : nullptr,

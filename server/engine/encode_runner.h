@@ -17,7 +17,8 @@ namespace attention::engine {
 // What Encode calls compute: embed, encode, pool. Keeps the operators that it made. Thread-safe.
 class EncodeRunner {
  public:
-  // As CallRunner::WorkingBytes.
+  // As CallRunner::WorkingBytes, with 2.4 times the peak as the bound for all Encode calls: those
+  // with probes always run alone, but the attention that these look at is counted once more.
   absl::StatusOr<double> WorkingBytes(const EncodeCall& call, int threads);
 
   // Computes what is wanted of each of `calls`: one call, or several with one BatchKey, which have

@@ -47,6 +47,7 @@ SequencesWithExtraKeys::SequencesWithExtraKeys(const AttentionModel& model,
                                                const AttentionSettings& settings,
                                                std::vector<AttentionSequence> sequences)
     : settings_(settings), sequences_(std::move(sequences)) {
+  masks_.reserve(sequences_.size());
   settings_.causal = false;
   settings_.left_window = settings_.right_window = -1;
   const auto view = [&](const float* rows, int64_t dim) {
@@ -72,6 +73,7 @@ double ExtraKeysBytes(absl::Span<const AttentionSequence> sequences, int64_t ext
   if (extra_keys == 0) return 0;
   double bytes = 0;
   for (const AttentionSequence& s : sequences) {
+    bytes += sizeof(std::vector<float>);
     bytes += sizeof(float) * static_cast<double>(MaskHeads(s, num_heads)) *
              static_cast<double>(s.q_len) * static_cast<double>(s.kv_len);
   }

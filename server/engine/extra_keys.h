@@ -29,7 +29,7 @@ class SequencesWithExtraKeys {
   std::vector<std::vector<float>> masks_;
 };
 
-// Bytes that the masks take. A double, which does not overflow.
+// Bytes that the masks take, and their list. A double, which does not overflow.
 double ExtraKeysBytes(absl::Span<const AttentionSequence> sequences, int64_t extra_keys,
                       int64_t num_heads);
 

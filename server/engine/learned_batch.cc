@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/convert.h"
+#include "server/engine/batch_key.h"
 #include "server/engine/projected_sequences.h"
 #include "server/engine/turn_heads.h"
 
@@ -26,6 +27,7 @@ LearnedBatch::LearnedBatch(absl::Span<const AttentionCall* const> calls,
       projector_(projector),
       executor_(executor),
       kept_(executor) {
+  members_.reserve(calls.size());
   const int64_t d_model = projections.q.weight.in;
   for (const AttentionCall* call : calls) {
     const auto& source = std::get<TokensSource>(call->source);
@@ -41,6 +43,57 @@ LearnedBatch::LearnedBatch(absl::Span<const AttentionCall* const> calls,
     }
     self_attention_ = self_attention_ && m.tokens.data == m.context.data;
   }
+}
+
+absl::StatusOr<WorkingMemory> LearnedBatch::Memory(const AttentionCall& call,
+                                                   Projector& projector) {
+  const auto& source = std::get<TokensSource>(call.source);
+  const auto& [q, k, v, o] = *source.projections;
+  const CallShape& s = call.shape;
+  const WantedResults& wanted = call.wanted;
+  const Before totals = Totals(call);
+  const auto bytes = [](int64_t rows, int64_t width, DataType type = DataType::kFloat32) {
+    return static_cast<double>(rows) * static_cast<double>(width * ByteSize(type));
+  };
+  NumbersView tokens = source.tokens;
+  double kept = 0;
+  if (call.PicksQueries()) {
+    tokens = {nullptr, DataType::kFloat32};
+    kept += bytes(totals.queries, q.weight.in);
+  }
+  if (MayJoinBatch(call)) {
+    // Together copies both: one member with a context of its own is enough for that.
+    kept += bytes(totals.queries, q.weight.in, tokens.type) +
+            bytes(totals.current_keys, k.weight.in, source.context.type);
+    tokens.data = nullptr;
+  }
+  std::vector<Projector::Work> before, after;
+  if (wanted.NeedQuery()) {
+    kept += bytes(totals.queries, s.num_heads * s.head_dim);
+    before.push_back({&q, tokens, totals.queries});
+  }
+  if (wanted.NeedKey()) {
+    kept += bytes(totals.current_keys, s.num_kv_heads * s.head_dim);
+    before.push_back({&k, source.context, totals.current_keys});
+  }
+  if (wanted.NeedValue()) {
+    kept += bytes(totals.current_keys, s.num_kv_heads * s.v_head_dim);
+    before.push_back({&v, source.context, totals.current_keys});
+  }
+  if (wanted.output && o.has_value()) {
+    kept += bytes(totals.queries, o->weight.in);
+    const bool in_place = !MayJoinBatch(call) && call.types.result == DataType::kFloat32;
+    if (!in_place) kept += bytes(totals.queries, o->weight.out);
+    after.push_back({&*o, NumbersView(), totals.queries});
+  }
+  absl::StatusOr<WorkingMemory> memory = projector.Memory(call.compute_type, before);
+  if (!memory.ok()) return memory.status();
+  const absl::StatusOr<WorkingMemory> output = projector.Memory(call.compute_type, after);
+  if (!output.ok()) return output.status();
+  memory->Add(*output);
+  memory->Add(TurnMemory(call));
+  memory->shared += kept;
+  return memory;
 }
 
 // The members' rows of `of` one behind the other; where there is one member alone, its own.
@@ -95,7 +148,10 @@ std::vector<AttentionSequence> LearnedBatch::Sequences() {
   if (ProjectsOutput()) {
     heads_ = kept_.Rows(all_.queries, any_.shape.num_heads, any_.shape.v_head_dim);
   }
+  size_t count = 0;
+  for (const Member& m : members_) count += m.call.sequences.size();
   std::vector<AttentionSequence> sequences;
+  sequences.reserve(count);
   for (const Member& m : members_) {
     AddSequences(m.call,
                  {.query = ReadOnly(From(m.query_row, query_)),

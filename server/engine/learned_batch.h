@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "kernels/attention_problem.h"
 #include "kernels/executor.h"
@@ -24,6 +25,10 @@ class LearnedBatch {
   // what SharesBatch compares. All arguments must outlive this.
   LearnedBatch(absl::Span<const AttentionCall* const> calls, const Projections& projections,
                Projector& projector, Executor& executor);
+
+  // What all three steps take for `call`: alone where it always runs so, else its share of whatever
+  // batch it may run in. Fails as Projector::Memory.
+  static absl::StatusOr<WorkingMemory> Memory(const AttentionCall& call, Projector& projector);
 
   // Projects the tokens to queries, keys and values and turns those. Fails as Projector::Run and
   // Executor::ParallelFor.

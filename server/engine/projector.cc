@@ -7,7 +7,6 @@
 
 #include "kernels/operands.h"
 #include "kernels/tiles.h"
-#include "server/engine/call_sequences.h"
 
 namespace attention::engine {
 namespace {
@@ -71,37 +70,20 @@ absl::Status Projector::Run(ComputeType compute_type, absl::Span<const Work> wor
   return absl::OkStatus();
 }
 
-absl::StatusOr<double> Projector::WorkBytes(ComputeType compute_type, absl::Span<const Work> works,
-                                            int threads) {
-  double most = 0;
+absl::StatusOr<WorkingMemory> Projector::Memory(ComputeType compute_type,
+                                                absl::Span<const Work> works) {
+  WorkingMemory memory;
   for (const Work& work : works) {
     const absl::StatusOr<std::shared_ptr<const LinearOp>> op =
         OpFor(compute_type, work.projection->weight.in);
     if (!op.ok()) return op.status();
-    most = std::max(most, (*op)->WorkingBytes(threads));
+    memory.Add((*op)->Memory());
   }
   const PackAs as = OnednnMatmul::OperandsFor(compute_type);
   ForEachConversion(works, as, [&](const Work& work) {
-    most += sizeof(float) * static_cast<double>(OperandFloats(work, as));
+    memory.shared += sizeof(float) * static_cast<double>(OperandFloats(work, as));
   });
-  return most;
-}
-
-absl::StatusOr<double> Projector::WorkingBytes(const AttentionCall& call, int threads) {
-  const auto* const source = std::get_if<TokensSource>(&call.source);
-  if (source == nullptr || !source->projections.has_value()) return 0;
-  const auto& [q, k, v, o] = *source->projections;
-  const Before totals = Totals(call);
-  std::vector<Work> before, after;
-  if (call.wanted.NeedQuery()) before.push_back({&q, source->tokens, totals.queries});
-  if (call.wanted.NeedKey()) before.push_back({&k, source->context, totals.current_keys});
-  if (call.wanted.NeedValue()) before.push_back({&v, source->context, totals.current_keys});
-  if (call.wanted.output && o.has_value()) after.push_back({&*o, NumbersView(), totals.queries});
-  const absl::StatusOr<double> bytes = WorkBytes(call.compute_type, before, threads);
-  const absl::StatusOr<double> after_bytes = WorkBytes(call.compute_type, after, threads);
-  if (!bytes.ok()) return bytes.status();
-  if (!after_bytes.ok()) return after_bytes.status();
-  return std::max(*bytes, *after_bytes);
+  return memory;
 }
 
 absl::StatusOr<std::shared_ptr<const LinearOp>> Projector::OpFor(ComputeType compute_type,

@@ -28,15 +28,12 @@ class Projector {
   // Does all of `works` at once. Fails as LinearOp::Create and Run.
   absl::Status Run(ComputeType compute_type, absl::Span<const Work> works, Executor& executor);
 
-  // Bytes that the projections of `call` take on `threads` threads beside their results: as much
-  // as the step that takes most, since the output is projected after the others. Fails as
-  // LinearOp::Create.
-  absl::StatusOr<double> WorkingBytes(const AttentionCall& call, int threads);
+  // What Run takes for these, beside their results. Of the rows of `works` only type and address
+  // count: works with the same address read the same rows. Fails as LinearOp::Create.
+  absl::StatusOr<WorkingMemory> Memory(ComputeType compute_type, absl::Span<const Work> works);
 
  private:
   absl::StatusOr<std::shared_ptr<const LinearOp>> OpFor(ComputeType compute_type, int64_t in);
-  absl::StatusOr<double> WorkBytes(ComputeType compute_type, absl::Span<const Work> works,
-                                   int threads);
 
   OpCache<LinearOp> ops_;
 };

@@ -14,6 +14,7 @@ namespace {
 std::vector<int64_t> QueryPositions(const AttentionCall& call) {
   const absl::Span<const int64_t> given = call.rotary->query_positions;
   std::vector<int64_t> positions;
+  positions.reserve(Totals(call).queries);
   ForEachSequence(call, [&](int64_t b, const Before& before) {
     const SequenceShape& s = call.sequences[b];
     for (int64_t i = 0; i < s.q_len; ++i) {
@@ -27,11 +28,22 @@ std::vector<int64_t> QueryPositions(const AttentionCall& call) {
 
 }  // namespace
 
+WorkingMemory TurnMemory(const AttentionCall& call) {
+  const bool turns = call.wanted.NeedQuery() || call.wanted.NeedKey();
+  if (!call.rotary.has_value() || !turns) return {};
+  const auto batch = static_cast<size_t>(call.shape.batch);
+  WorkingMemory memory = RotaryMemory(call.rotary->settings, call.shape.head_dim, batch);
+  memory.shared += static_cast<double>(sizeof(RotarySequence) * batch) +
+                   sizeof(int64_t) * static_cast<double>(Totals(call).queries);
+  return memory;
+}
+
 absl::Status TurnQueries(const AttentionCall& call, const BatchView& from,
                          const MutableBatchView& to, Executor& executor) {
   if (!call.rotary.has_value()) return absl::OkStatus();
   const std::vector<int64_t> positions = QueryPositions(call);
   std::vector<RotarySequence> sequences;
+  sequences.reserve(call.shape.batch);
   ForEachSequence(call, [&](int64_t b, const Before& before) {
     sequences.push_back({.len = call.sequences[b].q_len,
                          .from = from.At(b, before.queries),
@@ -47,6 +59,7 @@ absl::Status TurnKeys(const AttentionCall& call, const BatchView& from, const Mu
   if (!call.rotary.has_value()) return absl::OkStatus();
   const absl::Span<const int64_t> given = call.rotary->key_positions;
   std::vector<RotarySequence> sequences;
+  sequences.reserve(call.shape.batch);
   ForEachSequence(call, [&](int64_t b, const Before& before) {
     sequences.push_back({.len = call.sequences[b].kv_len - call.shape.past_len,
                          .from = from.At(b, before.current_keys),

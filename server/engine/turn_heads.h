@@ -3,11 +3,15 @@
 
 #include "absl/status/status.h"
 #include "kernels/executor.h"
+#include "kernels/working_memory.h"
 #include "server/engine/attention_call.h"
 
 // The rotary embedding of a call, where it asks for one; nothing otherwise. Fails as
 // Executor::ParallelFor.
 namespace attention::engine {
+
+// What each of the two takes at the most.
+WorkingMemory TurnMemory(const AttentionCall& call);
 
 // Of the queries that are computed. `to` may be `from`.
 absl::Status TurnQueries(const AttentionCall& call, const BatchView& from,

@@ -75,6 +75,7 @@ absl::Status ComputeCall<Request, Response, Decoded>::Answer(const absl::Status&
                                                              const engine::CallTiming& spent) {
   timing_ = spent;
   if (!status.ok()) return AsFieldError(status, request_);
+  FinishResults(decoded_, response_);
   v1::Timing& timing = *response_.mutable_timing();
   SetDuration(spent.queue, *timing.mutable_queue());
   SetDuration(spent.prepare, *timing.mutable_encode());

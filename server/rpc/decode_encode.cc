@@ -215,6 +215,12 @@ absl::StatusOr<DecodedEncode> DecodeRequest(const v1::EncodeRequest& request,
   if (status.ok()) status = KeepTokens(request, model, tokens, decoded.call);
   if (status.ok()) status = DecodeSettings(request.config(), decoded);
   if (status.ok()) status = DecodeEncodeResults(request, decoded.call);
+  if (status.ok()) {
+    const absl::StatusOr<ResultForm> form =
+        DecodeResultForm(request.result_format(), request.embeddings());
+    status = form.status();
+    if (form.ok()) decoded.form = *form;
+  }
   if (status.ok()) status = CheckResponseBytes(ResponseBytes(decoded), limits);
   if (!status.ok()) return status;
   return decoded;

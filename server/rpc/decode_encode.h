@@ -6,6 +6,7 @@
 #include "server/engine/encode_call.h"
 #include "server/engine/layers/layer_store.h"
 #include "server/rpc/decode_request.h"
+#include "server/rpc/make_tensor.h"
 
 namespace attention::rpc {
 
@@ -13,6 +14,7 @@ namespace attention::rpc {
 // are not set yet (see MakeRoom).
 struct DecodedEncode {
   engine::EncodeCall call;
+  ResultForm form = ResultForm::kBytes;
   TensorStorage storage;
 };
 
@@ -25,8 +27,9 @@ absl::StatusOr<DecodedEncode> DecodeRequest(const v1::EncodeRequest& request,
 // overflow.
 double ResponseBytes(const DecodedEncode& decoded);
 
-// As MakeRoom of encode_response.h.
+// As MakeRoom and FinishResults of encode_response.h; an encoder has no indices among its results.
 void MakeRoom(DecodedEncode& decoded, v1::EncodeResponse& response);
+inline void FinishResults(const DecodedEncode& /*decoded*/, v1::EncodeResponse& /*response*/) {}
 
 }  // namespace attention::rpc
 

@@ -106,6 +106,21 @@ absl::Status CheckEnvelope(const google::protobuf::Message& request, absl::strin
                                                kMaxRequestIdBytes));
 }
 
+absl::StatusOr<ResultForm> DecodeResultForm(v1::ResultFormat format, const v1::Tensor& tokens) {
+  switch (format) {
+    case v1::RESULT_FORMAT_UNSPECIFIED:
+      return tokens.float_values().empty() ? ResultForm::kBytes : ResultForm::kFloatValues;
+    case v1::RESULT_FORMAT_BYTES:
+      return ResultForm::kBytes;
+    case v1::RESULT_FORMAT_FLOAT_VALUES:
+      return ResultForm::kFloatValues;
+    default:
+      return FieldError("result_format",
+                        absl::StrCat("is unknown: ", static_cast<int>(format),
+                                     "; want RESULT_FORMAT_BYTES or RESULT_FORMAT_FLOAT_VALUES"));
+  }
+}
+
 absl::Status CheckResponseBytes(double bytes, const RequestLimits& limits) {
   if (bytes <= static_cast<double>(limits.max_message_bytes)) return absl::OkStatus();
   return FieldError("results",

@@ -11,6 +11,7 @@
 #include "attention/v1/attention.pb.h"
 #include "server/engine/attention_call.h"
 #include "server/rpc/decode_tensor.h"
+#include "server/rpc/make_tensor.h"
 #include "server/rpc/request_limits.h"
 
 // The checks that sources and requests share. `field` is always the path from the request, and what
@@ -55,6 +56,10 @@ absl::string_view ShownRequestId(absl::string_view request_id);
 // That the request is no larger than `limits` says, and its request_id not too long.
 absl::Status CheckEnvelope(const google::protobuf::Message& request, absl::string_view request_id,
                            const RequestLimits& limits);
+
+// In which form results go: as `format` says, which a request's result_format is; where it says
+// nothing, as `tokens` came. FieldError for a format that is none.
+absl::StatusOr<ResultForm> DecodeResultForm(v1::ResultFormat format, const v1::Tensor& tokens);
 
 // That results of so many bytes fit into a response.
 absl::Status CheckResponseBytes(double bytes, const RequestLimits& limits);

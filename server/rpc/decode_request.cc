@@ -184,6 +184,37 @@ absl::Status DecodeQueryIndices(const v1::ComputeAttentionRequest& request, int6
   return absl::OkStatus();
 }
 
+// The tensor whose type the results have.
+const v1::Tensor& MainTensor(const v1::ComputeAttentionRequest& request) {
+  switch (request.source_case()) {
+    case v1::ComputeAttentionRequest::kProjected:
+      return request.projected().query();
+    case v1::ComputeAttentionRequest::kWeighted:
+      return request.weighted().value();
+    case v1::ComputeAttentionRequest::kPartials:
+      return request.partials().parts(0).output();
+    default:
+      return request.tokens().tokens();
+  }
+}
+
+absl::Status DecodeResultFormat(const v1::ComputeAttentionRequest& request,
+                                DecodedRequest& decoded) {
+  const absl::StatusOr<ResultForm> form =
+      DecodeResultForm(request.result_format(), MainTensor(request));
+  if (!form.ok()) return form.status();
+  decoded.form = *form;
+  if (*form == ResultForm::kBytes) return absl::OkStatus();
+  engine::AttentionCall& call = decoded.call;
+  call.types = {DataType::kFloat32, DataType::kFloat32, DataType::kFloat32};
+  if (call.wanted.top_keys && call.shape.score_len() > kMostExactIndex) {
+    return FieldError("result_format",
+                      absl::StrCat("asks for numbers, and float32 cannot hold the indices of ",
+                                   call.shape.score_len(), " keys; want RESULT_FORMAT_BYTES"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& request,
@@ -207,6 +238,7 @@ absl::StatusOr<DecodedRequest> DecodeRequest(const v1::ComputeAttentionRequest& 
   if (status.ok()) status = DecodeResults(request, decoded);
   if (status.ok()) status = DecodeTopK(request.top_k(), decoded);
   if (status.ok()) status = DecodeQueryIndices(request, limits.max_tokens, decoded);
+  if (status.ok()) status = DecodeResultFormat(request, decoded);
   if (status.ok()) status = CheckResponseBytes(ResponseBytes(decoded), limits);
   if (!status.ok()) return status;
   return decoded;

@@ -9,6 +9,7 @@
 #include "server/engine/attention_call.h"
 #include "server/engine/layers/layer_store.h"
 #include "server/rpc/decode_tensor.h"
+#include "server/rpc/make_tensor.h"
 #include "server/rpc/request_limits.h"
 
 namespace attention::rpc {
@@ -20,6 +21,7 @@ struct DecodedRequest {
   engine::AttentionCall call;
   std::vector<int64_t> output_shape;  // of RESULT_OUTPUT
   int64_t top_k = 1;
+  ResultForm form = ResultForm::kBytes;  // kFloatValues: all of call.types are kFloat32
   TensorStorage storage;
 };
 

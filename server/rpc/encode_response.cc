@@ -119,40 +119,51 @@ void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
   const ResultShapes shapes(decoded);
   const engine::WantedResults& wanted = decoded.call.wanted;
   const auto [type, key_type, value_type] = decoded.call.types;
+  const ResultForm form = decoded.form;
   engine::CallOutputs& to = decoded.call.outputs;
   if (wanted.output) {
-    to.output = OutputView(MakeTensor(shapes.output, type, *response.mutable_output()), decoded);
+    to.output =
+        OutputView(MakeTensor(shapes.output, type, form, *response.mutable_output()), decoded);
   }
   if (wanted.attention_scores) {
-    to.attention_scores = MakeTensor(shapes.Scores(), type, *response.mutable_attention_scores());
+    to.attention_scores =
+        MakeTensor(shapes.Scores(), type, form, *response.mutable_attention_scores());
   }
   if (wanted.attention_weights) {
     to.attention_weights =
-        MakeTensor(shapes.Weights(), type, *response.mutable_attention_weights());
+        MakeTensor(shapes.Weights(), type, form, *response.mutable_attention_weights());
   }
-  if (wanted.query) to.query = MakeTensor(shapes.Query(), type, *response.mutable_query());
-  if (wanted.key) to.key = MakeTensor(shapes.Key(), key_type, *response.mutable_key());
-  if (wanted.value) to.value = MakeTensor(shapes.Value(), value_type, *response.mutable_value());
+  if (wanted.query) to.query = MakeTensor(shapes.Query(), type, form, *response.mutable_query());
+  if (wanted.key) to.key = MakeTensor(shapes.Key(), key_type, form, *response.mutable_key());
+  if (wanted.value) {
+    to.value = MakeTensor(shapes.Value(), value_type, form, *response.mutable_value());
+  }
   if (wanted.weighted_values) {
     to.weighted_values =
-        MakeTensor(shapes.WeightedValues(), type, *response.mutable_weighted_values());
+        MakeTensor(shapes.WeightedValues(), type, form, *response.mutable_weighted_values());
   }
   if (wanted.top_keys) {
     v1::TopKeys& top_keys = *response.mutable_top_keys();
     to.top_k = decoded.top_k;
-    to.top_indices = reinterpret_cast<int32_t*>(MakeTensor(
-        shapes.TopKeys(), v1::DATA_TYPE_INT32, sizeof(int32_t), *top_keys.mutable_indices()));
-    to.top_weights = MakeFloats(shapes.TopKeys(), *top_keys.mutable_attention_weights());
+    to.top_indices = MakeIndices(shapes.TopKeys(), form, *top_keys.mutable_indices());
+    to.top_weights = MakeFloats(shapes.TopKeys(), form, *top_keys.mutable_attention_weights());
   }
   if (wanted.log_sum_exp) {
-    to.log_sum_exp = MakeFloats(shapes.LogSumExp(), *response.mutable_log_sum_exp());
+    to.log_sum_exp = MakeFloats(shapes.LogSumExp(), form, *response.mutable_log_sum_exp());
   }
   if (wanted.present_key) {
-    to.present_key = MakeTensor(shapes.PresentKey(), key_type, *response.mutable_present_key());
+    to.present_key =
+        MakeTensor(shapes.PresentKey(), key_type, form, *response.mutable_present_key());
   }
   if (wanted.present_value) {
     to.present_value =
-        MakeTensor(shapes.PresentValue(), value_type, *response.mutable_present_value());
+        MakeTensor(shapes.PresentValue(), value_type, form, *response.mutable_present_value());
+  }
+}
+
+void FinishResults(const DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
+  if (decoded.form == ResultForm::kFloatValues && decoded.call.wanted.top_keys) {
+    IndicesToFloats(*response.mutable_top_keys()->mutable_indices());
   }
 }
 

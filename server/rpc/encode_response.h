@@ -16,6 +16,10 @@ double ResponseBytes(const DecodedRequest& decoded);
 // `response` must outlive the call.
 void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response);
 
+// Once the results are written: makes numbers of those that were written as integers, where the
+// response is to hold numbers. Allocates nothing.
+void FinishResults(const DecodedRequest& decoded, v1::ComputeAttentionResponse& response);
+
 }  // namespace attention::rpc
 
 #endif  // ATTENTION_SERVER_RPC_ENCODE_RESPONSE_H_

@@ -51,19 +51,25 @@ void MakeRoom(DecodedEncode& decoded, v1::EncodeResponse& response) {
   response.mutable_layer()->set_version(call.layer->version());
   response.mutable_lens()->Assign(call.lens.begin(), call.lens.end());
   if (call.want_hidden_states) {
-    call.hidden_states = MakeFloats(shapes.HiddenStates(), *response.mutable_hidden_states());
+    call.hidden_states =
+        MakeFloats(shapes.HiddenStates(), decoded.form, *response.mutable_hidden_states());
   }
-  if (call.want_pooled) call.pooled = MakeFloats(shapes.Pooled(), *response.mutable_pooled());
+  if (call.want_pooled) {
+    call.pooled = MakeFloats(shapes.Pooled(), decoded.form, *response.mutable_pooled());
+  }
   for (engine::EncodeProbe& probe : call.probes) {
     v1::ProbeResponse& to = *response.add_probes();
     if (probe.want_hidden_states) {
-      probe.hidden_states = MakeFloats(shapes.HiddenStates(), *to.mutable_hidden_states());
+      probe.hidden_states =
+          MakeFloats(shapes.HiddenStates(), decoded.form, *to.mutable_hidden_states());
     }
     if (probe.want_attention_scores) {
-      probe.attention_scores = MakeFloats(shapes.Scores(probe), *to.mutable_attention_scores());
+      probe.attention_scores =
+          MakeFloats(shapes.Scores(probe), decoded.form, *to.mutable_attention_scores());
     }
     if (probe.want_attention_weights) {
-      probe.attention_weights = MakeFloats(shapes.Scores(probe), *to.mutable_attention_weights());
+      probe.attention_weights =
+          MakeFloats(shapes.Scores(probe), decoded.form, *to.mutable_attention_weights());
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "server/rpc/make_tensor.h"
 
+#include <cstring>
 #include <string>
 
 namespace attention::rpc {
@@ -19,6 +20,20 @@ v1::DataType WireType(DataType type) {
   return v1::DATA_TYPE_UNSPECIFIED;
 }
 
+std::byte* MakeRoomIn(const Shape& shape, v1::DataType type, int64_t bytes_of_one, ResultForm form,
+                      v1::Tensor& tensor) {
+  tensor.set_data_type(type);
+  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
+  if (form == ResultForm::kFloatValues) {
+    google::protobuf::RepeatedField<float>& values = *tensor.mutable_float_values();
+    values.Resize(static_cast<int>(Bytes(shape, 1)), 0.0f);
+    return reinterpret_cast<std::byte*>(values.mutable_data());
+  }
+  std::string& data = *tensor.mutable_data();
+  data.resize(static_cast<size_t>(Bytes(shape, bytes_of_one)));
+  return reinterpret_cast<std::byte*>(data.data());
+}
+
 }  // namespace
 
 double Bytes(const Shape& shape, int64_t bytes_of_one) {
@@ -27,21 +42,25 @@ double Bytes(const Shape& shape, int64_t bytes_of_one) {
   return bytes;
 }
 
-std::byte* MakeTensor(const Shape& shape, v1::DataType type, int64_t bytes_of_one,
-                      v1::Tensor& tensor) {
-  tensor.set_data_type(type);
-  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
-  std::string& data = *tensor.mutable_data();
-  data.resize(static_cast<size_t>(Bytes(shape, bytes_of_one)));
-  return reinterpret_cast<std::byte*>(data.data());
+std::byte* MakeTensor(const Shape& shape, DataType type, ResultForm form, v1::Tensor& tensor) {
+  return MakeRoomIn(shape, WireType(type), ByteSize(type), form, tensor);
 }
 
-std::byte* MakeTensor(const Shape& shape, DataType type, v1::Tensor& tensor) {
-  return MakeTensor(shape, WireType(type), ByteSize(type), tensor);
+float* MakeFloats(const Shape& shape, ResultForm form, v1::Tensor& tensor) {
+  return reinterpret_cast<float*>(MakeTensor(shape, DataType::kFloat32, form, tensor));
 }
 
-float* MakeFloats(const Shape& shape, v1::Tensor& tensor) {
-  return reinterpret_cast<float*>(MakeTensor(shape, DataType::kFloat32, tensor));
+int32_t* MakeIndices(const Shape& shape, ResultForm form, v1::Tensor& tensor) {
+  return reinterpret_cast<int32_t*>(
+      MakeRoomIn(shape, v1::DATA_TYPE_INT32, sizeof(int32_t), form, tensor));
+}
+
+void IndicesToFloats(v1::Tensor& tensor) {
+  for (float& value : *tensor.mutable_float_values()) {
+    int32_t index = 0;
+    std::memcpy(&index, &value, sizeof(index));
+    value = static_cast<float>(index);
+  }
 }
 
 }  // namespace attention::rpc

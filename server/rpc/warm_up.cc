@@ -25,8 +25,8 @@ absl::Status CompileModel(const ComputeContext& context, const std::string& name
   v1::ComputeAttentionRequest request;
   v1::TokensSource& source = *request.mutable_tokens();
   source.mutable_layer()->set_name(name);
-  MakeFloats({1, model.d_model}, *source.mutable_tokens());
-  MakeFloats({1, model.d_context}, *source.mutable_context());
+  MakeFloats({1, model.d_model}, ResultForm::kBytes, *source.mutable_tokens());
+  MakeFloats({1, model.d_context}, ResultForm::kBytes, *source.mutable_context());
   request.add_results(v1::RESULT_OUTPUT);
   return Compile(context, request);
 }
@@ -35,7 +35,7 @@ absl::Status CompileModel(const ComputeContext& context, const std::string& name
                           const engine::EncoderModel& model) {
   v1::EncodeRequest request;
   request.mutable_layer()->set_name(name);
-  MakeFloats({1, model.shape.d_model}, *request.mutable_embeddings());
+  MakeFloats({1, model.shape.d_model}, ResultForm::kBytes, *request.mutable_embeddings());
   return Compile(context, request);
 }
 
@@ -47,7 +47,7 @@ absl::Status CompileUsualWidths(const ComputeContext& context) {
     v1::ProjectedSource& source = *request.mutable_projected();
     for (v1::Tensor* const tensor :
          {source.mutable_query(), source.mutable_key(), source.mutable_value()}) {
-      MakeFloats({1, 1, 1, head_dim}, *tensor);
+      MakeFloats({1, 1, 1, head_dim}, ResultForm::kBytes, *tensor);
     }
     request.add_results(v1::RESULT_OUTPUT);
     if (absl::Status status = Compile(context, request); !status.ok()) return status;

@@ -35,7 +35,7 @@ void RegisterEncoder();
 // memory/{f32,bf16}/n<length>/h1/g1/d<head_dim>/t<threads>: a first call, output only
 //   mib_per_thread           peak of what it allocates beyond one packed copy of keys and values
 //   mib_per_thread_resident  the same from the process's resident memory, oneDNN's own included
-//   mib_per_thread_promised  the same from AttentionOp::WorkingBytes
+//   mib_per_thread_promised  the same from AttentionOp::Memory
 void RegisterMemory();
 
 // first_call/{f32,bf16}/h12/g12/d64/t<threads>: calls of lengths that the operator has not seen

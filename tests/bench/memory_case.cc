@@ -56,8 +56,8 @@ void Memory(benchmark::State& state, const BenchShape& shape) {
   for (auto _ : state) state.SetIterationTime(seconds.count());
   state.counters["mib_per_thread"] = per_thread(bytes);
   state.counters["mib_per_thread_resident"] = per_thread(resident_bytes);
-  state.counters["mib_per_thread_promised"] =
-      per_thread(op.WorkingBytes(problem.settings, problem.sequences, shape.threads));
+  state.counters["mib_per_thread_promised"] = per_thread(
+      op.Memory(problem.settings, problem.sequences, shape.threads).Bytes(shape.threads));
 }
 
 }  // namespace

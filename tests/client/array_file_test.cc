@@ -59,6 +59,17 @@ class ArrayFileTest : public testing::Test {
   const v1::Tensor mask_ = MakeBoolTensor({2, 1}, {true, false});
 };
 
+// Results of a call whose tokens were typed by hand.
+TEST_F(ArrayFileTest, WritesNumbersTypedByHandAsBytes) {
+  v1::Tensor typed;
+  *typed.mutable_shape() = floats_.shape();
+  for (const float x : {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.5f}) typed.add_float_values(x);
+  for (const char* const name : {"typed.npy", "typed.npz", "typed.safetensors"}) {
+    ASSERT_TRUE(WriteArrays(Path(name), {{"a", &typed}}).ok()) << name;
+    EXPECT_EQ(ReadArray(Path(name))->SerializeAsString(), floats_.SerializeAsString()) << name;
+  }
+}
+
 TEST_F(ArrayFileTest, ReadsWhatItWrote) {
   const std::vector<NamedTensor> tensors = {
       {"a", &floats_}, {"b.c", &doubles_}, {"brains", &brains_}, {"mask", &mask_}};

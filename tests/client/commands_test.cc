@@ -78,6 +78,25 @@ TEST_F(CommandsTest, AttendPrintsTheResponseAsProtobufJson) {
               testing::ElementsAre(0.25f, 0.75f, 0.5f, 0.5f));
 }
 
+TEST_F(CommandsTest, JsonAsksForNumbersUnlessTheFileWantsBytes) {
+  options_.json = true;
+  std::vector<v1::ResultFormat> asked;
+  const FakeServer::Answer answer = answer_;
+  answer_ = [&](const auto& request, auto& response) {
+    asked.push_back(request.result_format());
+    return answer(request, response);
+  };
+  EXPECT_EQ(Run(RunAttend), kExitOk);
+  options_.file = folder_.File("bytes.json");
+  std::ofstream(options_.file)
+      << R"({"request": {"result_format": "BYTES", "tokens": {"tokens": [[7]]}}})";
+  EXPECT_EQ(Run(RunAttend), kExitOk);
+  options_.json = false;
+  EXPECT_EQ(Run(RunAttend), kExitOk);
+  EXPECT_THAT(asked, testing::ElementsAre(v1::RESULT_FORMAT_FLOAT_VALUES, v1::RESULT_FORMAT_BYTES,
+                                          v1::RESULT_FORMAT_BYTES));
+}
+
 TEST_F(CommandsTest, ExplainDrawsInColorOnlyWhenTold) {
   EXPECT_EQ(Run(RunExplain), kExitOk);
   EXPECT_THAT(out_, HasSubstr("jim -> likes 75.0 %, jim 25.0 %\n"));

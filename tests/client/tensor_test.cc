@@ -151,5 +151,34 @@ TEST(Int32Values, ReadsLittleEndianTwosComplement) {
   EXPECT_FALSE(Int32Values(tensor).ok());
 }
 
+// As `top_keys.indices` come where the tokens were typed by hand.
+TEST(Int32Values, ReadsWholeNumbersAndRefusesOthers) {
+  v1::Tensor tensor;
+  tensor.set_data_type(v1::DATA_TYPE_INT32);
+  tensor.add_shape(2);
+  for (const float value : {7.0f, -1.0f}) tensor.add_float_values(value);
+  EXPECT_THAT(*Int32Values(tensor), ElementsAre(7, -1));
+  for (const float bad : {0.5f, 2147483648.0f, std::nanf("")}) {
+    tensor.set_float_values(1, bad);
+    EXPECT_THAT(std::string(Int32Values(tensor).status().message()), HasSubstr("whole numbers"));
+  }
+  tensor.mutable_float_values()->RemoveLast();
+  EXPECT_FALSE(Int32Values(tensor).ok());
+}
+
+TEST(AsBytes, MakesBytesOfNumbersAndLeavesBytes) {
+  v1::Tensor typed;
+  typed.add_shape(2);
+  for (const float value : {7.0f, -1.0f}) typed.add_float_values(value);
+  const v1::Tensor bytes = MakeTensor({2}, {7, -1});
+  EXPECT_EQ(AsBytes(typed)->SerializeAsString(), bytes.SerializeAsString());
+  EXPECT_EQ(AsBytes(bytes)->SerializeAsString(), bytes.SerializeAsString());
+  typed.set_data_type(v1::DATA_TYPE_INT32);
+  EXPECT_THAT(*Int32Values(*AsBytes(typed)), ElementsAre(7, -1));
+  EXPECT_TRUE(AsBytes(typed)->float_values().empty());
+  typed.add_shape(2);
+  EXPECT_FALSE(AsBytes(typed).ok());
+}
+
 }  // namespace
 }  // namespace attention::client

@@ -225,6 +225,7 @@ TEST_F(Operator, NumbersTypedByHandGiveTheSameBitsAsBytes) {
   mask.add_shape(2);
   for (const float x : {1.0f, 0.0f}) mask.add_float_values(x);
   *bytes.mutable_config()->mutable_mask() = MakeBoolTensor({2}, {true, false});
+  typed.set_result_format(v1::RESULT_FORMAT_BYTES);
   EXPECT_EQ(Compute(bytes).output().data(), Compute(typed).output().data());
 }
 

@@ -102,9 +102,11 @@ def fill_embeddings(tensor: Any, numbers: Any, name: str) -> None:
 
 
 def to_array(tensor: Any) -> np.ndarray:
-    """The numbers of a Tensor: a read-only view of its bytes. bfloat16 is that of ml_dtypes where
-    it is installed, else uint16."""
+    """The numbers of a Tensor: a read-only view of its bytes, or a copy where it holds float_values.
+    bfloat16 is that of ml_dtypes where it is installed, else uint16."""
     name = _protocol.name_of("DataType", tensor.data_type)
+    if tensor.float_values:  # float32, or whole numbers of a type for such
+        return np.array(tensor.float_values, dtype=name or "float32").reshape(tuple(tensor.shape))
     if name == "bfloat16":
         dtype = np.dtype(_BFLOAT16 or np.uint16)
     else:

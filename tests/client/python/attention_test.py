@@ -58,6 +58,19 @@ class Attention(ServerTest):
         self.assertEqual(output.dtype.itemsize, 2)
         self.assert_near(ac.from_bfloat16(output), attention(tokens, tokens, tokens, 1)[0], 0.03)
 
+    def test_results_may_come_as_numbers(self):
+        tokens = self.floats(3, 4)
+        call = ac.tokens_call(tokens, num_heads=2, results=["output", "top_keys"], top_k=2)
+        want = self.client.compute(call)
+        call.message.result_format = 2  # RESULT_FORMAT_FLOAT_VALUES
+        got = self.client.compute(call)
+        self.assertEqual(got.output.dtype, np.float32)
+        np.testing.assert_array_equal(got.output, want.output)
+        self.assertEqual(got.top_keys.indices.dtype, np.int32)
+        np.testing.assert_array_equal(got.top_keys.indices, want.top_keys.indices)
+        np.testing.assert_array_equal(got.top_keys.attention_weights,
+                                      want.top_keys.attention_weights)
+
     def test_results_are_not_copied(self):
         output = self.client.compute_attention(self.floats(3, 4)).output
         self.assertFalse(output.flags.owndata)
