@@ -116,9 +116,9 @@ constexpr char kUsage[] = R"(Serves attention over gRPC (attention.v1.AttentionS
   attention_server [--host=ADDRESS] [--port=PORT] [--unix_socket=PATH] [FLAGS]
 
 Prints `listening on HOST:PORT`, and `listening on unix:PATH` for a Unix socket, on standard
-output once calls are welcome, and logs JSON lines on standard error. SIGTERM or SIGINT: finishes the calls in flight and exits with 0;
-a second one does not wait for --lame_duck_s. SIGHUP: reads --log_level from --config, the
-policy and the certificates again.
+output once calls are welcome, and logs JSON lines on standard error. SIGTERM or SIGINT:
+finishes the calls in flight and exits with 0; a second one does not wait for --lame_duck_s.
+SIGHUP: reads --log_level from --config, the policy and the certificates again.
 Exit codes: 0 stopped as asked, 1 cannot listen or cannot stop in time, 2 wrong usage.
 
 Flags and their defaults:

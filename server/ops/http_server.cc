@@ -65,10 +65,11 @@ class HttpServer::Impl {
       : handlers_(handlers), limits_(limits), reaper_([this] { EndLateConnections(); }) {}
 
   ~Impl() {
-    daemons_.clear();  // the others go on until they are stopped, which ends their connections
+    daemons_.clear();  // ends their connections and waits for their threads
     {
       const absl::MutexLock lock(&mutex_);
       stops_ = true;
+      changed_.Signal();
     }
     reaper_.join();
   }
@@ -101,6 +102,7 @@ class HttpServer::Impl {
         &Impl::OnConnection, this, MHD_OPTION_END);
   }
 
+  // Until stops_: closes each connection when its time is over.
   void EndLateConnections() {
     const absl::MutexLock lock(&mutex_);
     while (!stops_) {
@@ -114,17 +116,11 @@ class HttpServer::Impl {
         next = std::min(next, connection.end);
       }
       if (next == kNever) {
-        mutex_.Await(absl::Condition(this, &Impl::StopsOrWatches));
+        changed_.Wait(&mutex_);
       } else {
-        mutex_.AwaitWithTimeout(absl::Condition(&stops_), absl::FromChrono(next - now));
+        changed_.WaitWithTimeout(&mutex_, absl::FromChrono(next - now));
       }
     }
-  }
-
-  // Whether the thread that ends connections has to do something at some time.
-  bool StopsOrWatches() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stops_ || std::any_of(connections_.begin(), connections_.end(),
-                                 [](const Connection& one) { return one.end != kNever; });
   }
 
   // A connection has been opened, and `*context` becomes what we know of it, or is about to be
@@ -139,6 +135,7 @@ class HttpServer::Impl {
       const auto time = absl::ToChronoMilliseconds(impl.limits_.connection_time);
       impl.connections_.push_back({.socket = socket, .end = Clock::now() + time});
       *context = &impl.connections_.back();
+      impl.changed_.Signal();
     } else {
       impl.connections_.remove_if([&](const Connection& one) { return &one == *context; });
     }
@@ -178,6 +175,7 @@ class HttpServer::Impl {
   const Limits limits_;
   int port_ = 0;
   absl::Mutex mutex_;
+  absl::CondVar changed_;  // a connection has been opened, or the thread below is to stop
   std::list<Connection> connections_ ABSL_GUARDED_BY(mutex_);  // all that are open
   bool stops_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<MHD_Daemon, StopDaemon>> daemons_;

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -21,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/ops/descriptor.h"
 #include "tests/server/running_server.h"
+#include "tests/server/within.h"
 #include "tests/temporary_folder.h"
 
 namespace attention {
@@ -176,12 +178,31 @@ TEST_F(UnixSocket, LeavesNothingBehind) {
   EXPECT_EQ(CallOver(absl::StrCat("unix:", path())), StatusCode::kUnavailable);
 }
 
+// Of gRPC alone those whose calls were on their way would hear CANCELLED (end_connections.h).
 TEST_F(UnixSocket, AServerThatStopsTellsThoseWhoCallOverItToCallAgain) {
-  Start(BesideTcp());
-  const AttentionClient connected = ClientOf(server_->unix_address());
-  EXPECT_TRUE(connected.CheckHealth().ok());
-  EXPECT_TRUE(server_->Stop().ok());
-  EXPECT_EQ(connected.CheckHealth().code(), StatusCode::kUnavailable);
+  constexpr int kCallers = 8;
+  for (int round = 0; round < 5; ++round) {
+    Start(BesideTcp());
+    std::atomic<int> answered = 0, failed_otherwise = 0;
+    std::atomic<bool> stopped = false;
+    std::vector<std::thread> callers;
+    for (int i = 0; i < kCallers; ++i) {
+      callers.emplace_back([&, caller = ClientOf(server_->unix_address())] {
+        v1::ComputeAttentionRequest request;
+        *request.mutable_tokens()->mutable_tokens() = client::MakeTensor({1, 1}, {1});
+        while (!stopped) {
+          const StatusCode code = caller.ComputeAttention(request).status().code();
+          if (code == StatusCode::kOk) ++answered;
+          if (code != StatusCode::kOk && code != StatusCode::kUnavailable) ++failed_otherwise;
+        }
+      });
+    }
+    EXPECT_TRUE(Within(absl::Seconds(30), [&] { return answered > kCallers; }));
+    EXPECT_TRUE(server_->Stop().ok());
+    stopped = true;
+    for (std::thread& caller : callers) caller.join();
+    EXPECT_EQ(failed_otherwise, 0);
+  }
 }
 
 TEST_F(UnixSocket, ReplacesTheSocketOfAServerThatIsDead) {
