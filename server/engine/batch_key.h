@@ -14,10 +14,12 @@ namespace attention::engine {
 // share, and Encode calls with a look into a layer.
 //
 // Names the layer by its address: valid while one of the calls holds it.
-bool MayJoinBatch(const AttentionCall& call);  // whether the key is not empty
-bool MayJoinBatch(const EncodeCall& call);
 std::string BatchKey(const AttentionCall& call);
 std::string BatchKey(const EncodeCall& call);
+
+// Whether the key is not empty.
+bool MayJoinBatch(const AttentionCall& call);
+bool MayJoinBatch(const EncodeCall& call);
 
 }  // namespace attention::engine
 
