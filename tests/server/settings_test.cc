@@ -255,6 +255,23 @@ TEST_F(Settings, PartialResultsMergeIntoTheWhole) {
   };
   EXPECT_TRUE(near(got.output(), want.output()));
   EXPECT_TRUE(near(got.log_sum_exp(), want.log_sum_exp()));
+
+  // Rows of it, in any order and more than once.
+  const std::vector<int64_t> rows = {5, 0, 5};
+  for (const int64_t row : rows) merge.add_query_indices(row);
+  const v1::ComputeAttentionResponse picked = Compute(merge);
+  const std::vector<float> all_rows = Floats(got.output(), {2, 4, 6, 5});
+  const std::vector<float> all_sums = Floats(got.log_sum_exp(), {2, 4, 6});
+  std::vector<float> want_rows, want_sums;
+  for (int64_t head = 0; head < 2 * 4; ++head) {
+    for (const int64_t row : rows) {
+      const auto at = all_rows.begin() + (head * 6 + row) * 5;
+      want_rows.insert(want_rows.end(), at, at + 5);
+      want_sums.push_back(all_sums[head * 6 + row]);
+    }
+  }
+  EXPECT_EQ(Floats(picked.output(), {2, 4, 3, 5}), want_rows);
+  EXPECT_EQ(Floats(picked.log_sum_exp(), {2, 4, 3}), want_sums);
 }
 
 }  // namespace
