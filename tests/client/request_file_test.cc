@@ -200,11 +200,6 @@ TEST(ParseRequestFile, BoundsTheArraysOfAllFilesTogether) {
                     HasSubstr("it has 16 bytes, and the message room for 15")));
 }
 
-TEST(ParseRequestFile, RefusesAFieldThatStandsTwice) {
-  EXPECT_EQ(RequestFailure(R"({"topK": 1, "top_k": 2})"),
-            "x.json: request has top_k twice, as topK too");
-}
-
 TEST(ParseRequestFile, RefusesValuesThatTheirFieldsCannotHold) {
   EXPECT_THAT(RequestFailure(R"({"config": {"num_heads": "two"}})"),
               AllOf(StartsWith("x.json: request does not fit: "), HasSubstr("two")));

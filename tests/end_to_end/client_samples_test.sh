@@ -113,7 +113,7 @@ for sample in "${samples[@]}"; do
   command=attend
   if grep --quiet '"encode"' "$sample"; then command=encode; fi
   expect "$name $command" "$digits" "$build/attention_client" "$command" "$sample" "${to[@]}"
-  expect "$name $command --json" '"data(Type)?": ?"' "$build/attention_client" "$command" "$sample" --json "${to[@]}"
+  expect "$name $command --json" '"float_values": ?\[' "$build/attention_client" "$command" "$sample" --json "${to[@]}"
   expect "$name explain" "$top" "$build/attention_client" explain "$sample" --color=never "${to[@]}"
   expect "$name explain, in colour" $'\033\\[48;2;[0-9]+;' "$build/attention_client" explain "$sample" --color=always "${to[@]}"
 done

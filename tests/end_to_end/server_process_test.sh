@@ -110,7 +110,7 @@ echo '{"help": true}' >"$folder/config.json"
 expect "a file of flags that asks for help" 2 '.help. is for the command line' "$build/attention_server" \
   --config="$folder/config.json"
 echo '{"port": 0, "port": 1}' >"$folder/config.json"
-expect "a flag twice in a file" 2 'member "port" twice' "$build/attention_server" --config="$folder/config.json"
+expect "a flag twice in a file" 2 'the key "port" twice' "$build/attention_server" --config="$folder/config.json"
 expect "a certificate without its key" 2 'tls_cert and --tls_key go together' "$build/attention_server" --tls_cert=a.pem
 expect "a policy without TLS" 2 'policy needs --tls_cert' "$build/attention_server" --policy=a.json
 expect "a certificate that is not there" 1 'cannot read .*/none.pem' "$build/attention_server" --port=0 \
