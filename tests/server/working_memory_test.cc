@@ -125,15 +125,15 @@ class Batch {
  private:
   double Run(int threads) {
     Executor executor(threads);
-    double peak = 0;
+    double taken = 0;
     RunOn(executor, [&] {
       const int64_t before = AllocatedBytes();
       ForgetPeakBytes();
       absl::Status status = Types::Run(runner_, calls_, packed_.get(), executor);
-      peak = static_cast<double>(PeakBytes() - before);
+      taken = static_cast<double>(PeakBytes() - before);
       return status;
     });
-    return peak;
+    return taken;
   }
 
   const std::vector<typename Types::Request> requests_;
@@ -157,11 +157,11 @@ class WorkingMemoryTest : public testing::Test {
     if (testing::Test::HasFailure()) return;
     for (const int threads : {1, 2, 3}) {
       SCOPED_TRACE(threads);
-      const double estimate = batch.Estimate(threads), peak = batch.Peak(threads);
-      EXPECT_GE(estimate, peak);
+      const double estimate = batch.Estimate(threads), taken = batch.Peak(threads);
+      EXPECT_GE(estimate, taken);
       // On several threads some may find nothing to do, and take nothing.
       if (threads > 1) continue;
-      EXPECT_LE(estimate, WorkingMemory::kSmallBytes + most * peak);
+      EXPECT_LE(estimate, WorkingMemory::kSmallBytes + most * taken);
     }
   }
   void Check(const std::string& name, const v1::ComputeAttentionRequest& request, double most) {
