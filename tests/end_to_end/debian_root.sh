@@ -42,27 +42,27 @@ apt_sources() {
 mirror_of() { apt_sources "$1" | awk -v suite="$(codename_of "$1")" '$3 == suite && $4 == "main" { print $2; exit }'; }
 
 write_apt_settings() {
-  local release=$1 folder=$2
-  mkdir -p "$folder/etc/apt/apt.conf.d" "$folder/etc/ssl/certs"
-  apt_sources "$release" >"$folder/etc/apt/sources.list"
+  local to=$2
+  mkdir -p "$to/etc/apt/apt.conf.d" "$to/etc/ssl/certs"
+  apt_sources "$1" >"$to/etc/apt/sources.list"
   apt-config dump | grep -E '^Acquire::(http|https|Retries|Check-Valid-Until|Check-Date)\b.* "..*";$' \
-    >"$folder/etc/apt/apt.conf.d/90machine" || true
-  if grep --quiet https: "$folder/etc/apt/sources.list"; then
-    cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
+    >"$to/etc/apt/apt.conf.d/90machine" || true
+  if grep --quiet https: "$to/etc/apt/sources.list"; then
+    cp /etc/ssl/certs/ca-certificates.crt "$to/etc/ssl/certs/"
   fi
 }
 
 make_root() {
-  local release=$1 folder=$2 codename mirror http_proxy=${http_proxy:-}
-  codename=$(codename_of "$release")
-  mirror=$(mirror_of "$release")
+  local to=$2 codename mirror http_proxy=${http_proxy:-}
+  codename=$(codename_of "$1")
+  mirror=$(mirror_of "$1")
   eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
-  mkdir -p "$folder"
-  chmod 755 "$folder"
+  mkdir -p "$to"
+  chmod 755 "$to"
   ${http_proxy:+env http_proxy="$http_proxy"} \
-    debootstrap --variant=minbase "$codename" "$folder" ${mirror:+"$mirror"} >"$folder.log" 2>&1 || return 1
-  [[ -z $mirror ]] || write_apt_settings "$release" "$folder"
-  cp /etc/resolv.conf "$folder/etc/resolv.conf"
+    debootstrap --variant=minbase "$codename" "$to" ${mirror:+"$mirror"} >"$to.log" 2>&1 || return 1
+  [[ -z $mirror ]] || write_apt_settings "$1" "$to"
+  cp /etc/resolv.conf "$to/etc/resolv.conf"
 }
 
 # shellcheck disable=SC2154  # the script that sources this has root
@@ -72,7 +72,7 @@ copy_sources() {
 }
 
 in_root() {
-  local folder=$1 variable passed=()
+  local inside=$1 variable passed=()
   shift
   for variable in http_proxy https_proxy no_proxy; do
     [[ -z ${!variable:-} ]] || passed+=("$variable=${!variable}")
@@ -81,6 +81,6 @@ in_root() {
   # shellcheck disable=SC2016  # the inner bash expands them
   unshare --mount --pid --fork --kill-child bash -c '
     mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' \
-    "$folder" /usr/bin/env --ignore-environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    "$inside" /usr/bin/env --ignore-environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/root LANG=C.UTF-8 "${passed[@]}" "$@"
 }

@@ -83,22 +83,21 @@ END
 }
 
 provide_base() {
-  local release=$1
-  slim=debian:$(codename_of "$release")-slim
+  slim=debian:$(codename_of "$1")-slim
   base=$slim
   if ! docker image inspect "$slim" >/dev/null 2>&1 && ! timeout 120 docker pull --quiet "$slim" 2>/dev/null; then
-    if ((EUID != 0)) || ! bash "$root/deploy/install_packages.sh" docker || ! make_slim "$release"; then
+    if ((EUID != 0)) || ! bash "$root/deploy/install_packages.sh" docker || ! make_slim "$1"; then
       tail -n 5 "$folder/slim.log" 2>/dev/null || true
       why="no registry can be reached for $slim, and it cannot be made with debootstrap"
       return 1
     fi
   fi
-  add_sources_to_base "$release"
+  add_sources_to_base "$1"
 }
 
 # A machine may have its packages from a mirror, with its own settings: the image is built with them.
 add_sources_to_base() {
-  local context=$folder/sources image=attention-docker-test-base:$1
+  local context=$folder/sources with_sources=attention-docker-test-base:$1
   write_apt_settings "$1" "$context"
   [[ -s $context/etc/apt/sources.list ]] || return 0
   cat >"$context/Dockerfile" <<END
@@ -106,9 +105,9 @@ FROM $slim
 RUN rm -f /etc/apt/sources.list.d/debian.sources
 COPY etc/ /etc/
 END
-  if docker build --network=host --quiet --tag "$image" "$context" >"$folder/sources.log" 2>&1; then
-    base=$image
-    made_images+=("$image")
+  if docker build --network=host --quiet --tag "$with_sources" "$context" >"$folder/sources.log" 2>&1; then
+    base=$with_sources
+    made_images+=("$with_sources")
   fi
 }
 

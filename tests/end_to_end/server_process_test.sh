@@ -203,7 +203,7 @@ socket=$folder/attention.sock
 over_socket() {
   "$build/attention_client" attend "$root/client/samples/001_jim_likes_football.json" --target="unix:$socket" >/dev/null
 }
-start_server "$build/attention_server" "$folder" --unix_socket="$socket" --metrics_host=[::] --metrics_port=0 \
+start_server "$build/attention_server" "$folder" --unix_socket="$socket" --metrics_host="[::]" --metrics_port=0 \
   --insecure_metrics
 metrics=$(log_line started | grep --only-matching '"metrics_address":"[^"]*"' | cut --delimiter='"' --fields=4)
 expect "readiness over IPv4" 0 'SERVING' "$build/attention_client" health --http="127.0.0.1:${metrics##*:}"

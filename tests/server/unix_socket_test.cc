@@ -209,7 +209,7 @@ TEST_F(UnixSocket, ReplacesTheSocketOfAServerThatIsDead) {
   for (int i = 0; i < 2; ++i) {
     LeaveAStaleSocket();
     EXPECT_EQ(Connect(), ECONNREFUSED);
-    std::ofstream(absl::StrCat(path(), ".lock"));  // a killed server leaves that too
+    const std::ofstream lock(absl::StrCat(path(), ".lock"));  // a killed server leaves that too
     auto server = Server::Start(Alone());
     ASSERT_TRUE(server.ok()) << server.status();
     EXPECT_EQ(CallOver((*server)->unix_address()), StatusCode::kOk);

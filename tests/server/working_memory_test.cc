@@ -37,7 +37,7 @@ constexpr int64_t kLen = 300, kWidth = 256;
 constexpr int kHeads = 4;
 
 // Above 0, so that no row of scores sums to 0.
-v1::Tensor Numbers(std::vector<int64_t> shape, v1::DataType type = v1::DATA_TYPE_FLOAT32) {
+v1::Tensor Numbers(const std::vector<int64_t>& shape, v1::DataType type = v1::DATA_TYPE_FLOAT32) {
   int64_t count = 1;
   for (const int64_t length : shape) count *= length;
   std::vector<float> numbers(count);
@@ -488,8 +488,8 @@ TEST_F(WorkingMemoryTest, OfALayerThatAddsKeys) {
   CheckBatch("batch", {OfLayer("adds"), OfLayer("adds", 400)}, kMayJoin);
 }
 
-v1::EncodeRequest Encoded(const std::string& layer, std::vector<int64_t> lens,
-                          std::vector<v1::EncodeResult> results, v1::ComputeType compute) {
+v1::EncodeRequest Encoded(const std::string& layer, const std::vector<int64_t>& lens,
+                          const std::vector<v1::EncodeResult>& results, v1::ComputeType compute) {
   v1::EncodeRequest request;
   request.mutable_layer()->set_name(layer);
   int64_t tokens = 0;
