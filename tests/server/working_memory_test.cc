@@ -521,8 +521,9 @@ TEST_F(WorkingMemoryTest, OfEncodersAloneAndInBatches) {
     Store(layer, spec);
     for (const v1::ComputeType compute : kComputeTypes) {
       const std::string name = layer + v1::ComputeType_Name(compute);
-      const auto call = [&](std::vector<int64_t> lens, std::vector<v1::EncodeResult> results) {
-        return Encoded(layer, std::move(lens), std::move(results), compute);
+      const auto call = [&](const std::vector<int64_t>& lens,
+                            const std::vector<v1::EncodeResult>& results) {
+        return Encoded(layer, lens, results, compute);
       };
       Check(name + " hidden", call({kLen}, kHidden), kMayJoin);
       Check(name + " pooled", call({kLen}, kPooled), kMayJoin);
