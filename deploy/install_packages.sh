@@ -3,6 +3,7 @@
 #
 #   deploy/install_packages.sh ROLE...
 #   deploy/install_packages.sh --names ROLE...     installs nothing: what the packages are called here
+#   deploy/install_packages.sh --release           installs nothing: 12 or 13, the Debian whose names hold here
 #
 #   build     to compile the server and the client
 #   test      to compile the tests
@@ -120,6 +121,10 @@ apt_get() {
 
 main() {
   local role names_only='' packages=() missing=()
+  if [[ $* == --release ]]; then
+    debian_release
+    return
+  fi
   if [[ ${1:-} == --names ]]; then
     names_only=true
     shift

@@ -185,25 +185,26 @@ absl::Status CallRunner::RunPartials(const AttentionCall& call, const PartialsSo
   return executor.ParallelFor(s.batch * s.num_heads, [&](int64_t task, Workspace&) {
     const int64_t b = task / s.num_heads, head = task % s.num_heads;
     const int64_t len = call.sequences[b].q_len;
-    // All rows at once, or those that were picked one by one.
-    const bool all = call.query_indices.empty();
-    for (int64_t row = 0; row < len; row += all ? len : 1) {
-      const int64_t from = all ? 0 : call.query_indices[row];
-      const int64_t source_len = all ? len : call.source_len;
+    const int64_t source_len = call.ragged ? len : call.source_len;
+    // Rows row, row + 1, ... of the result, from rows from, from + 1, ... of the parts.
+    const auto merge = [&](int64_t from, int64_t row, int64_t count) {
+      const int64_t logs = s.num_heads * before[b].source_queries + head * source_len + from;
       std::vector<PartialAttention> parts;
       parts.reserve(source.parts.size());
       for (const PartialsSource::Part& part : source.parts) {
         HeadsView output = part.output.At(b, before[b].source_queries);
         output.data = output.Row(head, from);
-        parts.push_back({output, part.log_sum_exp + s.num_heads * before[b].source_queries +
-                                     head * source_len + from});
+        parts.push_back({output, part.log_sum_exp + logs});
       }
       MutableHeadsView output = call.outputs.output.At(b, before[b].queries);
       if (output.data != nullptr) output.data = output.Row(head, row);
       float* log_sum_exp = call.outputs.log_sum_exp;
       if (log_sum_exp != nullptr) log_sum_exp += s.num_heads * before[b].queries + head * len + row;
-      MergePartials(parts, 1, all ? len : 1, s.v_head_dim, output, log_sum_exp);
-    }
+      MergePartials(parts, 1, count, s.v_head_dim, output, log_sum_exp);
+    };
+    if (call.query_indices.empty()) merge(0, 0, len);
+    int64_t row = 0;
+    for (const int64_t from : call.query_indices) merge(from, row++, 1);
     return absl::OkStatus();
   });
 }

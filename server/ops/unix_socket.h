@@ -36,8 +36,6 @@ class UnixSocketClaim {
   UnixSocketClaim(const UnixSocketClaim&) = delete;
   UnixSocketClaim& operator=(const UnixSocketClaim&) = delete;
 
-  const std::string& path() const { return path_; }
-
  private:
   UnixSocketClaim(std::string path, Descriptor lock);
 

@@ -2,22 +2,15 @@
 # Bare roots of Debian 12 and 13, such as a newcomer's machine, and what a base image is made of. Source this
 # file. Making and entering a root is for root alone.
 #
+#   provide_root RELEASE FOLDER             make_root, with what that takes; where it is impossible, returns 1 and
+#                                           sets `why`
 #   make_root RELEASE FOLDER                a minimal Debian 12 or 13 that knows this machine's mirror; its log
 #                                           is FOLDER.log
 #   copy_sources FOLDER                     the files that git knows of, as they lie here, into FOLDER
 #   in_root FOLDER COMMAND...               runs it there; what it leaves running ends with it
-#   release_here                            12 on Debian 12, else 13
 #   codename_of RELEASE                     what its package lists are called: bookworm, trixie
 #   write_apt_settings RELEASE FOLDER       this machine's mirror and settings of apt as files below FOLDER, as
 #                                           they lie below /: etc/apt and, for a mirror by https, etc/ssl/certs
-
-# The release that this machine's programs run on.
-release_here() (
-  VERSION_ID=
-  # shellcheck source=/dev/null
-  . /etc/os-release
-  if [[ $VERSION_ID == 12 ]]; then echo 12; else echo 13; fi
-)
 
 codename_of() {
   case $1 in
@@ -63,6 +56,20 @@ make_root() {
     debootstrap --variant=minbase "$codename" "$to" ${mirror:+"$mirror"} >"$to.log" 2>&1 || return 1
   [[ -z $mirror ]] || write_apt_settings "$1" "$to"
   cp /etc/resolv.conf "$to/etc/resolv.conf"
+}
+
+# shellcheck disable=SC2034,SC2154  # the script that sources this has root, and reads why
+provide_root() {
+  if ((EUID != 0)); then
+    why="only root can make a root of Debian"
+  elif ! bash "$root/deploy/install_packages.sh" roots; then
+    why="debootstrap cannot be installed"
+  elif ! make_root "$1" "$2"; then
+    why="debootstrap cannot make Debian $1: $(tail -n1 "$2.log")"
+  else
+    return 0
+  fi
+  return 1
 }
 
 # shellcheck disable=SC2154  # the script that sources this has root

@@ -21,11 +21,6 @@ readonly release=${1:?a release of Debian is wanted: 12 or 13}
 folder=${2:-}
 readonly home=/home/newcomer/attention-server # where the sources lie on both machines
 
-skip() {
-  echo "SKIPPED: $1"
-  exit 0
-}
-
 fail() {
   echo "FAILED: $1"
   [[ -z ${2:-} ]] || tail -n 40 "$2"
@@ -95,15 +90,15 @@ used() {
 }
 
 codename_of "$release" >/dev/null || fail "there is no Debian \"$release\" here; there are 12 and 13"
-((EUID == 0)) || skip "only root can make a root of Debian"
-bash "$root/deploy/install_packages.sh" roots || skip "debootstrap cannot be installed"
 if [[ -z $folder ]]; then
   folder=$(mktemp -d)
   trap 'rm -rf --one-file-system "$folder"' EXIT
 fi
 mkdir -p "$folder"
-[[ -e $folder/debian ]] || make_root "$release" "$folder/debian" ||
-  skip "debootstrap cannot make Debian $release: $(tail -n1 "$folder/debian.log")"
+if [[ ! -e $folder/debian ]] && ! provide_root "$release" "$folder/debian"; then
+  echo "SKIPPED: $why"
+  exit 0
+fi
 bare
 used
 echo "passed: newcomer on Debian $release"

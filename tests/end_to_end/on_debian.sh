@@ -18,12 +18,8 @@ if (($# < 2)) || ! codename_of "$1" >/dev/null; then
 fi
 folder=$(mktemp -d)
 trap 'rm -rf --one-file-system "$folder"' EXIT
-if ((EUID != 0)); then
-  echo "SKIPPED: only root can make a root of Debian"
-elif ! bash "$root/deploy/install_packages.sh" roots; then
-  echo "SKIPPED: debootstrap cannot be installed"
-elif ! make_root "$1" "$folder/debian"; then
-  echo "SKIPPED: debootstrap cannot make Debian $1: $(tail -n1 "$folder/debian.log")"
+if ! provide_root "$1" "$folder/debian"; then
+  echo "SKIPPED: $why"
 else
   copy_sources "$folder/debian/src"
   in_root "$folder/debian" bash -c 'cd /src && exec "$@"' - "${@:2}"
