@@ -29,8 +29,6 @@ constexpr char kEndings[] = "want a name that ends in .npy, .npz or .safetensors
 // Deflate makes a byte of no more (zlib's technical details, zlib.net/zlib_tech.html).
 constexpr zip_uint64_t kMostInflated = 1032;
 
-absl::Status Error(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
 // A reference taken apart.
 struct Place {
   std::string path;
@@ -67,10 +65,13 @@ class EntryReader final : public ByteReader {
   static absl::StatusOr<EntryReader> Open(zip_t& archive, const zip_stat_t& stat) {
     constexpr zip_uint64_t kKnown = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
     if ((stat.valid & kKnown) != kKnown || stat.size / kMostInflated > stat.comp_size) {
-      return Error("it cannot have as many bytes as it says");
+      return absl::InvalidArgumentError("it cannot have as many bytes as it says");
     }
     zip_file_t* const entry = zip_fopen_index(&archive, stat.index, 0);
-    if (entry == nullptr) return Error(absl::StrCat("it cannot be read: ", zip_strerror(&archive)));
+    if (entry == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("it cannot be read: ", zip_strerror(&archive)));
+    }
     return EntryReader(entry, stat.size);
   }
 
@@ -98,7 +99,8 @@ class EntryReader final : public ByteReader {
   EntryReader(zip_file_t* entry, uint64_t size) : entry_(entry), size_(size) {}
 
   absl::Status Damaged() {
-    return Error(absl::StrCat("it is damaged: ", zip_file_strerror(entry_.get())));
+    return absl::InvalidArgumentError(
+        absl::StrCat("it is damaged: ", zip_file_strerror(entry_.get())));
   }
 
   std::unique_ptr<zip_file_t, CloseZip> entry_;
@@ -127,7 +129,9 @@ Archive OpenArchive(const FileReader& file) {
 absl::StatusOr<v1::Tensor> ReadNpz(const FileReader& file, const Place& place,
                                    uint64_t most_bytes) {
   const Archive archive = OpenArchive(file);
-  if (archive == nullptr) return Error("it is no .npz file, which is a zip archive");
+  if (archive == nullptr) {
+    return absl::InvalidArgumentError("it is no .npz file, which is a zip archive");
+  }
   std::vector<std::string> names;
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
   for (zip_int64_t i = 0; i < count; ++i) {
@@ -148,7 +152,7 @@ absl::StatusOr<v1::Tensor> ReadNpz(const FileReader& file, const Place& place,
 
 absl::StatusOr<v1::Tensor> Read(const Place& place, uint64_t most_bytes) {
   if (place.ending == kNpy && !place.name.empty()) {
-    return Error("a .npy file holds one array, which has no name");
+    return absl::InvalidArgumentError("a .npy file holds one array, which has no name");
   }
   const absl::StatusOr<std::unique_ptr<FileReader>> file = FileReader::Open(place.path);
   if (!file.ok()) return file.status();
@@ -168,7 +172,7 @@ absl::Status WriteNpy(const std::string& path, const v1::Tensor& tensor) {
   for (absl::string_view piece = pieces->Next(); file && !piece.empty(); piece = pieces->Next()) {
     file << piece;
   }
-  return file << std::flush ? absl::OkStatus() : Error(std::strerror(errno));
+  return file << std::flush ? absl::OkStatus() : absl::InvalidArgumentError(std::strerror(errno));
 }
 
 absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTensor> tensors) {
@@ -179,7 +183,7 @@ absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTen
   for (const NamedTensor& named : tensors) {
     if (file) file << named.tensor->data();
   }
-  return file << std::flush ? absl::OkStatus() : Error(std::strerror(errno));
+  return file << std::flush ? absl::OkStatus() : absl::InvalidArgumentError(std::strerror(errno));
 }
 
 // An entry that an archive reads while it is closed.
@@ -230,19 +234,19 @@ absl::Status WriteNpz(const std::string& path, absl::Span<const NamedTensor> ten
   }
   int code = 0;
   Archive archive(zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code));
-  if (archive == nullptr) return Error(std::strerror(errno));
+  if (archive == nullptr) return absl::InvalidArgumentError(std::strerror(errno));
   for (size_t i = 0; i < entries.size(); ++i) {
     zip_source_t* const source = zip_source_function(archive.get(), ServeEntry, &entries[i]);
     const std::string name = absl::StrCat(tensors[i].name, kNpy);
     const zip_int64_t index = zip_file_add(archive.get(), name.c_str(), source, ZIP_FL_ENC_UTF_8);
     if (index < 0) {
       zip_source_free(source);
-      return Error(zip_strerror(archive.get()));
+      return absl::InvalidArgumentError(zip_strerror(archive.get()));
     }
     // As numpy.savez: numbers hardly shrink, and such an archive can be mapped.
     zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
   }
-  if (zip_close(archive.get()) != 0) return Error(zip_strerror(archive.get()));
+  if (zip_close(archive.get()) != 0) return absl::InvalidArgumentError(zip_strerror(archive.get()));
   archive.release();  // closed
   return absl::OkStatus();
 }
@@ -251,8 +255,8 @@ absl::Status Write(const Place& place, absl::Span<const NamedTensor> tensors) {
   if (place.ending == kNpz) return WriteNpz(place.path, tensors);
   if (place.ending == kSafetensors) return WriteSafetensors(place.path, tensors);
   if (tensors.size() == 1) return WriteNpy(place.path, *tensors[0].tensor);
-  return Error(absl::StrCat("a .npy file holds one array, and there are ", tensors.size(),
-                            "; want .npz or .safetensors"));
+  return absl::InvalidArgumentError(absl::StrCat("a .npy file holds one array, and there are ",
+                                                 tensors.size(), "; want .npz or .safetensors"));
 }
 
 }  // namespace
@@ -269,14 +273,15 @@ absl::Status NoSuchArray(const std::string& name, std::vector<std::string> names
 }
 
 absl::Status TooLargeForMessage(uint64_t bytes, uint64_t most_bytes) {
-  return Error(absl::StrCat("it has ", bytes, " bytes, and the message room for ", most_bytes,
-                            "; send less at a time, or start server and client with a larger "
-                            "--max_message_mib"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("it has ", bytes, " bytes, and the message room for ", most_bytes,
+                   "; send less at a time, or start server and client with a larger "
+                   "--max_message_mib"));
 }
 
 absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference, uint64_t most_bytes) {
   const Place place = TakeApart(reference);
-  if (place.ending.empty()) return In(reference, Error(kEndings));
+  if (place.ending.empty()) return In(reference, absl::InvalidArgumentError(kEndings));
   absl::StatusOr<v1::Tensor> tensor = Read(place, most_bytes);
   return tensor.ok() ? std::move(tensor) : In(reference, tensor.status());
 }
@@ -284,7 +289,7 @@ absl::StatusOr<v1::Tensor> ReadArray(const std::string& reference, uint64_t most
 absl::Status CheckArrayPath(const std::string& path) {
   const Place place = TakeApart(path);
   if (place.name.empty() && !place.ending.empty()) return absl::OkStatus();
-  return In(path, Error(kEndings));
+  return In(path, absl::InvalidArgumentError(kEndings));
 }
 
 absl::Status WriteArrays(const std::string& path, absl::Span<const NamedTensor> tensors) {

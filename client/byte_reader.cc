@@ -10,25 +10,23 @@
 #include "absl/strings/str_cat.h"
 
 namespace attention::client {
-namespace {
-
-absl::Status Error(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<FileReader>> FileReader::Open(const std::string& path) {
   // Without O_NONBLOCK a pipe would wait here until somebody writes to it.
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     return errno == ENOENT ? absl::NotFoundError("there is no such file")
-                           : Error(absl::StrCat("it cannot be opened: ", std::strerror(errno)));
+                           : absl::InvalidArgumentError(
+                                 absl::StrCat("it cannot be opened: ", std::strerror(errno)));
   }
   absl::Cleanup close_it = [descriptor] { close(descriptor); };
   struct stat opened;
-  if (fstat(descriptor, &opened) != 0) return Error(std::strerror(errno));
-  if (S_ISDIR(opened.st_mode)) return Error("it is a folder; want a file");
+  if (fstat(descriptor, &opened) != 0) return absl::InvalidArgumentError(std::strerror(errno));
+  if (S_ISDIR(opened.st_mode)) return absl::InvalidArgumentError("it is a folder; want a file");
   if (!S_ISREG(opened.st_mode)) {
-    return Error("it is a pipe or a device, whose size is not known; want a file on disk");
+    return absl::InvalidArgumentError(
+        "it is a pipe or a device, whose size is not known; want a file on disk");
   }
   std::move(close_it).Cancel();
   return std::unique_ptr<FileReader>(new FileReader(descriptor, opened));
@@ -40,8 +38,12 @@ absl::Status FileReader::Read(char* to, size_t bytes) {
   while (bytes > 0) {
     const ssize_t got = pread(descriptor_, to, bytes, static_cast<off_t>(position_));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error(absl::StrCat("it cannot be read: ", std::strerror(errno)));
-    if (got == 0) return Error(absl::StrCat("it ends early, after ", position_, " bytes"));
+    if (got < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("it cannot be read: ", std::strerror(errno)));
+    }
+    if (got == 0) {
+      return absl::InvalidArgumentError(absl::StrCat("it ends early, after ", position_, " bytes"));
+    }
     position_ += static_cast<uint64_t>(got);
     to += got;
     bytes -= static_cast<size_t>(got);
@@ -51,12 +53,13 @@ absl::Status FileReader::Read(char* to, size_t bytes) {
 
 absl::Status FileReader::CheckUnchanged() const {
   struct stat now;
-  if (fstat(descriptor_, &now) != 0) return Error(std::strerror(errno));
+  if (fstat(descriptor_, &now) != 0) return absl::InvalidArgumentError(std::strerror(errno));
   if (now.st_size == opened_.st_size && now.st_mtim.tv_sec == opened_.st_mtim.tv_sec &&
       now.st_mtim.tv_nsec == opened_.st_mtim.tv_nsec) {
     return absl::OkStatus();
   }
-  return Error("it was changed while it was read; try again once it is complete");
+  return absl::InvalidArgumentError(
+      "it was changed while it was read; try again once it is complete");
 }
 
 }  // namespace attention::client

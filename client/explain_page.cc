@@ -22,7 +22,7 @@
 namespace attention::client {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // A tensor's numbers as matrices over its last two axes, or over those that are said.
 struct Matrices {
@@ -45,15 +45,15 @@ absl::StatusOr<Matrices> ReadMatrices(const v1::Tensor& tensor) {
 }
 
 // A float as people would write it: 0.1 and not the double next to it. JSON has no infinities.
-Json Number(float value) {
+OrderedJson Number(float value) {
   if (!std::isfinite(value)) return absl::StrCat(value);
-  return Json::parse(absl::StrFormat("%.7g", value));
+  return OrderedJson::parse(absl::StrFormat("%.7g", value));
 }
 
-Json MatrixJson(absl::Span<const float> values, int64_t columns) {
-  Json rows = Json::array();
+OrderedJson MatrixJson(absl::Span<const float> values, int64_t columns) {
+  OrderedJson rows = OrderedJson::array();
   for (size_t i = 0; i < values.size(); i += static_cast<size_t>(columns)) {
-    Json row = Json::array();
+    OrderedJson row = OrderedJson::array();
     for (const float value : values.subspan(i, static_cast<size_t>(columns))) {
       row.push_back(Number(value));
     }
@@ -62,14 +62,15 @@ Json MatrixJson(absl::Span<const float> values, int64_t columns) {
   return rows;
 }
 
-Json MatrixJson(const Matrices& matrices, int64_t index) {
+OrderedJson MatrixJson(const Matrices& matrices, int64_t index) {
   const auto size = static_cast<size_t>(matrices.rows * matrices.columns);
   return MatrixJson(absl::MakeConstSpan(matrices.values).subspan(index * size, size),
                     matrices.columns);
 }
 
-Json Names(const TokenNames& names, int64_t count, std::string (TokenNames::*name)(int64_t) const) {
-  Json list = Json::array();
+OrderedJson Names(const TokenNames& names, int64_t count,
+                  std::string (TokenNames::*name)(int64_t) const) {
+  OrderedJson list = OrderedJson::array();
   for (int64_t i = 0; i < count; ++i) list.push_back((names.*name)(i));
   return list;
 }
@@ -81,13 +82,14 @@ absl::Status CheckCells(int64_t cells) {
                                                  ": ask for fewer tokens, heads or layers"));
 }
 
-std::string Page(const RequestFile& file, Json data) {
+std::string Page(const RequestFile& file, OrderedJson data) {
   data["title"] = file.title.empty() ? "Attention" : file.title;
-  return PageWithData(kExplainPage, data.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return PageWithData(kExplainPage,
+                      data.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
 }
 
-Json MapJson(int64_t sequence, int64_t head, const TokenNames& names, int64_t q_len,
-             int64_t kv_len) {
+OrderedJson MapJson(int64_t sequence, int64_t head, const TokenNames& names, int64_t q_len,
+                    int64_t kv_len) {
   return {{"sequence", sequence},
           {"head", head},
           {"queries", Names(names, q_len, &TokenNames::Query)},
@@ -131,7 +133,7 @@ absl::StatusOr<Parts> ReadParts(const v1::ComputeAttentionResponse& response) {
 }
 
 // The factor on query . key.
-float ScaleOf(const v1::AttentionConfig& config, int64_t head_dim) {
+float ScoreScale(const v1::AttentionConfig& config, int64_t head_dim) {
   return config.has_scale() ? config.scale()
                             : static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
 }
@@ -145,7 +147,8 @@ std::string AddedToScores(const v1::AttentionConfig& config) {
   return absl::StrJoin(steps, ", ");
 }
 
-void AddParts(const Parts& parts, int64_t map, int64_t maps, const Matrices& weights, Json& json) {
+void AddParts(const Parts& parts, int64_t map, int64_t maps, const Matrices& weights,
+              OrderedJson& json) {
   json["scores"] = MatrixJson(parts.scores, map);
   // A layer may see keys of its own behind those of the tokens, which are no result.
   if (parts.key.rows != weights.columns || parts.query.rows != weights.rows) return;
@@ -157,7 +160,7 @@ void AddParts(const Parts& parts, int64_t map, int64_t maps, const Matrices& wei
 
 // Adds the maps of one probe, whose numbers lie sequence by sequence and head by head.
 absl::Status AddProbe(const RequestFile& file, const v1::EncodeResponse& response, int index,
-                      int64_t& cells, Json& maps) {
+                      int64_t& cells, OrderedJson& maps) {
   const v1::EncodeRequest& request = *file.encode;
   const v1::Probe& probe = request.probes(index);
   const auto weights = FloatValues(response.probes(index).attention_weights());
@@ -178,7 +181,7 @@ absl::Status AddProbe(const RequestFile& file, const v1::EncodeResponse& respons
     const TokenNames names = NamesFrom(file.words, first_word, len);
     first_word += static_cast<size_t>(b < request.lens_size() ? request.lens(b) : len);
     for (int64_t h = 0; h < heads; ++h, used += size) {
-      Json json = MapJson(b, probe.first_head() + h, names, len, len);
+      OrderedJson json = MapJson(b, probe.first_head() + h, names, len, len);
       json["layer"] = probe.layer();
       json["scores"] = MatrixJson(absl::MakeConstSpan(*scores).subspan(used, size), len);
       json["weights"] = MatrixJson(absl::MakeConstSpan(*weights).subspan(used, size), len);
@@ -233,19 +236,20 @@ absl::StatusOr<std::string> ExplainPage(const RequestFile& file,
     if (!read.ok()) return read.status();
     parts = *std::move(read);
   }
-  Json maps = Json::array();
+  OrderedJson maps = OrderedJson::array();
   for (int64_t map = 0; map < weights->count(); ++map) {
-    Json json = MapJson(map / heads, map % heads, names, weights->rows, weights->columns);
+    OrderedJson json = MapJson(map / heads, map % heads, names, weights->rows, weights->columns);
     json["weights"] = MatrixJson(*weights, map);
     if (!supplied) AddParts(parts, map, weights->count(), *weights, json);
     maps.push_back(std::move(json));
   }
-  Json data = {{"maps", std::move(maps)},
-               {"normalization",
-                request.config().normalization() == v1::NORMALIZATION_SUM ? "sum" : "softmax"},
-               {"adds", AddedToScores(request.config())}};
+  OrderedJson data = {
+      {"maps", std::move(maps)},
+      {"normalization",
+       request.config().normalization() == v1::NORMALIZATION_SUM ? "sum" : "softmax"},
+      {"adds", AddedToScores(request.config())}};
   for (const float sink : request.config().sinks()) data["sinks"].push_back(Number(sink));
-  if (!supplied) data["scale"] = Number(ScaleOf(request.config(), parts.query.columns));
+  if (!supplied) data["scale"] = Number(ScoreScale(request.config(), parts.query.columns));
   return Page(file, std::move(data));
 }
 
@@ -256,7 +260,7 @@ absl::StatusOr<std::string> ExplainPage(const RequestFile& file,
     return absl::InternalError("the response has not one answer a probe");
   }
   int64_t cells = 0;
-  Json maps = Json::array();
+  OrderedJson maps = OrderedJson::array();
   for (int p = 0; p < response.probes_size(); ++p) {
     if (absl::Status status = AddProbe(file, response, p, cells, maps); !status.ok()) return status;
   }

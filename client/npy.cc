@@ -23,8 +23,8 @@ namespace {
 constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // A header's bytes begin here in version 1, whose length has 2 bytes, and 2 later in the others.
 constexpr size_t kHeaderAt = 10;
-constexpr size_t kMostHeaderBytes = size_t{64} << 10;
-constexpr int kMostAxes = 32;                          // as NumPy has it; the server takes 4
+constexpr size_t kMostNpyHeaderBytes = size_t{64} << 10;
+constexpr int kMostNpyAxes = 32;                       // as NumPy has it; the server takes 4
 constexpr size_t kAlignment = 64;                      // of the data, as NumPy writes it
 constexpr size_t kConvertedAtOnce = size_t{16} << 10;  // numbers: 64 KiB of float32
 
@@ -33,15 +33,13 @@ struct NumpyType {
   v1::DataType type;
 };
 // The first of a type is what is written.
-constexpr std::array<NumpyType, 7> kTypes = {{{"<f4", v1::DATA_TYPE_FLOAT32},
-                                              {"<f8", v1::DATA_TYPE_FLOAT64},
-                                              {"<f2", v1::DATA_TYPE_FLOAT16},
-                                              {"|b1", v1::DATA_TYPE_BOOL},
-                                              {"<i4", v1::DATA_TYPE_INT32},
-                                              {"<V2", v1::DATA_TYPE_BFLOAT16},
-                                              {"|V2", v1::DATA_TYPE_BFLOAT16}}};
-
-absl::Status Error(absl::string_view what) { return absl::InvalidArgumentError(what); }
+constexpr std::array<NumpyType, 7> kNumpyTypes = {{{"<f4", v1::DATA_TYPE_FLOAT32},
+                                                   {"<f8", v1::DATA_TYPE_FLOAT64},
+                                                   {"<f2", v1::DATA_TYPE_FLOAT16},
+                                                   {"|b1", v1::DATA_TYPE_BOOL},
+                                                   {"<i4", v1::DATA_TYPE_INT32},
+                                                   {"<V2", v1::DATA_TYPE_BFLOAT16},
+                                                   {"|V2", v1::DATA_TYPE_BFLOAT16}}};
 
 // What stands behind 'KEY': in the header, a dict of Python's; empty: there is none.
 absl::string_view ValueOf(absl::string_view header, absl::string_view key) {
@@ -64,13 +62,14 @@ bool IsOfIntegers(absl::string_view descr) {
 
 absl::StatusOr<v1::DataType> TypeOf(absl::string_view header) {
   const absl::string_view descr = Between(ValueOf(header, "descr"), '\'', '\'');
-  for (const NumpyType& known : kTypes) {
+  for (const NumpyType& known : kNumpyTypes) {
     if (known.descr == descr) return known.type;
   }
-  return Error(absl::StrCat("its dtype is ", descr.empty() ? "none that is simple" : descr,
-                            "; want float32, float64, float16, bfloat16 or bool in little-endian "
-                            "order: save it after .astype(numpy.float32)",
-                            IsOfIntegers(descr) ? kTokenIdsHint : ""));
+  return absl::InvalidArgumentError(
+      absl::StrCat("its dtype is ", descr.empty() ? "none that is simple" : descr,
+                   "; want float32, float64, float16, bfloat16 or bool in little-endian "
+                   "order: save it after .astype(numpy.float32)",
+                   IsOfIntegers(descr) ? kTokenIdsHint : ""));
 }
 
 absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
@@ -79,8 +78,8 @@ absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
     part = absl::StripAsciiWhitespace(part);
     if (part.empty()) continue;  // behind the last comma
     int64_t axis = 0;
-    if (!absl::SimpleAtoi(part, &axis) || tensor.shape_size() == kMostAxes) {
-      return Error("its shape cannot be read");
+    if (!absl::SimpleAtoi(part, &axis) || tensor.shape_size() == kMostNpyAxes) {
+      return absl::InvalidArgumentError("its shape cannot be read");
     }
     tensor.add_shape(axis);
   }
@@ -90,23 +89,29 @@ absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
 // The header, a dict of Python's as text. `data_at` is set to where the data begins behind it.
 absl::StatusOr<std::string> ReadHeader(ByteReader& file, uint64_t& data_at) {
   std::array<char, kHeaderAt + 2> start;
-  if (file.size() < kHeaderAt) return Error("it is no .npy file");
+  if (file.size() < kHeaderAt) return absl::InvalidArgumentError("it is no .npy file");
   if (absl::Status status = file.Read(start.data(), kHeaderAt); !status.ok()) return status;
-  if (!absl::StartsWith({start.data(), kHeaderAt}, kMagic)) return Error("it is no .npy file");
+  if (!absl::StartsWith({start.data(), kHeaderAt}, kMagic)) {
+    return absl::InvalidArgumentError("it is no .npy file");
+  }
   const auto byte = [&start](size_t i) {
     return static_cast<size_t>(static_cast<uint8_t>(start[i]));
   };
   const size_t version = byte(6);
-  if (version < 1 || version > 3) return Error(absl::StrCat("its version is ", version));
+  if (version < 1 || version > 3) {
+    return absl::InvalidArgumentError(absl::StrCat("its version is ", version));
+  }
   size_t begin = kHeaderAt, length = byte(8) | byte(9) << 8;
   if (version > 1) {
     begin += 2;
-    if (file.size() < begin) return Error("it ends in its header");
+    if (file.size() < begin) return absl::InvalidArgumentError("it ends in its header");
     if (absl::Status status = file.Read(&start[kHeaderAt], 2); !status.ok()) return status;
     length |= byte(10) << 16 | byte(11) << 24;
   }
-  if (length > kMostHeaderBytes) return Error(absl::StrCat("its header has ", length, " bytes"));
-  if (length > file.size() - begin) return Error("it ends in its header");
+  if (length > kMostNpyHeaderBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("its header has ", length, " bytes"));
+  }
+  if (length > file.size() - begin) return absl::InvalidArgumentError("it ends in its header");
   std::string header(length, '\0');
   if (absl::Status status = file.Read(header.data(), length); !status.ok()) return status;
   data_at = begin + length;
@@ -116,7 +121,7 @@ absl::StatusOr<std::string> ReadHeader(ByteReader& file, uint64_t& data_at) {
 // The header of the file that holds an array of this type and shape.
 std::string HeaderFor(v1::DataType type, const v1::Tensor& tensor) {
   absl::string_view descr;
-  for (const NumpyType& known : kTypes) {
+  for (const NumpyType& known : kNumpyTypes) {
     if (known.type == type && descr.empty()) descr = known.descr;
   }
   std::string header = absl::StrCat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (",
@@ -141,13 +146,15 @@ absl::StatusOr<v1::Tensor> ReadNpy(ByteReader& file, uint64_t most_bytes) {
   if (!type.ok()) return type.status();
   tensor.set_data_type(*type);
   if (!absl::StartsWith(ValueOf(*header, "fortran_order"), "False")) {
-    return Error("its columns lie one behind the other; save numpy.ascontiguousarray() of it");
+    return absl::InvalidArgumentError(
+        "its columns lie one behind the other; save numpy.ascontiguousarray() of it");
   }
   if (absl::Status status = ReadShape(*header, tensor); !status.ok()) return status;
   const absl::StatusOr<size_t> want = ByteCount(tensor);
   if (!want.ok()) return want.status();
   if (file.size() - data_at != *want) {
-    return Error(absl::StrCat("it has ", file.size() - data_at, " bytes of data; want ", *want));
+    return absl::InvalidArgumentError(
+        absl::StrCat("it has ", file.size() - data_at, " bytes of data; want ", *want));
   }
   if (*want > most_bytes) return TooLargeForMessage(*want, most_bytes);
   std::string& data = *tensor.mutable_data();
@@ -159,7 +166,9 @@ absl::StatusOr<v1::Tensor> ReadNpy(ByteReader& file, uint64_t most_bytes) {
 absl::StatusOr<NpyPieces> NpyPieces::Of(const v1::Tensor& tensor) {
   const absl::StatusOr<size_t> want = ByteCount(tensor);
   if (!want.ok()) return want.status();
-  if (tensor.data().size() != *want) return Error("the tensor's bytes are not what its shape says");
+  if (tensor.data().size() != *want) {
+    return absl::InvalidArgumentError("the tensor's bytes are not what its shape says");
+  }
   const v1::DataType type =
       tensor.data_type() == v1::DATA_TYPE_BFLOAT16 ? v1::DATA_TYPE_FLOAT32 : tensor.data_type();
   return NpyPieces(tensor, HeaderFor(type, tensor));

@@ -20,14 +20,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-absl::Status Error(const std::string& what) { return absl::InvalidArgumentError(what); }
-
 std::string NameOf(const std::string& path) { return path == "-" ? "standard input" : path; }
 
 absl::Status TooLarge(const std::string& name) {
-  return Error(absl::StrCat(name, ": larger than ", kMaxRequestFileBytes >> 20,
-                            " MiB; name files of arrays in it (.npy, .npz, .safetensors) "
-                            "in place of the numbers"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": larger than ", kMaxRequestFileBytes >> 20,
+                   " MiB; name files of arrays in it (.npy, .npz, .safetensors) "
+                   "in place of the numbers"));
 }
 
 // What has no size beforehand, such as a pipe, is read up to the limit.
@@ -43,19 +42,25 @@ absl::StatusOr<std::string> ReadToLimit(std::FILE& file, const std::string& name
       return TooLarge(name);
     }
   }
-  if (std::ferror(&file)) return Error(absl::StrCat(name, ": ", std::strerror(errno)));
+  if (std::ferror(&file)) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", std::strerror(errno)));
+  }
   return text;
 }
 
 absl::Status ReadString(const Json& value, const std::string& path, std::string& string) {
-  if (!value.is_string()) return Error(absl::StrCat(path, " is no string; want one"));
+  if (!value.is_string()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is no string; want one"));
+  }
   string = value.get<std::string>();
   return absl::OkStatus();
 }
 
 absl::Status ReadNames(const Json& value, const std::string& path,
                        std::vector<std::string>& names) {
-  if (!value.is_array()) return Error(absl::StrCat(path, " is no array; want one of strings"));
+  if (!value.is_array()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is no array; want one of strings"));
+  }
   names.resize(value.size());
   for (size_t i = 0; i < value.size(); ++i) {
     absl::Status status = ReadString(value[i], absl::StrCat(path, "[", i, "]"), names[i]);
@@ -73,8 +78,8 @@ absl::Status ReadMember(const std::string& key, Json& value, const ArrayFiles& f
   if (key == "encode") {
     return FromFriendlyJson(std::move(value), files, key, file.encode.emplace());
   }
-  return Error(absl::StrCat("unknown key \"", key,
-                            "\"; want title, words, context_words, and request or encode"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unknown key \"", key, "\"; want title, words, context_words, and request or encode"));
 }
 
 // No names, or one for each of `tokens` tokens. A request without a length is for the server.
@@ -82,14 +87,18 @@ absl::Status CheckCount(const std::string& key, const std::vector<std::string>& 
                         const std::string& tokens, std::optional<int64_t> length) {
   if (names.empty() || !length.has_value()) return absl::OkStatus();
   if (static_cast<int64_t>(names.size()) == *length) return absl::OkStatus();
-  return Error(absl::StrCat(key, " names ", names.size(), " tokens; want ", *length,
-                            ", as many as ", tokens, " the request has"));
+  return absl::InvalidArgumentError(absl::StrCat(key, " names ", names.size(), " tokens; want ",
+                                                 *length, ", as many as ", tokens,
+                                                 " the request has"));
 }
 
 absl::StatusOr<RequestFile> FromJson(Json json, const ArrayFiles& files) {
-  if (!json.is_object()) return Error("the file is no JSON object; want {\"request\": {...}}");
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError("the file is no JSON object; want {\"request\": {...}}");
+  }
   if (json.contains("request") == json.contains("encode")) {
-    return Error(json.contains("request") ? "\"request\" and \"encode\" are both there; want one"
+    return absl::InvalidArgumentError(json.contains("request")
+                                          ? "\"request\" and \"encode\" are both there; want one"
                                           : "the key \"request\" is missing");
   }
   RequestFile file;
@@ -118,7 +127,7 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
       standard_input ? stdin : std::fopen(path.c_str(), "rb"), close);
   if (file == nullptr) {
     const std::string what = absl::StrCat(path, ": ", std::strerror(errno));
-    return errno == ENOENT ? absl::NotFoundError(what) : Error(what);
+    return errno == ENOENT ? absl::NotFoundError(what) : absl::InvalidArgumentError(what);
   }
   const std::string name = NameOf(path);
   std::error_code no_size;
@@ -142,7 +151,9 @@ absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::
   absl::StatusOr<Json> json = ParseJson(text, name);
   if (!json.ok()) return json.status();
   absl::StatusOr<RequestFile> file = FromJson(*std::move(json), files);
-  if (!file.ok()) return Error(absl::StrCat(name, ": ", file.status().message()));
+  if (!file.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", file.status().message()));
+  }
   return file;
 }
 

@@ -14,68 +14,70 @@
 namespace attention::client {
 namespace {
 
-constexpr uint64_t kMostHeaderBytes = uint64_t{100} << 20;  // as the format's own library has it
-constexpr int kMostAxes = 32;                               // as NumPy has it; the server takes 4
+constexpr uint64_t kMostSafetensorsHeaderBytes = uint64_t{100}
+                                                 << 20;  // as the format's own library has it
+constexpr int kMostSafetensorsAxes = 32;                 // as NumPy has it; the server takes 4
 constexpr char kMetadata[] = "__metadata__";
 
 struct SafetensorsType {
   absl::string_view name;
   v1::DataType type;
 };
-constexpr std::array<SafetensorsType, 6> kTypes = {{{"F32", v1::DATA_TYPE_FLOAT32},
-                                                    {"BF16", v1::DATA_TYPE_BFLOAT16},
-                                                    {"F16", v1::DATA_TYPE_FLOAT16},
-                                                    {"F64", v1::DATA_TYPE_FLOAT64},
-                                                    {"BOOL", v1::DATA_TYPE_BOOL},
-                                                    {"I32", v1::DATA_TYPE_INT32}}};
-
-absl::Status Error(absl::string_view what) { return absl::InvalidArgumentError(what); }
+constexpr std::array<SafetensorsType, 6> kSafetensorsTypes = {{{"F32", v1::DATA_TYPE_FLOAT32},
+                                                               {"BF16", v1::DATA_TYPE_BFLOAT16},
+                                                               {"F16", v1::DATA_TYPE_FLOAT16},
+                                                               {"F64", v1::DATA_TYPE_FLOAT64},
+                                                               {"BOOL", v1::DATA_TYPE_BOOL},
+                                                               {"I32", v1::DATA_TYPE_INT32}}};
 
 // Type and shape of a header's entry, and where its bytes begin behind the header.
 absl::StatusOr<v1::Tensor> Describe(const nlohmann::json& entry, uint64_t& begin, uint64_t& end) {
   v1::Tensor tensor;
   try {
     const auto dtype = entry.at("dtype").get<std::string>();
-    for (const SafetensorsType& known : kTypes) {
+    for (const SafetensorsType& known : kSafetensorsTypes) {
       if (known.name == dtype) tensor.set_data_type(known.type);
     }
     if (tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED) {
       const bool of_integers = absl::StartsWith(dtype, "I") || absl::StartsWith(dtype, "U");
-      return Error(absl::StrCat("its dtype is ", dtype, "; want F32, BF16, F16, F64 or BOOL",
-                                of_integers ? kTokenIdsHint : ""));
+      return absl::InvalidArgumentError(absl::StrCat("its dtype is ", dtype,
+                                                     "; want F32, BF16, F16, F64 or BOOL",
+                                                     of_integers ? kTokenIdsHint : ""));
     }
     for (const auto& axis : entry.at("shape")) {
-      if (!axis.is_number_unsigned() || tensor.shape_size() == kMostAxes) {
-        return Error("its shape cannot be read");
+      if (!axis.is_number_unsigned() || tensor.shape_size() == kMostSafetensorsAxes) {
+        return absl::InvalidArgumentError("its shape cannot be read");
       }
       tensor.add_shape(axis.get<int64_t>());
     }
     const auto& offsets = entry.at("data_offsets");
     if (!offsets.at(0).is_number_unsigned() || !offsets.at(1).is_number_unsigned()) {
-      return Error("its offsets cannot be read");
+      return absl::InvalidArgumentError("its offsets cannot be read");
     }
     begin = offsets.at(0).get<uint64_t>();
     end = offsets.at(1).get<uint64_t>();
   } catch (const nlohmann::json::exception&) {
-    return Error("its header cannot be read");
+    return absl::InvalidArgumentError("its header cannot be read");
   }
   return tensor;
 }
 
 absl::StatusOr<nlohmann::json> ReadHeader(FileReader& file) {
   uint64_t length = 0;
-  if (file.size() < sizeof(length)) return Error("it ends before its header");
+  if (file.size() < sizeof(length)) return absl::InvalidArgumentError("it ends before its header");
   std::array<char, sizeof(length)> bytes;
   if (absl::Status status = file.Read(bytes.data(), bytes.size()); !status.ok()) return status;
   std::memcpy(&length, bytes.data(), bytes.size());  // little-endian, as memory is (tensor.cc)
-  if (length > kMostHeaderBytes || length > file.size() - bytes.size()) {
-    return Error(
+  if (length > kMostSafetensorsHeaderBytes || length > file.size() - bytes.size()) {
+    return absl::InvalidArgumentError(
         absl::StrCat("it is no safetensors file: its header would have ", length, " bytes"));
   }
   std::string text(length, '\0');
   if (absl::Status status = file.Read(text.data(), length); !status.ok()) return status;
   absl::StatusOr<nlohmann::json> header = ParseJson(text, "its header");
-  if (header.ok() && !header->is_object()) return Error("its header is no JSON object");
+  if (header.ok() && !header->is_object()) {
+    return absl::InvalidArgumentError("its header is no JSON object");
+  }
   if (header.ok()) header->erase(kMetadata);
   return header;
 }
@@ -98,7 +100,7 @@ absl::StatusOr<v1::Tensor> ReadSafetensor(FileReader& file, const std::string& n
   const absl::StatusOr<size_t> bytes = ByteCount(*tensor);
   if (!bytes.ok()) return bytes.status();
   if (begin > end || end - begin != *bytes || end > file.size() - data_at) {
-    return Error(absl::StrCat(wanted, " has other bytes than its shape says"));
+    return absl::InvalidArgumentError(absl::StrCat(wanted, " has other bytes than its shape says"));
   }
   if (*bytes > most_bytes) return TooLargeForMessage(*bytes, most_bytes);
   std::string& data = *tensor->mutable_data();
@@ -115,10 +117,12 @@ absl::StatusOr<std::string> SafetensorsHeader(absl::Span<const NamedTensor> tens
     const absl::StatusOr<size_t> bytes = ByteCount(*tensor);
     if (!bytes.ok()) return bytes.status();
     if (tensor->data().size() != *bytes) {
-      return Error("the tensor's bytes are not what its shape says");
+      return absl::InvalidArgumentError("the tensor's bytes are not what its shape says");
     }
-    if (header.contains(name)) return Error(absl::StrCat("there are two tensors called ", name));
-    for (const SafetensorsType& known : kTypes) {
+    if (header.contains(name)) {
+      return absl::InvalidArgumentError(absl::StrCat("there are two tensors called ", name));
+    }
+    for (const SafetensorsType& known : kSafetensorsTypes) {
       if (known.type == tensor->data_type()) header[name]["dtype"] = known.name;
     }
     header[name]["shape"] = std::vector<int64_t>(tensor->shape().begin(), tensor->shape().end());

@@ -1,7 +1,7 @@
 # What makes a build short and changes nothing of what is built. All of it can be left out: without
 # ccache everything is compiled; with ATTENTION_FAST_BUILD=OFF, as in the preset `dev`, each source is
 # compiled by itself, and so has to include what it uses. tests/README.md tells what each of these gives.
-option(ATTENTION_FAST_BUILD "Precompiled headers, and several sources of a test compiled as one" ON)
+option(ATTENTION_FAST_BUILD "Precompiled headers, and several sources compiled as one" ON)
 
 # Results of the compiler are kept where ccache is installed, and found again from a clone that lies
 # elsewhere: paths are told relative to the clone.
@@ -20,7 +20,8 @@ else()
 endif()
 
 # attention_precompiled(NAME HEADERS <a.h> ... LIBS target ...): headers that are read once for all
-# targets which ask for attention_use_precompiled(TARGET NAME). These are compiled with the same options.
+# targets which ask for attention_use_precompiled(TARGET NAME). These need the same options: GCC takes those that the
+# headers were compiled with, -ffp-contract for one, in place of a target's own, and says nothing.
 function(attention_precompiled NAME)
   cmake_parse_arguments(PARSE_ARGV 1 PRECOMPILED "" "" "HEADERS;LIBS")
   if(ATTENTION_FAST_BUILD)
@@ -35,4 +36,10 @@ function(attention_use_precompiled TARGET NAME)
   if(ATTENTION_FAST_BUILD)
     target_precompile_headers(${TARGET} REUSE_FROM ${NAME})
   endif()
+endfunction()
+
+# attention_unite(TARGET): several of its sources are compiled as one, so that what they all include is read, and
+# the templates that they all use are compiled, once. Names in the unnamed namespaces of one target have to differ.
+function(attention_unite TARGET)
+  set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ${ATTENTION_FAST_BUILD} UNITY_BUILD_BATCH_SIZE 10)
 endfunction()

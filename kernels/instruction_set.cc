@@ -12,8 +12,8 @@ namespace attention {
 void LimitInstructionSet() {
   const std::string isa = OnednnIsa();
   if (absl::StartsWith(isa, "avx512")) return;
-  const int64_t avx512 = HWY_AVX3_DL | HWY_AVX3;
-  hwy::DisableTargets(absl::StartsWith(isa, "avx2") ? avx512 : avx512 | HWY_AVX2);
+  // Highway numbers its targets downwards: what is below one is better.
+  hwy::DisableTargets((absl::StartsWith(isa, "avx2") ? HWY_AVX2 : HWY_SSE4) - 1);
 }
 
 }  // namespace attention

@@ -91,9 +91,9 @@ struct Columns {
 // Adds the products of kRows queries with `count` keys over some columns to the scores, or puts
 // them there where these are the first columns. The queries stay in registers.
 template <int kRows, int kVectors, bool kWhole, typename T>
-HWY_INLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
-                           const Columns<kVectors, kWhole, T>& columns, const float* q,
-                           int64_t q_stride, float* scores, int64_t score_stride) {
+HWY_NOINLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
+                             const Columns<kVectors, kWhole, T>& columns, const float* q,
+                             int64_t q_stride, float* scores, int64_t score_stride) {
   const hn::FixedTag<float, 4> d4;
   FloatVec query[kRows][kVectors];
   columns.LoadFloats(q, q_stride, query);
@@ -135,10 +135,10 @@ HWY_INLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
 
 // Adds `count` weighted values to kRows sums, over some columns. The sums stay in registers.
 template <int kRows, int kVectors, bool kWhole, typename T>
-HWY_INLINE void AddWeightedColumns(const T* values, int64_t stride, int64_t count,
-                                   const Columns<kVectors, kWhole, T>& columns,
-                                   const float* weights, int64_t weight_stride, float* sums,
-                                   int64_t sum_stride) {
+HWY_NOINLINE void AddWeightedColumns(const T* values, int64_t stride, int64_t count,
+                                     const Columns<kVectors, kWhole, T>& columns,
+                                     const float* weights, int64_t weight_stride, float* sums,
+                                     int64_t sum_stride) {
   FloatVec sum[kRows][kVectors];
   columns.LoadFloats(sums, sum_stride, sum);
   for (int64_t j = 0; j < count; ++j) {

@@ -55,7 +55,7 @@ HWY_INLINE FloatVec LessMultipleOfLn2(FloatVec x, FloatVec n) {
 
 constexpr float kLog2E = 1.44269504088896341f;
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET == HWY_AVX3
 
 // With AVX-512's own instructions for exponents.
 

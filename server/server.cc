@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "server/end_connections.h"
 #include "server/engine/cpu_budget.h"
+#include "server/engine/mib.h"
 #include "server/ops/host_port.h"
 #include "server/ops/tls.h"
 #include "server/rpc/warm_up.h"
@@ -21,8 +22,6 @@
 
 namespace attention {
 namespace {
-
-constexpr int64_t kMib = 1 << 20;
 
 absl::StatusOr<engine::MemoryPlan> Plan(const ServerOptions& options) {
   return engine::PlanMemory(

@@ -6,11 +6,10 @@
 #include <limits>
 
 #include "absl/time/time.h"
+#include "server/engine/mib.h"
 
 namespace attention {
 namespace {
-
-constexpr int64_t kMib = 1 << 20;
 
 // Requests a little over the limit are let in, so that they are refused as all others are, with the
 // field and what is wanted. gRPC cuts off those beyond with a code of its own.

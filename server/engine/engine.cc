@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/engine/batch_key.h"
+#include "server/engine/mib.h"
 
 namespace attention::engine {
 namespace {
@@ -95,7 +96,6 @@ absl::StatusOr<double> Engine::WorkingBytes(const Job& job) {
 absl::Status Engine::Submit(const std::shared_ptr<Job>& job) {
   const absl::StatusOr<double> bytes = WorkingBytes(*job);
   if (!bytes.ok()) return bytes.status();
-  constexpr double kMib = 1 << 20;
   const auto limit = static_cast<double>(options_.max_working_bytes);
   if (*bytes > limit) {
     return absl::InvalidArgumentError(absl::StrFormat(

@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "server/engine/mib.h"
 
 namespace attention::engine {
 
@@ -30,7 +31,7 @@ int64_t GrantedMemory(const CgroupFiles& files) {
 }
 
 absl::StatusOr<MemoryPlan> PlanMemory(const MemoryWishes& wishes) {
-  constexpr int64_t kMib = 1 << 20, kGib = 1 << 30;
+  constexpr int64_t kGib = 1 << 30;
   const auto wish_or = [](int64_t wish, int64_t usual) { return wish > 0 ? wish : usual; };
   const int64_t total = wishes.total, sixteenth = total / 16;
   // A request, its response, and the bytes that the response is sent as.

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "absl/strings/str_format.h"
+#include "server/engine/mib.h"
 #include "server/engine/retry_after.h"
 
 namespace attention::engine {
@@ -12,7 +13,6 @@ namespace {
 
 // How far down the queue a batch looks for calls like its first.
 constexpr int kLookAhead = 512;
-constexpr double kMib = 1 << 20;
 
 // Of max_queue, by when a call's turn has to come as measured: a machine that is shared becomes
 // slower by a tenth or so while the call waits, now and then, and most calls are to be in time all

@@ -20,13 +20,13 @@ absl::string_view MainField(const v1::EncodeRequest& request) {
   return request.has_embeddings() ? "embeddings" : "token_ids";
 }
 
-std::string Describe(const DecodedRequest& decoded) {
+std::string DescribeCall(const DecodedRequest& decoded) {
   const engine::CallShape& s = decoded.call.shape;
   return absl::StrCat(LayerName(decoded.call.layer), "batch ", s.batch, ", q_len ", s.q_len,
                       ", kv_len ", s.kv_len, ", heads ", s.num_heads, "/", s.num_kv_heads,
                       ", head_dim ", s.head_dim);
 }
-std::string Describe(const DecodedEncode& decoded) {
+std::string DescribeCall(const DecodedEncode& decoded) {
   return absl::StrCat(LayerName(decoded.call.layer), "batch ", decoded.call.lens.size(),
                       ", tokens ", decoded.call.tokens());
 }
@@ -98,7 +98,7 @@ void ComputeCall<Request, Response, Decoded>::Report(const ComputeContext& conte
        .total = absl::FromChrono(engine::SteadyClock::now() - started_),
        .decode = decode_,
        .timing = timing_.batch_calls > 0 ? &timing_ : nullptr,
-       .describe = [this] { return job_ == nullptr ? std::string() : Describe(decoded_); }});
+       .describe = [this] { return job_ == nullptr ? std::string() : DescribeCall(decoded_); }});
 }
 
 template class ComputeCall<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse,

@@ -65,7 +65,7 @@ absl::Status DecodePerHead(const google::protobuf::RepeatedField<float>& numbers
   return absl::OkStatus();
 }
 
-absl::Status DecodeNumbers(const v1::AttentionConfig& config, const engine::CallShape& shape,
+absl::Status DecodeScalars(const v1::AttentionConfig& config, const engine::CallShape& shape,
                            AttentionSettings& to) {
   if (config.has_scale() && !std::isfinite(config.scale())) {
     return FieldError("config.scale",
@@ -210,7 +210,7 @@ absl::Status DecodeConfig(const v1::AttentionConfig& config, DecodedRequest& dec
   if (config.compute_type() == v1::COMPUTE_TYPE_BFLOAT16)
     call.compute_type = ComputeType::kBfloat16;
   to.causal = config.causal();
-  status = DecodeNumbers(config, call.shape, to);
+  status = DecodeScalars(config, call.shape, to);
   if (status.ok() && config.has_rotary()) status = DecodeRotary(config.rotary(), call);
   if (status.ok() && config.has_mask()) status = DecodeMaskInto(config, decoded);
   return status;

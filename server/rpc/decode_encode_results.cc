@@ -3,12 +3,12 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/decode_fields.h"
 #include "server/rpc/field_error.h"
 
 namespace attention::rpc {
 namespace {
 
-constexpr int kMaxResults = 64;
 constexpr int kMaxProbes = 256;
 
 std::string ResultText(v1::EncodeResult result) {

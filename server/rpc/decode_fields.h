@@ -18,6 +18,9 @@
 // does not fit is a FieldError.
 namespace attention::rpc {
 
+// How many results one request may name: several times as many as there are.
+inline constexpr int kMaxResults = 64;
+
 // A float tensor that must be set.
 absl::StatusOr<TensorView> Required(bool present, const v1::Tensor& tensor,
                                     absl::string_view field);

@@ -13,8 +13,6 @@
 namespace attention::rpc {
 namespace {
 
-constexpr int kMaxResults = 64;  // several times as many as there are
-
 // Whether the source is attended to with scores of its own.
 bool TakesScores(const v1::ComputeAttentionRequest& request) {
   return request.has_tokens() || request.has_projected();

@@ -8,7 +8,7 @@ namespace attention::rpc {
 namespace {
 
 constexpr char kAttentionWeights[] = "weighted.attention_weights";
-constexpr char kValue[] = "weighted.value";
+constexpr char kWeightedValue[] = "weighted.value";
 
 }  // namespace
 
@@ -17,7 +17,8 @@ absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::Attentio
   const absl::StatusOr<TensorView> weights =
       Required(source.has_attention_weights(), source.attention_weights(), kAttentionWeights);
   if (!weights.ok()) return weights.status();
-  const absl::StatusOr<TensorView> value = Required(source.has_value(), source.value(), kValue);
+  const absl::StatusOr<TensorView> value =
+      Required(source.has_value(), source.value(), kWeightedValue);
   if (!value.ok()) return value.status();
   const int64_t rank = weights->rank();
   absl::Status status =
@@ -32,7 +33,8 @@ absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::Attentio
   if (!status.ok()) return status;
   status = WantSame(heads, s.num_heads, "heads", "config.num_heads", kAttentionWeights);
   if (!status.ok()) return status;
-  const absl::StatusOr<HeadsShape> v = ReadHeads(*value, s.num_kv_heads, "num_kv_heads", kValue);
+  const absl::StatusOr<HeadsShape> v =
+      ReadHeads(*value, s.num_kv_heads, "num_kv_heads", kWeightedValue);
   if (!v.ok()) return v.status();
   const SourceLengths lengths = {.rank = rank,
                                  .batch = rank == 4 ? weights->shape[0] : 1,
@@ -40,8 +42,9 @@ absl::Status DecodeWeighted(const v1::WeightedSource& source, const v1::Attentio
                                  .kv_len = weights->shape[rank - 1],
                                  .q_lens = {},
                                  .kv_lens = {}};
-  status = WantSame(v->batch, lengths.batch, "batch", kAttentionWeights, kValue);
-  if (status.ok()) status = WantSame(v->len, lengths.kv_len, "kv_len", kAttentionWeights, kValue);
+  status = WantSame(v->batch, lengths.batch, "batch", kAttentionWeights, kWeightedValue);
+  if (status.ok())
+    status = WantSame(v->len, lengths.kv_len, "kv_len", kAttentionWeights, kWeightedValue);
   if (status.ok()) {
     status = DecodeLengths(lengths, config.causal_alignment(), max_tokens, "weighted", call);
   }

@@ -105,7 +105,7 @@ AttentionClient ClientWith(const RawServer& server, int attempts) {
        .health_checks = false});
 }
 
-v1::ComputeAttentionRequest WithId(const std::string& id) {
+v1::ComputeAttentionRequest CallWithId(const std::string& id) {
   v1::ComputeAttentionRequest request;
   request.set_request_id(id);
   return request;
@@ -122,7 +122,7 @@ TEST_P(AnswerCutOff, IsUnavailableAndTheCallIsMadeAgain) {
   RawServer twice([](const Received& r) {
     return r.number < 2 ? GetParam().Of(r, /*begins=*/true) : Whole(r);
   });
-  const auto response = ClientWith(twice, 4).ComputeAttention(WithId("mine"));
+  const auto response = ClientWith(twice, 4).ComputeAttention(CallWithId("mine"));
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->request_id(), "mine");
   EXPECT_EQ(twice.messages(), 3);
@@ -195,7 +195,7 @@ TEST_P(AnswerCutOff, OnAStreamIsOfTheCallsWithoutAnAnswerWhichAreMadeAgain) {
   const AttentionClient client = ClientWith(server, 4);
   AttentionStream stream = client.StreamAttention(absl::Seconds(30));
   for (const std::string id : {"first", "second", "third"}) {
-    EXPECT_TRUE(stream.Write(WithId(id)));
+    EXPECT_TRUE(stream.Write(CallWithId(id)));
     const auto response = stream.Read();
     ASSERT_TRUE(response.has_value()) << stream.Finish();
     EXPECT_EQ(response->request_id(), id);
@@ -219,7 +219,7 @@ TEST(AStreamThatIsCutOffOften, AnswersEachCallOnce) {
   const AttentionClient client = ClientWith(server, 4);
   AttentionStream stream = client.StreamAttention(absl::Seconds(60));
   std::thread writer([&] {
-    for (int i = 0; i < kCalls; ++i) EXPECT_TRUE(stream.Write(WithId(absl::StrCat(i))));
+    for (int i = 0; i < kCalls; ++i) EXPECT_TRUE(stream.Write(CallWithId(absl::StrCat(i))));
   });
   std::multiset<std::string> answered;
   while (answered.size() < kCalls) {
@@ -241,7 +241,7 @@ TEST(AStreamThatIsCutOff, IsMendedByWhoeverWritesToIt) {
   RawServer server([&](const Received& r) { return answerer(r); });
   const AttentionClient client = ClientWith(server, 4);
   AttentionStream stream = client.StreamAttention(absl::Seconds(60));
-  for (int i = 0; i < 200; ++i) EXPECT_TRUE(stream.Write(WithId(absl::StrCat(i))));
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(stream.Write(CallWithId(absl::StrCat(i))));
   std::set<std::string> answered;
   while (answered.size() < 200) {
     const auto response = stream.Read();

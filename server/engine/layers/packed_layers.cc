@@ -7,11 +7,10 @@
 #include "kernels/onednn_matmul.h"
 #include "kernels/packed_panels.h"
 #include "kernels/packed_weight.h"
+#include "server/engine/mib.h"
 
 namespace attention::engine {
 namespace {
-
-constexpr int64_t kMib = 1 << 20;
 
 // Packs the weight of `linear` and lets it read the panels; the file's pages are given back.
 absl::Status Pack(const MappedFile& file, PackAs as, char* to, Linear& linear, Executor& executor) {
