@@ -42,4 +42,8 @@ endfunction()
 # the templates that they all use are compiled, once. Names in the unnamed namespaces of one target have to differ.
 function(attention_unite TARGET)
   set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ${ATTENTION_FAST_BUILD} UNITY_BUILD_BATCH_SIZE 10)
+  if(ATTENTION_FAST_BUILD)
+    # It takes the sources of one file for headers, in which an unnamed namespace would be a fault.
+    target_compile_options(${TARGET} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
 endfunction()
