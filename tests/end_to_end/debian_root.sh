@@ -56,6 +56,8 @@ make_root() {
     debootstrap --variant=minbase "$codename" "$to" ${mirror:+"$mirror"} >"$to.log" 2>&1 || return 1
   [[ -z $mirror ]] || write_apt_settings "$1" "$to"
   cp /etc/resolv.conf "$to/etc/resolv.conf"
+  # As Debian's installer leaves it, which debootstrap alone does not.
+  printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >"$to/etc/hosts"
 }
 
 # shellcheck disable=SC2034,SC2154  # the script that sources this has root, and reads why
