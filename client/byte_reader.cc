@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace attention::client {
-namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<FileReader>> FileReader::Open(const std::string& path) {
   // Without O_NONBLOCK a pipe would wait here until somebody writes to it.

@@ -14,9 +14,9 @@
 namespace attention::client {
 namespace {
 
-constexpr uint64_t kMostSafetensorsHeaderBytes = uint64_t{100}
-                                                 << 20;  // as the format's own library has it
-constexpr int kMostSafetensorsAxes = 32;                 // as NumPy has it; the server takes 4
+// As the format's own library has it.
+constexpr uint64_t kMostSafetensorsHeaderBytes = uint64_t{100} << 20;
+constexpr int kMostSafetensorsAxes = 32;  // as NumPy has it; the server takes 4
 constexpr char kMetadata[] = "__metadata__";
 
 struct SafetensorsType {

@@ -43,7 +43,8 @@ endfunction()
 function(attention_unite TARGET)
   set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ${ATTENTION_FAST_BUILD} UNITY_BUILD_BATCH_SIZE 10)
   if(ATTENTION_FAST_BUILD)
-    # It takes the sources of one file for headers, in which an unnamed namespace would be a fault.
+    # GCC takes what a united file includes for headers, where types of an unnamed namespace would be a fault. In
+    # real headers the preset `dev` still finds them.
     target_compile_options(${TARGET} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 endfunction()

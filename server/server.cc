@@ -24,12 +24,12 @@ namespace attention {
 namespace {
 
 absl::StatusOr<engine::MemoryPlan> Plan(const ServerOptions& options) {
-  return engine::PlanMemory(
-      {.total = options.memory_mib > 0 ? options.memory_mib * kMib : engine::GrantedMemory(),
-       .largest_message = options.max_message_mib * kMib,
-       .messages = options.max_queued_mib * kMib,
-       .working = options.max_working_mib * kMib,
-       .layers = options.layer_memory_mib * kMib});
+  return engine::PlanMemory({.total = options.memory_mib > 0 ? options.memory_mib * engine::kMib
+                                                             : engine::GrantedMemory(),
+                             .largest_message = options.max_message_mib * engine::kMib,
+                             .messages = options.max_queued_mib * engine::kMib,
+                             .working = options.max_working_mib * engine::kMib,
+                             .layers = options.layer_memory_mib * engine::kMib});
 }
 
 engine::Engine::Options EngineOptions(const ServerOptions& options,
@@ -47,7 +47,8 @@ rpc::OnCall OnCall(Observer& observer) {
 }
 
 rpc::RequestLimits Limits(const ServerOptions& options) {
-  return {.max_message_bytes = options.max_message_mib * kMib, .max_tokens = options.max_tokens};
+  return {.max_message_bytes = options.max_message_mib * engine::kMib,
+          .max_tokens = options.max_tokens};
 }
 
 // Those that reflection does not know of by itself.

@@ -14,7 +14,7 @@ namespace {
 // Requests a little over the limit are let in, so that they are refused as all others are, with the
 // field and what is wanted. gRPC cuts off those beyond with a code of its own.
 int MaxReceivedBytes(int64_t max_message_bytes) {
-  const int64_t margin = std::min(max_message_bytes / 4, 16 * kMib);
+  const int64_t margin = std::min(max_message_bytes / 4, 16 * engine::kMib);
   return static_cast<int>(
       std::min<int64_t>(max_message_bytes + margin, std::numeric_limits<int>::max()));
 }
@@ -35,8 +35,9 @@ void LimitTransport(const ServerOptions& options, int64_t transport_bytes,
                     grpc::ServerBuilder& builder) {
   // Responses carry a little more than the tensors that --max_message_mib bounds.
   constexpr int kEnvelopeBytes = 4096;
-  builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options.max_message_mib * kMib));
-  builder.SetMaxSendMessageSize(static_cast<int>(options.max_message_mib * kMib) + kEnvelopeBytes);
+  builder.SetMaxReceiveMessageSize(MaxReceivedBytes(options.max_message_mib * engine::kMib));
+  builder.SetMaxSendMessageSize(static_cast<int>(options.max_message_mib * engine::kMib) +
+                                kEnvelopeBytes);
   // Calls of LayerService hold a thread each, and gRPC refuses those beyond with
   // RESOURCE_EXHAUSTED. Uploads, which may take long, have far fewer places (LayerServiceImpl).
   constexpr int kMostThreads = 256;

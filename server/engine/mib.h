@@ -3,11 +3,11 @@
 
 #include <cstdint>
 
-namespace attention {
+namespace attention::engine {
 
 // Bytes in a mebibyte, in which flags and messages count memory.
 inline constexpr int64_t kMib = 1 << 20;
 
-}  // namespace attention
+}  // namespace attention::engine
 
 #endif  // ATTENTION_SERVER_ENGINE_MIB_H_

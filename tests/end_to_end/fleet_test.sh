@@ -105,7 +105,9 @@ check_network() {
 
 # Sets services to those whose images are there.
 provide_images() {
-  provide_daemon && check_network && provide_base "$(bash "$root/deploy/install_packages.sh" --release)" && make_server_image && pull_or_make haproxy &&
+  local release
+  release=$(bash "$root/deploy/install_packages.sh" --release) || return 1
+  provide_daemon && check_network && provide_base "$release" && make_server_image && pull_or_make haproxy &&
     pull_or_make prometheus || return 1
   services=attention-1,attention-2,haproxy,prometheus
   if pull grafana; then
