@@ -6,21 +6,23 @@
 
 namespace attention {
 
-// How far tests of numbers sweep. ATTENTION_SWEEP=full in the environment, as .ci/long has it, asks
-// for everything.
-inline bool SweepIsFull() {
+// How far tests of numbers sweep is said by ATTENTION_SWEEP in the environment: "full" is everything,
+// as .ci/long has it, "few" a few shapes and settings that cover each way through the code. Without it,
+// the sanitizers' builds take the few and all others most of it: a sanitizer makes the operator some
+// fifteen times slower and sees the same code at each length.
+inline bool SweepIs(std::string_view extent) {
   const char* const sweep = std::getenv("ATTENTION_SWEEP");
-  return sweep != nullptr && std::string_view(sweep) == "full";
+  return sweep != nullptr && sweep == extent;
 }
 
-// Whether a test goes through all of its shapes and settings, or through a few that cover each way
-// through the code. A sanitizer makes the operator some fifteen times slower and sees the same code
-// at each length, so its builds take the few unless the sweep is full.
+inline bool SweepIsFull() { return SweepIs("full"); }
+
+// Whether a test goes through all of its shapes and settings, or through the few.
 inline bool SweepsAll() {
 #ifdef ATTENTION_SANITIZED
   return SweepIsFull();
 #else
-  return true;
+  return !SweepIs("few");
 #endif
 }
 

@@ -7,7 +7,8 @@
 #   make_root RELEASE FOLDER                a minimal Debian 12 or 13 that knows this machine's mirror; its log
 #                                           is FOLDER.log
 #   copy_sources FOLDER                     the files that git knows of, as they lie here, into FOLDER
-#   in_root FOLDER COMMAND...               runs it there; what it leaves running ends with it
+#   in_root FOLDER COMMAND...               runs it there; what it leaves running ends with it; where
+#                                           $compiler_cache is a folder, ccache finds its results in it
 #   codename_of RELEASE                     what its package lists are called: bookworm, trixie
 #   write_apt_settings RELEASE FOLDER       this machine's mirror and settings of apt as files below FOLDER, as
 #                                           they lie below /: etc/apt and, for a mirror by https, etc/ssl/certs
@@ -89,7 +90,9 @@ in_root() {
   # In namespaces of its own, so that no mount and no process outlives it.
   # shellcheck disable=SC2016  # the inner bash expands them
   unshare --mount --pid --fork --kill-child bash -c '
-    mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' \
-    "$inside" /usr/bin/env --ignore-environment PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    HOME=/root LANG=C.UTF-8 "${passed[@]}" "$@"
+    mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" && mount -t proc proc "$0/proc" &&
+    if [[ -n $1 ]]; then mkdir -p "$1" "$0/root/.cache/ccache" && mount --bind "$1" "$0/root/.cache/ccache"; fi &&
+    exec chroot "$0" "${@:2}"' \
+    "$inside" "${compiler_cache:-}" /usr/bin/env --ignore-environment \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${passed[@]}" "$@"
 }

@@ -3,6 +3,7 @@
 #
 #   tests/end_to_end/on_debian.sh RELEASE COMMAND...     e.g. 13 bash tests/run.sh
 #
+# What ccache keeps on this machine it finds there too, if the command installs it.
 # Wants root, debootstrap and a mirror of Debian. Exit codes: the command's, 2 no such release; 0 where it cannot run:
 # then the last line is "SKIPPED: why".
 set -euo pipefail
@@ -22,5 +23,6 @@ if ! provide_root "$1" "$folder/debian"; then
   echo "SKIPPED: $why"
 else
   copy_sources "$folder/debian/src"
+  ! command -v ccache >/dev/null || compiler_cache=$(ccache --get-config cache_dir)
   in_root "$folder/debian" bash -c 'cd /src && exec "$@"' - "${@:2}"
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with clang and runs each from the inputs that are kept, and a first few.
 #
-#   tests/fuzz/run.sh [SECONDS [TARGET...]]     seconds of each target, default 30; targets: all
+#   tests/fuzz/run.sh [SECONDS [TARGET...]]     seconds of a CPU that each target gets, default 30; targets: all
 #   tests/fuzz/run.sh --keep                    afterwards: keeps what new inputs reach, and no more
 #
 # The kept inputs are tests/fuzz/corpus/TARGET.tar.gz, the working ones build/fuzz/corpus/TARGET/.
@@ -75,7 +75,7 @@ if [[ ${1:-} == --keep ]]; then
   keep
   exit
 fi
-readonly seconds=${1:-30}
+seconds=${1:-30}
 chosen=("${@:2}")
 ((${#chosen[@]} > 0)) || chosen=("${targets[@]}")
 bash deploy/install_packages.sh build fuzz
@@ -85,6 +85,9 @@ bash deploy/build.sh fuzz fuzzers
 for target in "${chosen[@]}"; do first_inputs "$target"; done
 export -f fuzz
 export work
-# As many at a time as there are CPUs.
+# All at once: they share the CPUs for as long as it takes to give each its seconds.
+cpus=$(nproc)
+((${#chosen[@]} <= cpus)) || seconds=$((seconds * ${#chosen[@]} / cpus))
 # shellcheck disable=SC2016  # the inner bash expands them
-printf '%s\n' "${chosen[@]}" | xargs --max-args=1 --max-procs="$(nproc)" bash -o pipefail -c 'fuzz "$0" "$1"' "$seconds"
+printf '%s\n' "${chosen[@]}" |
+  xargs --max-args=1 --max-procs="${#chosen[@]}" bash -o pipefail -c 'fuzz "$0" "$1"' "$seconds"
