@@ -11,10 +11,10 @@
 // What attention computes, and from what (operator.md). All memory is the caller's.
 namespace attention {
 
-// How a row of scores becomes a row of attention weights (step 7).
+// How a row of scores becomes a row of attention weights (operator.md, "Normalise").
 enum class Normalization : uint8_t { kSoftmax, kSum };
 
-// Which scores are returned (steps 4, 5 and 6).
+// Which scores are returned (operator.md, "Score", "Cap" and "Bias").
 enum class ScoreStage : uint8_t { kRaw, kSoftcapped, kBiased };
 
 // What all sequences of a call have in common. num_heads is a multiple of num_kv_heads.

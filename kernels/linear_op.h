@@ -20,7 +20,8 @@
 namespace attention {
 
 // Linear layers, Y = activation(X W + b), of one width of X and any numbers of rows and columns:
-// the projections of attention (operator.md, steps 1 and 9) and what else an encoder multiplies.
+// the projections of attention (operator.md, "Project" and "Project the output") and what else
+// an encoder multiplies.
 //
 // A task computes the kPanelWidth columns of one panel for many rows, so that a weight is read from
 // memory once. A row's bits depend neither on the other rows nor on the threads: the products of a

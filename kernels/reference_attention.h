@@ -12,10 +12,10 @@ namespace attention {
 
 // What ReferenceAttention computes for one sequence; dense and row-major.
 struct ReferenceResult {
-  std::vector<double> raw_scores;         // [num_heads, q_len, kv_len], step 4
-  std::vector<double> softcapped_scores;  // the same, step 5
-  std::vector<double> biased_scores;      // the same, step 6
-  std::vector<double> attention_weights;  // the same, step 7
+  std::vector<double> raw_scores;         // [num_heads, q_len, kv_len]
+  std::vector<double> softcapped_scores;  // the same
+  std::vector<double> biased_scores;      // the same
+  std::vector<double> attention_weights;  // the same
   std::vector<double> mean_weights;       // [q_len, kv_len], averaged over heads
   std::vector<double> weighted_values;    // [num_heads, kv_len, q_len, v_head_dim]
   std::vector<double> output;             // [num_heads, q_len, v_head_dim]

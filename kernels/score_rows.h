@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-// What happens to one row of scores before it is normalised (operator.md, steps 4 to 6). Rows may
-// be unaligned. Thread-safe for different memory.
+// What happens to one row of scores before it is normalised (operator.md, "Score", "Cap" and
+// "Bias"). Rows may be unaligned. Thread-safe for different memory.
 namespace attention {
 
 // s[j] *= factor.

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-// Scores into weights (operator.md, step 7). Thread-safe for different memory.
+// Scores into weights (operator.md, "Normalise"). Thread-safe for different memory.
 namespace attention {
 
 // One query row on its way through its keys, tile by tile. A weight is e^(s - shift) until all keys

@@ -17,9 +17,9 @@ struct KeyRange {
   bool empty() const { return end <= begin; }
 };
 
-// What one query may and may not see (operator.md, step 6). That is decided here alone, on the
-// bias and never on a score, so that a NaN in a hidden key cannot leak and a NaN in a visible one
-// cannot vanish. Reads the caller's mask.
+// What one query may and may not see (operator.md, "Bias"). That is decided here alone, on
+// the bias and never on a score, so that a NaN in a hidden key cannot leak and a NaN in a visible
+// one cannot vanish. Reads the caller's mask.
 class VisibleKeys {
  public:
   // For query `row` of the sequence, in head `head`.

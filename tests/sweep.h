@@ -6,10 +6,10 @@
 
 namespace attention {
 
-// How far tests of numbers sweep is said by ATTENTION_SWEEP in the environment: "full" is everything,
-// as .ci/long has it, "few" a few shapes and settings that cover each way through the code. Without it,
-// the sanitizers' builds take the few and all others most of it: a sanitizer makes the operator some
-// fifteen times slower and sees the same code at each length.
+// How far tests of numbers sweep is said by ATTENTION_SWEEP in the environment: "full" is
+// everything, as .ci/long has it, "few" a few shapes and settings that cover each way through the
+// code. Without it, the sanitizers' builds take the few and all others most of it: a sanitizer
+// makes the operator some fifteen times slower and sees the same code at each length.
 inline bool SweepIs(std::string_view extent) {
   const char* const sweep = std::getenv("ATTENTION_SWEEP");
   return sweep != nullptr && sweep == extent;

@@ -18,8 +18,8 @@
 
 namespace attention::engine {
 
-// What a call computes, step by step (operator.md): project, turn, attend, project. Keeps the
-// operators that it made. Thread-safe.
+// What a call computes, step by step (kernels/operator.md): project, rotate, attend, project the
+// output. Keeps the operators that it made. Thread-safe.
 class CallRunner {
  public:
   // The memory that Run takes for `call` on `threads` threads, in bytes; a double, which does not
