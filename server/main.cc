@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/synchronization/mutex.h"
-#include "kernels/onednn_info.h"
+#include "kernels/onednn/onednn_info.h"
 #include "server/engine/cpu_budget.h"
 #include "server/ops/freed_memory.h"
 #include "server/ops/log.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "kernels/onednn_info.h"
+#include "kernels/onednn/onednn_info.h"
 #include "server/ops/log.h"
 #include "server/rpc/trace_parent.h"
 

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "kernels/onednn_info.h"
+#include "kernels/onednn/onednn_info.h"
 #include "server/ops/log.h"
 #include "server/ops/unix_socket.h"
 #include "server/set_flags.h"

@@ -5,8 +5,11 @@
 #
 # Prints FILE:LINE: RULE for each violation. Exit codes: 0 none, 1 some, 2 no such ROOT.
 #
-#   kernels <- server/engine <- server/rpc <- server        (A <- B: B may include A)
+#   kernels: memory <- onednn <- simd <- threads <- products <- attention <- encoder    (A <- B: B may include A,
+#   kernels <- server/engine <- server/rpc <- server                                     and what A may include)
 #   proto   <- server/rpc, client
+#
+# kernels/reference, the oracle, is for tests and benchmarks alone.
 set -euo pipefail
 
 # Start of a header's name in an #include; what follows it is a folder or a file.
@@ -23,6 +26,9 @@ rules() {
 ^kernels/ ; - ; ${q}nlohmann/ ; kernels know no JSON
 ^kernels/ ; - ; ${q}(server|client)/ ; kernels know neither server nor client
 ^kernels/ ; - ; $time ; kernels have no clock
+^kernels/reference/ ; :"kernels/(memory/|simd/convert\.h|products/packed_weight\.h|attention/attention_problem\.h|encoder/encoder\.h|reference/) ; ${q}kernels/ ; the oracle knows what is computed and not how
+^kernels/attention/rows/ ; :"kernels/attention/rows/ ; ${q}kernels/attention/ ; kernels/attention/rows knows rows and no operator
+^(kernels|server|client)/ ; ^kernels/reference/ ; ${q}kernels/reference/ ; the oracle is for tests and benchmarks
 ^server/engine/ ; - ; $protobuf|$grpc ; server/engine knows no proto and no gRPC
 ^server/engine/ ; - ; ${q}(server/(rpc|ops)/|server/[^/]*$) ; server/engine knows only itself and kernels
 ^server/rpc/ ; - ; ${q}server/[^/]*$ ; server/rpc does not look up at server
@@ -30,11 +36,17 @@ rules() {
 ^ ; ^(server|tests)/ ; ${q}server/ops/ ; server/ops is used by server alone
 ^server/ ; - ; ${q}client/ ; the server does not know the client
 ^client/ ; - ; ${q}(server|kernels)/ ; the client sees neither server nor kernels
-^ ; ^((kernels|tests/bench)/onednn_[a-z0-9_]*\.cc|kernels/onednn_versions\.h|tests/kernels/onednn_created\.cc): ; ${q}(oneapi/dnnl/|dnnl[a-z_]*\.h|mkldnn) ; oneDNN's headers in kernels/onednn_*.cc and onednn_versions.h alone
+^ ; ^(kernels/onednn/[a-z0-9_]*\.cc|kernels/onednn/onednn_versions\.h|tests/bench/onednn_[a-z0-9_]*\.cc|tests/kernels/onednn_created\.cc): ; ${q}(oneapi/dnnl/|dnnl[a-z_]*\.h|mkldnn) ; oneDNN's headers in the sources of kernels/onednn alone
 ^ ; ^(server/(options|set_flags)\.(h|cc)|client/(parse_flags|([a-z0-9_]+_)?main)\.cc|tests/.*): ; ${q}absl/flags/ ; flags are read in server/options.* and the clients' main alone
 ^ ; ^tests/ ; ${q}(tests|gtest|gmock)/ ; nothing outside tests includes tests
 ^ ; - ; ${q}\.\.?/ ; an include names the path from the root
 END
+  local rooms=(memory onednn simd threads products attention encoder) later=()
+  while ((${#rooms[@]} > 1)); do
+    later=("${rooms[@]:1}")
+    echo "^kernels/${rooms[0]}/ ; - ; ${q}kernels/($(IFS='|' && echo "${later[*]}"))/ ; kernels/${rooms[0]} knows none of ${later[*]}"
+    rooms=("${later[@]}")
+  done
 }
 
 # Every #include of the tree as PATH:LINE:"NAME or PATH:LINE:<NAME>. A quoted name has lost its closing

@@ -28,11 +28,12 @@ write() {
 }
 
 make_lawful_tree() {
-  write "$1" kernels/attention_op.h '<vector>' '"absl/status/statusor.h"' '"kernels/mask.h"'
-  write "$1" kernels/onednn_matmul.cc '"oneapi/dnnl/dnnl.hpp"' '"absl/strings/str_cat.h"'
-  write "$1" server/engine/scheduler.cc '<chrono>' '"kernels/attention_op.h"' '"server/engine/scheduler.h"'
+  write "$1" kernels/attention/attention_op.h '<vector>' '"absl/status/statusor.h"' '"kernels/mask.h"'
+  write "$1" kernels/onednn/onednn_matmul.cc '"oneapi/dnnl/dnnl.hpp"' '"absl/strings/str_cat.h"'
+  write "$1" server/engine/scheduler.cc '<chrono>' '"kernels/attention/attention_op.h"' '"server/engine/scheduler.h"'
   write "$1" server/rpc/service.cc '"attention/v1/attention.pb.h"' '<grpcpp/grpcpp.h>' \
     '"server/engine/scheduler.h"' '"server/ops/metrics.h"'
+  write "$1" kernels/reference/reference_attention.cc '"kernels/attention/attention_problem.h"' '"kernels/simd/convert.h"'
   write "$1" server/options.cc '"absl/flags/flag.h"'
   write "$1" server/main.cc '"server/options.h"' '"server/ops/log.h"' '"server/rpc/service.h"'
   write "$1" client/main.cc '"absl/flags/parse.h"' '"client/attention_client.h"'
@@ -85,6 +86,17 @@ expect_found kernels/mask.cc '"server/engine/scheduler.h"' "kernels know neither
 expect_found kernels/mask.h '"client/attention_client.h"' "kernels know neither server nor client"
 expect_found kernels/mask.h '<chrono>' "kernels have no clock"
 expect_found kernels/mask.h '"absl/time/clock.h"' "kernels have no clock"
+expect_found kernels/memory/tiles.h '"kernels/onednn/activation.h"' \
+  "kernels/memory knows none of onednn simd threads products attention encoder"
+expect_found kernels/simd/convert.h '"kernels/threads/executor.h"' \
+  "kernels/simd knows none of threads products attention encoder"
+expect_found kernels/attention/rows/softmax_rows.h '"kernels/encoder/layer_norm.h"' "kernels/attention knows none of encoder"
+expect_found kernels/attention/rows/softmax_rows.h '"kernels/attention/attention_problem.h"' \
+  "kernels/attention/rows knows rows and no operator"
+expect_found kernels/attention/rotary.cc '"kernels/reference/reference_attention.h"' \
+  "the oracle is for tests and benchmarks"
+expect_found kernels/reference/reference_attention.cc '"kernels/threads/executor.h"' \
+  "the oracle knows what is computed and not how"
 
 rule="server/engine knows no proto and no gRPC"
 expect_found server/engine/batch.h '<grpcpp/grpcpp.h>' "$rule"
@@ -103,8 +115,8 @@ expect_found kernels/mask.cc '"server/ops/log.h"' "server/ops is used by server 
 expect_found client/tensors.cc '"server/rpc/decode.h"' "the client sees neither server nor kernels"
 expect_found client/tensors.cc '"kernels/mask.h"' "the client sees neither server nor kernels"
 
-rule="oneDNN's headers in kernels/onednn_*.cc and onednn_versions.h alone"
-for path in kernels/onednn_matmul.h kernels/mask.cc server/main.cc tests/kernels/onednn_matmul_test.cc; do
+rule="oneDNN's headers in the sources of kernels/onednn alone"
+for path in kernels/onednn/onednn_matmul.h kernels/mask.cc server/main.cc tests/kernels/onednn/onednn_matmul_test.cc; do
   expect_found "$path" '"oneapi/dnnl/dnnl.hpp"' "$rule"
 done
 expect_found kernels/mask.cc '<dnnl.h>' "$rule"

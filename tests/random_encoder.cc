@@ -3,7 +3,7 @@
 #include <cmath>
 #include <random>
 
-#include "kernels/onednn_matmul.h"
+#include "kernels/onednn/onednn_matmul.h"
 
 namespace attention {
 

@@ -5,8 +5,8 @@
 #include <deque>
 #include <vector>
 
-#include "kernels/aligned_buffer.h"
-#include "kernels/encoder.h"
+#include "kernels/encoder/encoder.h"
+#include "kernels/memory/aligned_buffer.h"
 
 namespace attention {
 

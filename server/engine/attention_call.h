@@ -8,11 +8,11 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/attention_problem.h"
-#include "kernels/data_type.h"
-#include "kernels/heads_view.h"
-#include "kernels/packed_weight.h"
-#include "kernels/rotary.h"
+#include "kernels/attention/attention_problem.h"
+#include "kernels/attention/rotary.h"
+#include "kernels/memory/data_type.h"
+#include "kernels/memory/heads_view.h"
+#include "kernels/products/packed_weight.h"
 
 namespace attention::engine {
 

@@ -3,7 +3,7 @@
 #include <utility>
 #include <variant>
 
-#include "kernels/merge_partials.h"
+#include "kernels/attention/merge_partials.h"
 #include "server/engine/batch_key.h"
 #include "server/engine/call_sequences.h"
 #include "server/engine/copy_heads.h"

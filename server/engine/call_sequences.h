@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/attention_problem.h"
+#include "kernels/attention/attention_problem.h"
 #include "server/engine/attention_call.h"
 
 // A call as the kernels see it: sequence by sequence.

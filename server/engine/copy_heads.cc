@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/convert.h"
+#include "kernels/simd/convert.h"
 
 namespace attention::engine {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "kernels/attention_problem.h"
-#include "kernels/heads_view.h"
+#include "kernels/attention/attention_problem.h"
+#include "kernels/memory/heads_view.h"
 #include "server/engine/attention_call.h"
 #include "server/engine/call_sequences.h"
 

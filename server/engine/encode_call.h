@@ -6,9 +6,9 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/attention_problem.h"
-#include "kernels/embedding.h"
-#include "kernels/pooling.h"
+#include "kernels/attention/attention_problem.h"
+#include "kernels/encoder/embedding.h"
+#include "kernels/encoder/pooling.h"
 #include "server/engine/layers/stored_layer.h"
 
 namespace attention::engine {

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "kernels/executor.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/call_runner.h"
 #include "server/engine/encode_runner.h"
 #include "server/engine/job.h"

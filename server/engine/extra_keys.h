@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "kernels/attention_problem.h"
+#include "kernels/attention/attention_problem.h"
 #include "server/engine/layers/layer_model.h"
 
 namespace attention::engine {

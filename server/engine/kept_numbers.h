@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <deque>
 
-#include "kernels/executor.h"
-#include "kernels/tiles.h"
+#include "kernels/memory/tiles.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/attention_call.h"
 
 namespace attention::engine {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/convert.h"
+#include "kernels/simd/convert.h"
 #include "server/engine/batch_key.h"
 #include "server/engine/projected_sequences.h"
 #include "server/engine/turn_heads.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/attention_problem.h"
+#include "kernels/attention/attention_problem.h"
 #include "server/engine/attention_call.h"
 
 // From the rows of a call's queries, keys and values to the sequences that the operator takes.

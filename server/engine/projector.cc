@@ -5,8 +5,8 @@
 #include <map>
 #include <vector>
 
-#include "kernels/operands.h"
-#include "kernels/tiles.h"
+#include "kernels/memory/tiles.h"
+#include "kernels/products/operands.h"
 
 namespace attention::engine {
 namespace {

@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "kernels/executor.h"
-#include "kernels/linear_op.h"
+#include "kernels/products/linear_op.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/attention_call.h"
 #include "server/engine/op_cache.h"
 

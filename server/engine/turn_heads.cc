@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "kernels/rotary.h"
+#include "kernels/attention/rotary.h"
 #include "server/engine/call_sequences.h"
 
 namespace attention::engine {

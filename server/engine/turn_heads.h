@@ -2,8 +2,8 @@
 #define ATTENTION_SERVER_ENGINE_TURN_HEADS_H_
 
 #include "absl/status/status.h"
-#include "kernels/executor.h"
-#include "kernels/working_memory.h"
+#include "kernels/memory/working_memory.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/attention_call.h"
 
 // The rotary embedding of a call, where it asks for one; nothing otherwise. Fails as

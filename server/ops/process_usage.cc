@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-#include "kernels/executor.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/cgroup.h"
 
 namespace attention::ops {

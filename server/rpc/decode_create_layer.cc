@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "kernels/linear_op.h"
+#include "kernels/products/linear_op.h"
 #include "server/rpc/decode_layer.h"
 #include "server/rpc/field_error.h"
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/convert.h"
+#include "kernels/simd/convert.h"
 #include "server/rpc/field_error.h"
 
 namespace attention::rpc {

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/convert.h"
+#include "kernels/simd/convert.h"
 #include "server/rpc/field_error.h"
 
 namespace attention::rpc {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "attention/v1/tensor.pb.h"
-#include "kernels/data_type.h"
+#include "kernels/memory/data_type.h"
 
 // Tensors of a response.
 namespace attention::rpc {

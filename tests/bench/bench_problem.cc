@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/convert.h"
-#include "kernels/reference_attention.h"
+#include "kernels/reference/reference_attention.h"
+#include "kernels/simd/convert.h"
 
 namespace attention {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/attention_op.h"
+#include "kernels/attention/attention_op.h"
 
 namespace attention {
 

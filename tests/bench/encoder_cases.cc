@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/encoder_op.h"
-#include "kernels/reference_encoder.h"
+#include "kernels/encoder/encoder_op.h"
+#include "kernels/reference/reference_encoder.h"
 #include "tests/bench/cases.h"
 #include "tests/bench/read_memory.h"
 #include "tests/bench/rounds.h"

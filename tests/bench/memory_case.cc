@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/packed_heads.h"
+#include "kernels/attention/packed_heads.h"
 #include "tests/bench/allocations.h"
 #include "tests/bench/cases.h"
 #include "tests/bench/sides.h"

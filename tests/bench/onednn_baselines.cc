@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/convert.h"
-#include "kernels/onednn_versions.h"
+#include "kernels/onednn/onednn_versions.h"
+#include "kernels/simd/convert.h"
 
 namespace attention {
 namespace {

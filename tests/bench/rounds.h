@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/executor.h"
+#include "kernels/threads/executor.h"
 
 namespace attention {
 

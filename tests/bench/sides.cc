@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "kernels/onednn_matmul.h"
+#include "kernels/onednn/onednn_matmul.h"
 
 namespace attention {
 

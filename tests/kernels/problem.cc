@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "kernels/instruction_set.h"
+#include "kernels/simd/instruction_set.h"
 
 namespace attention {
 namespace {

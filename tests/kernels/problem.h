@@ -8,8 +8,8 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/attention_op.h"
-#include "kernels/reference_attention.h"
+#include "kernels/attention/attention_op.h"
+#include "kernels/reference/reference_attention.h"
 
 namespace attention {
 

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "kernels/attention_op.h"
+#include "kernels/attention/attention_op.h"
 #include "tests/kernels/onednn_created.h"
 #include "tests/kernels/problem.h"
 #include "tests/operator_new.h"

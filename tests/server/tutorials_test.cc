@@ -10,7 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "client/tensor.h"
-#include "kernels/reference_attention.h"
+#include "kernels/reference/reference_attention.h"
 #include "tests/server/running_server.h"
 
 namespace attention {

@@ -5,7 +5,7 @@
 // buffer and workspace is allocated by the call that is measured. All that the kernels take comes
 // from operator new, oneDNN's scratch memory too (a product's binding has it, which belongs to the
 // operator); a first run makes the operators, which are kept for all calls and are not measured.
-#include "kernels/working_memory.h"
+#include "kernels/memory/working_memory.h"
 
 #include <gtest/gtest.h>
 

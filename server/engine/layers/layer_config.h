@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "kernels/activation.h"
-#include "kernels/rotary.h"
+#include "kernels/attention/rotary.h"
+#include "kernels/onednn/activation.h"
 
 namespace attention::engine {
 

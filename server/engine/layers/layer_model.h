@@ -6,10 +6,10 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/embedding.h"
-#include "kernels/encoder.h"
-#include "kernels/layer_norm.h"
-#include "kernels/rotary.h"
+#include "kernels/attention/rotary.h"
+#include "kernels/encoder/embedding.h"
+#include "kernels/encoder/encoder.h"
+#include "kernels/encoder/layer_norm.h"
 #include "server/engine/attention_call.h"
 
 // What a stored layer computes, whatever format it was stored in. Owns no memory.

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/onednn_matmul.h"
-#include "kernels/packed_panels.h"
-#include "kernels/packed_weight.h"
+#include "kernels/memory/panel_layout.h"
+#include "kernels/onednn/onednn_matmul.h"
+#include "kernels/products/packed_weight.h"
 #include "server/engine/mib.h"
 
 namespace attention::engine {

@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "kernels/aligned_buffer.h"
-#include "kernels/executor.h"
+#include "kernels/memory/aligned_buffer.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/layers/layer_model.h"
 #include "server/engine/layers/stored_layer.h"
 #include "server/engine/reserved_bytes.h"

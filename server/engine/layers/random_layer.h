@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "kernels/activation.h"
+#include "kernels/onednn/activation.h"
 #include "server/engine/layers/layer_config.h"
 
 namespace attention::engine {

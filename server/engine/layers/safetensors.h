@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "kernels/data_type.h"
+#include "kernels/memory/data_type.h"
 
 namespace attention::engine {
 

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "kernels/linear_op.h"
-#include "kernels/onednn_matmul.h"
-#include "kernels/packed_panels.h"
+#include "kernels/memory/panel_layout.h"
+#include "kernels/onednn/onednn_matmul.h"
+#include "kernels/products/linear_op.h"
 #include "server/engine/layers/read_model.h"
 
 namespace attention::engine {

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "kernels/data_type.h"
+#include "kernels/memory/data_type.h"
 #include "server/engine/layers/layer_config.h"
 #include "server/engine/layers/layer_model.h"
 #include "server/engine/layers/mapped_file.h"

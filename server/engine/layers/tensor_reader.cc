@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "kernels/convert.h"
+#include "kernels/simd/convert.h"
 #include "server/engine/layers/quoted.h"
 
 namespace attention::engine {

@@ -9,9 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "kernels/embedding.h"
-#include "kernels/layer_norm.h"
-#include "kernels/packed_weight.h"
+#include "kernels/encoder/embedding.h"
+#include "kernels/encoder/layer_norm.h"
+#include "kernels/products/packed_weight.h"
 #include "server/engine/layers/safetensors.h"
 
 namespace attention::engine {

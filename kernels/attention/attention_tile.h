@@ -1,0 +1,189 @@
+#ifndef ATTENTION_KERNELS_ATTENTION_ATTENTION_TILE_H_
+#define ATTENTION_KERNELS_ATTENTION_ATTENTION_TILE_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "kernels/attention/attention_problem.h"
+#include "kernels/attention/attention_products.h"
+#include "kernels/attention/packed_heads.h"
+#include "kernels/attention/row_tiles.h"
+#include "kernels/attention/rows/softmax_rows.h"
+#include "kernels/attention/visible_keys.h"
+#include "kernels/memory/aligned_buffer.h"
+
+namespace attention {
+
+// Attention for the query rows of one tile, over all keys that any of them sees:
+//
+//   for each block of keys:  S = scale * Q K^T;  P = e^(S + bias - shift);  Y += P V;  sums += P
+//   Y /= sums
+//
+// (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). Where Y before its division is
+// not safely within float32, the row is combined once more, divided first and in double precision
+// (CorrectOutput). The blocks depend on the tile's
+// own rows and on the lengths of its sequence alone, whatever results are asked for, so that these
+// always have the same bits. Lives for one tile, on one thread.
+class AttentionTile {
+ public:
+  // Floats of workspace that a tile of the sequence needs; `in_place` as below.
+  static int64_t WorkspaceSize(const AttentionProducts& products, const AttentionSettings& settings,
+                               const AttentionSequence& sequence, bool in_place);
+
+  // `head` holds the packed keys and values that the tile's heads read; null: they are read in
+  // place, for up to kMostStreamedRows rows. All arguments must outlive the tile. `workspace` has
+  // WorkspaceSize floats, aligned to 64 bytes. With average_weights the weights are added to
+  // `mean_weights` [queries, kv_len]; else it is null.
+  AttentionTile(const AttentionProducts& products, const AttentionSettings& settings,
+                const AttentionSequence& sequence, const RowTile& tile, const PackedHead* head,
+                float* workspace, float* mean_weights);
+
+  // INVALID_ARGUMENT where a row that sees keys sums to no more than its rounding error under kSum
+  // (AttentionOp::Run), naming the first such row.
+  absl::Status Run();
+
+  // Y = P V with weights that are given, [num_heads, number of rows, kv_len].
+  void Combine(const HeadsView& attention_weights);
+
+ private:
+  // Rows that CombineExactly takes at once: each further run computes all scores of the tile again,
+  // which takes less than the sums of 8 rows in double precision.
+  static constexpr int64_t kExactRows = 8;
+
+  int64_t rows() const { return tile_.rows(); }
+  int64_t kv_head() const { return settings_.KvHead(tile_.head); }
+  bool wants_output() const { return sequence_.results.output.data != nullptr; }
+
+  // Points the members below into `workspace`, or nowhere where it is null; returns its size.
+  int64_t LayOut(float* workspace);
+  KeyBlock NextBlock(int64_t first, int64_t end) const;
+
+  void LoadQueries();
+  void ClearRows();
+  void ClearSums();
+  void ScoreBlock(const KeyBlock& block);
+  // Steps 4 to 6 up to `stage` for one row of raw scores of a block; a hidden key gets `hidden`.
+  void ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
+                   float* s) const;
+  // Sends out the scores of a block from key `from` on.
+  void ReturnScores(const KeyBlock& block, int64_t from);
+  // Sends out the scores of the keys that no row of the tile sees: before range_ and from `end` on.
+  void ReturnUnseenScores(int64_t end);
+  void WeighBlock(const KeyBlock& block);
+  void BiasRow(int64_t row, const KeyBlock& block, float hidden);
+  // What the scores are still to be multiplied with after BiasRow.
+  float ScaleLeft() const { return plain_ ? settings_.scale : 1.0f; }
+  void Rescale(int64_t row, float factor, int64_t end);
+  void KeepWholeRows(const KeyBlock& block);
+
+  void CombineBlock(const KeyBlock& block);
+  void CombineInPlace(const KeyBlock& block);
+  // Adds the values that hold infinities or NaNs to the rows that see them, and takes their weights
+  // out of the product.
+  void CombineNonFinite(const KeyBlock& block);
+  float TakeWeight(int64_t row, const KeyBlock& block, int64_t j);
+  // Value `key` as float32; valid until the next use of row_.
+  const float* LoadValue(int64_t key);
+  void AddValue(int64_t row, float weight, const float* value);
+  bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
+
+  // Suspects those of `count` rows whose output is not all ordinary (kLeastOrdinary).
+  void SuspectRows(int64_t first, int64_t count);
+  // Combines the suspect rows in double precision where their output may be wrong, and puts right
+  // what is.
+  void CorrectOutput();
+  // Whether a column of the row's output is not finite, or next to nothing, though the values that
+  // the row sees there are neither.
+  bool MayBeWrong(int64_t row);
+  // largest_[d] = the bits of the largest |value[d]| among the keys that the row sees. NaN is
+  // larger than infinity. Takes up what was found for the row before where it sees these keys too.
+  void FindLargestValues(int64_t row);
+  // The output of these rows, at most kExactRows, by its definition: weights that are divided,
+  // then the sum of their products with the values.
+  void CombineExactly(absl::Span<const int64_t> rows);
+  // The scores of a block, already there, as the weights that the row returns.
+  void WeighExactly(int64_t row, const KeyBlock& block);
+  void ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes);
+
+  // kSum: adds the block's keys to key_sizes_; makes term_sizes_ of all of them.
+  void AddKeySizes(const KeyBlock& block);
+  void FindTermSizes();
+  // kSum: an error where the row's sum is not above its rounding error.
+  absl::Status CheckSum(int64_t row, double sum);
+  // What rounding makes of a sum of `keys` scores whose terms' sizes add up to `terms`.
+  double RoundingError(double terms, int64_t keys) const;
+  // The same for a row: a quick bound that is never less, and by the keys that it sees.
+  double MostRoundingError(int64_t row) const;
+  double ExactRoundingError(int64_t row);
+
+  absl::Status FinishRows();
+  // The sum of a row that has seen nothing but its sink; 0 where there are none.
+  double SumOfSink(int64_t row) const;
+  void Normalize(int64_t row, double sum, bool sees_none);
+  void LoadGivenWeights(int64_t row, const KeyBlock& block);
+  void ReturnWholeRow(int64_t row);
+  void ReturnOutput();
+
+  // Row `row` of all its weights, [kv_len].
+  float* WholeRow(int64_t row) const;
+  // Columns of panel `panel` of row `row` of Y.
+  float* SumsOf(int64_t row, int64_t panel) const;
+  // Calls f(columns of row `row` of Y, how many) for each panel.
+  template <typename F>
+  void ForEachPanel(int64_t row, F f) const {
+    for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
+      f(SumsOf(row, panel), products_.PanelWidth(panel));
+    }
+  }
+  // Where the row stands in a result [num_heads, q_len, ...].
+  int64_t ResultRow(int64_t row) const {
+    return tile_.Head(row) * sequence_.q_len + tile_.Query(row);
+  }
+
+  const AttentionProducts& products_;
+  const AttentionSettings& settings_;
+  const AttentionSequence& sequence_;
+  const RowTile tile_;
+  const PackedHead* const head_;
+  float* const mean_weights_;
+  const bool bfloat16_;  // products of bfloat16
+  const bool plain_;     // nothing but ranges of keys stands between the products
+  // The weights need no more division: they are given, or all keys stood in one short block.
+  bool normalized_ = false;
+  bool given_ = false;       // the weights are given
+  HeadsView given_weights_;  // these
+  uint64_t suspects_ = 0;    // bit r: row r's output may be wrong (CorrectOutput)
+  KeyRange largest_keys_;    // of largest_
+
+  bool has_sums_ = false;  // Y holds what blocks so far gave
+
+  KeyRange range_;    // all keys that any row sees, from a multiple of 64 on
+  KeyRange all_see_;  // the keys that every row sees, as far as ranges go
+
+  int64_t product_rows_ = 0;  // rows of the products
+  int64_t sum_stride_ = 0;    // in place: from one row of Y to the next
+  // In the workspace.
+  VisibleKeys* visible_ = nullptr;  // [rows]
+  RowState* states_ = nullptr;      // [rows]
+  float* factors_ = nullptr;        // [rows]
+  void* queries_ = nullptr;         // [product_rows, head_dim], in operand form
+  float* scores_ = nullptr;         // [product_rows, block.stride]: S, then P
+  uint16_t* weights16_ = nullptr;   // the same: P as bfloat16, woven
+  float* sums_ = nullptr;           // Y, see SumsOf
+  float* row_ = nullptr;            // one row of scores, of values, or of the output
+  float* saved_sums_ = nullptr;     // in place: what sums_ held before a block
+  float* values_ = nullptr;         // in place: [64, v_head_dim]
+  float* whole_rows_ = nullptr;     // [rows, kv_len], where they are not the results themselves
+  // For kSum, with keys j of range_:
+  float* query_ = nullptr;       // [head_dim]
+  float* key_sizes_ = nullptr;   // [head_dim]: sum_j |K[j, d]|
+  float* term_sizes_ = nullptr;  // [rows]: sum_j sum_d |Q[r, d] K[j, d]|
+  // For CorrectOutput:
+  uint32_t* largest_ = nullptr;  // [v_head_dim]
+  double* exact_ = nullptr;      // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
+};
+
+}  // namespace attention
+
+#endif  // ATTENTION_KERNELS_ATTENTION_ATTENTION_TILE_H_

@@ -1,0 +1,55 @@
+#ifndef ATTENTION_KERNELS_ATTENTION_ROTARY_H_
+#define ATTENTION_KERNELS_ATTENTION_ROTARY_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "kernels/memory/heads_view.h"
+#include "kernels/memory/working_memory.h"
+#include "kernels/threads/executor.h"
+
+namespace attention {
+
+// Which numbers of a head are turned together (Su et al. 2021, eq. 34 and its two layouts).
+enum class RotaryPairing : uint8_t {
+  kSplitHalf,    // i and i + rotary_dim / 2
+  kInterleaved,  // 2i and 2i + 1
+};
+
+struct RotarySettings {
+  RotaryPairing pairing = RotaryPairing::kSplitHalf;
+  int64_t rotary_dim = 2;  // even, at least 2, at most the width of a head; the rest stays
+  double base = 10000;     // finite, at least 1
+};
+
+// The queries or the keys of one sequence.
+struct RotarySequence {
+  int64_t len = 1;
+  HeadsView from;       // [heads, len, head_dim]
+  MutableHeadsView to;  // the same; may be the same memory where types and strides are
+  // Where token i stands: positions[i], or first_position + i where that is empty.
+  absl::Span<const int64_t> positions;
+  int64_t first_position = 0;
+
+  int64_t Position(int64_t i) const {
+    return positions.empty() ? first_position + i : positions[i];
+  }
+};
+
+// What ApplyRotary takes for so many sequences.
+WorkingMemory RotaryMemory(const RotarySettings& settings, int64_t head_dim, size_t sequences);
+
+// Rotary embedding: pair i of a token at position p, (a, b), becomes
+//
+//   (a cos t - b sin t, b cos t + a sin t),   t = p * base^(-2i / rotary_dim)
+//
+// Angles in double precision, products in float32; the same bits in any batch. Positions up to 2^31
+// in size. Fails as Executor::ParallelFor. Thread-safe.
+absl::Status ApplyRotary(const RotarySettings& settings, int64_t heads, int64_t head_dim,
+                         absl::Span<const RotarySequence> sequences, Executor& executor);
+
+}  // namespace attention
+
+#endif  // ATTENTION_KERNELS_ATTENTION_ROTARY_H_
