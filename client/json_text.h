@@ -18,7 +18,7 @@ inline constexpr int kMaxJsonDepth = 64;
 // INVALID_ARGUMENT: text that is no JSON, as "NAME:LINE:COLUMN: what is wrong" (both from 1, the
 // column in bytes); a key that stands twice in one object, as "NAME: it has the key "a" twice in
 // request.tokens"; more than kMaxJsonDepth levels. `name` is what the messages call the text.
-// tests/data/json has the cases, which are also those of server/engine/json_text.h.
+// tests/data/json has the cases, which are also those of server/json/json_text.h.
 absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, const std::string& name);
 
 }  // namespace attention::client

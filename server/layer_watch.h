@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "absl/synchronization/notification.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 #include "server/rpc/compute_call.h"
 
 namespace attention {

@@ -8,7 +8,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "kernels/onednn/onednn_info.h"
-#include "server/engine/cpu_budget.h"
+#include "server/host/cpu_budget.h"
 #include "server/ops/freed_memory.h"
 #include "server/ops/log.h"
 #include "server/options.h"

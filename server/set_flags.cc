@@ -10,7 +10,7 @@
 #include "absl/flags/reflection.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "server/engine/json_text.h"
+#include "server/json/json_text.h"
 
 namespace attention {
 namespace {

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "absl/time/time.h"
-#include "server/engine/mib.h"
+#include "server/host/mib.h"
 
 namespace attention {
 namespace {

@@ -6,7 +6,8 @@
 # Prints FILE:LINE: RULE for each violation. Exit codes: 0 none, 1 some, 2 no such ROOT.
 #
 #   kernels: memory <- onednn <- simd <- threads <- products <- attention <- encoder    (A <- B: B may include A,
-#   kernels <- server/engine <- server/rpc <- server                                     and what A may include)
+#   server:  host, json, kernels <- models <- engine <- rpc <- server                    and what A may include)
+#            host, json <- ops <- server
 #   proto   <- server/rpc, client
 #
 # kernels/reference, the oracle, is for tests and benchmarks alone.
@@ -29,10 +30,13 @@ rules() {
 ^kernels/reference/ ; :"kernels/(memory/|simd/convert\.h|products/packed_weight\.h|attention/attention_problem\.h|encoder/encoder\.h|reference/) ; ${q}kernels/ ; the oracle knows what is computed and not how
 ^kernels/attention/rows/ ; :"kernels/attention/rows/ ; ${q}kernels/attention/ ; kernels/attention/rows knows rows and no operator
 ^(kernels|server|client)/ ; ^kernels/reference/ ; ${q}kernels/reference/ ; the oracle is for tests and benchmarks
-^server/engine/ ; - ; $protobuf|$grpc ; server/engine knows no proto and no gRPC
-^server/engine/ ; - ; ${q}(server/(rpc|ops)/|server/[^/]*$) ; server/engine knows only itself and kernels
+^server/(engine|host|json|models)/ ; - ; $protobuf|$grpc ; behind server/rpc nobody knows proto and gRPC
+^server/(host|json)/ ; :"server/(host|json)/ ; ${q}server/ ; server/host and server/json know nobody else in the server
+^server/models/ ; :"server/(host|json|models)/ ; ${q}server/ ; server/models knows only host and json and kernels
+^server/engine/ ; :"server/(host|json|models|engine)/ ; ${q}server/ ; server/engine knows only models and what they know
+^server/ops/ ; :"server/(host|json|ops)/ ; ${q}server/ ; server/ops knows only host and json
 ^server/rpc/ ; - ; ${q}server/[^/]*$ ; server/rpc does not look up at server
-^server/ ; ^server/(rpc|engine)/ ; \.pb\.h ; in the server only rpc sees the proto
+^server/ ; ^server/(rpc|engine|host|json|models)/ ; \.pb\.h ; in the server only rpc sees the proto
 ^ ; ^(server|tests)/ ; ${q}server/ops/ ; server/ops is used by server alone
 ^server/ ; - ; ${q}client/ ; the server does not know the client
 ^client/ ; - ; ${q}(server|kernels)/ ; the client sees neither server nor kernels

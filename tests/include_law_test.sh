@@ -98,13 +98,17 @@ expect_found kernels/attention/rotary.cc '"kernels/reference/reference_attention
 expect_found kernels/reference/reference_attention.cc '"kernels/threads/executor.h"' \
   "the oracle knows what is computed and not how"
 
-rule="server/engine knows no proto and no gRPC"
+rule="behind server/rpc nobody knows proto and gRPC"
 expect_found server/engine/batch.h '<grpcpp/grpcpp.h>' "$rule"
 expect_found server/engine/batch.h '"attention/v1/attention.pb.h"' "$rule"
-rule="server/engine knows only itself and kernels"
+rule="server/engine knows only models and what they know"
 for header in '"server/rpc/service.h"' '"server/ops/log.h"' '"server/options.h"'; do
   expect_found server/engine/batch.cc "$header" "$rule"
 done
+expect_found server/models/layer_store.cc '<grpcpp/grpcpp.h>' "behind server/rpc nobody knows proto and gRPC"
+expect_found server/models/layer_store.cc '"server/engine/engine.h"' "server/models knows only host and json and kernels"
+expect_found server/host/cgroup.cc '"server/models/layer_store.h"' "server/host and server/json know nobody else in the server"
+expect_found server/ops/log.cc '"server/engine/engine.h"' "server/ops knows only host and json"
 expect_found server/rpc/decode.cc '"server/options.h"' "server/rpc does not look up at server"
 expect_found server/ops/log.cc '"attention/v1/attention.pb.h"' "in the server only rpc sees the proto"
 expect_found server/server.cc '"attention/v1/attention.grpc.pb.h"' "in the server only rpc sees the proto"

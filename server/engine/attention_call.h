@@ -12,7 +12,7 @@
 #include "kernels/attention/rotary.h"
 #include "kernels/memory/data_type.h"
 #include "kernels/memory/heads_view.h"
-#include "kernels/products/packed_weight.h"
+#include "server/models/projections.h"
 
 namespace attention::engine {
 
@@ -81,14 +81,6 @@ BasicBatchView<Byte> HeadMajorBatch(Byte* data, DataType type, int64_t len, int6
                                     int64_t dim) {
   return {HeadMajorView(data, type, len, dim), heads * len * dim};
 }
-
-// What an attention layer has learned.
-struct Projections {
-  Linear q;                 // [d_model, num_heads * head_dim]
-  Linear k;                 // [d_context, num_kv_heads * head_dim]
-  Linear v;                 // [d_context, num_kv_heads * v_head_dim]
-  std::optional<Linear> o;  // [num_heads * v_head_dim, d_out]
-};
 
 // Query, key and value come from tokens. Without projections query = tokens and key = value =
 // context. There is no past.

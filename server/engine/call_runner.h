@@ -12,9 +12,9 @@
 #include "kernels/memory/working_memory.h"
 #include "kernels/threads/executor.h"
 #include "server/engine/attention_call.h"
-#include "server/engine/layers/packed_layers.h"
 #include "server/engine/op_cache.h"
 #include "server/engine/projector.h"
+#include "server/models/packed_layers.h"
 
 namespace attention::engine {
 

@@ -9,7 +9,7 @@
 #include "kernels/attention/attention_problem.h"
 #include "kernels/encoder/embedding.h"
 #include "kernels/encoder/pooling.h"
-#include "server/engine/layers/stored_layer.h"
+#include "server/models/stored_layer.h"
 
 namespace attention::engine {
 

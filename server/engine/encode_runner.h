@@ -9,8 +9,8 @@
 #include "kernels/encoder/encoder_op.h"
 #include "kernels/threads/executor.h"
 #include "server/engine/encode_call.h"
-#include "server/engine/layers/packed_layers.h"
 #include "server/engine/op_cache.h"
+#include "server/models/packed_layers.h"
 
 namespace attention::engine {
 

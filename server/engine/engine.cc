@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/engine/batch_key.h"
-#include "server/engine/mib.h"
+#include "server/host/mib.h"
 
 namespace attention::engine {
 namespace {

@@ -13,8 +13,8 @@
 #include "server/engine/call_runner.h"
 #include "server/engine/encode_runner.h"
 #include "server/engine/job.h"
-#include "server/engine/layers/packed_layers.h"
 #include "server/engine/scheduler.h"
+#include "server/models/packed_layers.h"
 
 namespace attention::engine {
 

@@ -6,7 +6,7 @@
 
 #include "absl/types/span.h"
 #include "kernels/attention/attention_problem.h"
-#include "server/engine/layers/layer_model.h"
+#include "server/models/layer_model.h"
 
 namespace attention::engine {
 

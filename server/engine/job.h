@@ -15,7 +15,7 @@
 #include "server/engine/attention_call.h"
 #include "server/engine/call_cost.h"
 #include "server/engine/encode_call.h"
-#include "server/engine/reserved_bytes.h"
+#include "server/host/reserved_bytes.h"
 
 namespace attention::engine {
 

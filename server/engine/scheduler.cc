@@ -5,8 +5,8 @@
 #include <random>
 
 #include "absl/strings/str_format.h"
-#include "server/engine/mib.h"
 #include "server/engine/retry_after.h"
+#include "server/host/mib.h"
 
 namespace attention::engine {
 namespace {

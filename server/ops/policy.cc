@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "server/engine/json_text.h"
+#include "server/json/json_text.h"
 
 namespace attention::ops {
 namespace {

@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "kernels/threads/executor.h"
-#include "server/engine/cgroup.h"
+#include "server/host/cgroup.h"
 
 namespace attention::ops {
 namespace {

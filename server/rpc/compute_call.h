@@ -8,7 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "server/engine/engine.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 #include "server/rpc/call_report.h"
 #include "server/rpc/decode_encode.h"
 #include "server/rpc/decode_request.h"

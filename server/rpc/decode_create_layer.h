@@ -3,7 +3,7 @@
 
 #include "absl/status/statusor.h"
 #include "attention/v1/layer_service.pb.h"
-#include "server/engine/layers/random_layer.h"
+#include "server/models/random_layer.h"
 
 namespace attention::rpc {
 

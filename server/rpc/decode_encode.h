@@ -4,7 +4,7 @@
 #include "absl/status/statusor.h"
 #include "attention/v1/encode.pb.h"
 #include "server/engine/encode_call.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 #include "server/rpc/decode_request.h"
 #include "server/rpc/make_tensor.h"
 

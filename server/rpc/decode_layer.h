@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "attention/v1/layer.pb.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 
 namespace attention::rpc {
 

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "attention/v1/attention_service.pb.h"
 #include "server/engine/attention_call.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 #include "server/rpc/decode_tensor.h"
 #include "server/rpc/make_tensor.h"
 #include "server/rpc/request_limits.h"

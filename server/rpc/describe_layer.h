@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "attention/v1/layer.pb.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 
 namespace attention::rpc {
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "attention/v1/layer_service.grpc.pb.h"
-#include "server/engine/layers/layer_store.h"
+#include "server/models/layer_store.h"
 #include "server/rpc/call_report.h"
 #include "server/rpc/calls_in_flight.h"
 #include "server/rpc/stall_guard.h"

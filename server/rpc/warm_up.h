@@ -2,7 +2,7 @@
 #define ATTENTION_SERVER_RPC_WARM_UP_H_
 
 #include "absl/status/status.h"
-#include "server/engine/layers/stored_layer.h"
+#include "server/models/stored_layer.h"
 #include "server/rpc/compute_call.h"
 
 namespace attention::rpc {

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "server/engine/cpu_budget.h"
+#include "server/host/cpu_budget.h"
 #include "server/ops/freed_memory.h"
 #include "server/server.h"
 

@@ -18,7 +18,7 @@
 #include "client/attention_client.h"
 #include "client/tensor.h"
 #include "server/engine/engine.h"
-#include "server/engine/layers/random_layer.h"
+#include "server/models/random_layer.h"
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"
 #include "server/server.h"

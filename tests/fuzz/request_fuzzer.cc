@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <memory>
 
-#include "server/engine/layers/layer_store.h"
-#include "server/engine/layers/random_layer.h"
+#include "server/models/layer_store.h"
+#include "server/models/random_layer.h"
 #include "server/rpc/decode_encode.h"
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"

@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/attention_client.h"
-#include "tests/server/engine/layers/safetensors_file.h"
+#include "tests/server/models/safetensors_file.h"
 #include "tests/server/running_server.h"
 
 namespace attention {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tests/server/engine/layers/safetensors_file.h"
+#include "tests/server/models/safetensors_file.h"
 #include "tests/server/stored_layers.h"
 
 namespace attention {

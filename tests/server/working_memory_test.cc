@@ -20,13 +20,13 @@
 #include "server/engine/batch_key.h"
 #include "server/engine/call_runner.h"
 #include "server/engine/encode_runner.h"
-#include "server/engine/layers/layer_store.h"
-#include "server/engine/layers/random_layer.h"
+#include "server/models/layer_store.h"
+#include "server/models/random_layer.h"
 #include "server/rpc/decode_encode.h"
 #include "server/rpc/decode_request.h"
 #include "server/rpc/encode_response.h"
 #include "tests/bench/allocations.h"
-#include "tests/server/engine/layers/safetensors_file.h"
+#include "tests/server/models/safetensors_file.h"
 
 namespace attention {
 namespace {
