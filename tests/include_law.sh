@@ -19,6 +19,18 @@ readonly protobuf="${q}(attention/v1/|google/|grpc/|upb/)|\.pb\.h"
 readonly grpc="${q}(grpc|grpcpp|grpc\+\+)/"
 readonly time="${q}(chrono>|ctime>|time\.h>|sys/time\.h>|absl/time/)"
 
+# in_order FOLDER ROOM...: a rule for each room of the folder, which may include those named before it, and none
+# of those named after it.
+in_order() {
+  local folder=$1 room
+  shift
+  while (($# > 1)); do
+    room=$1
+    shift
+    echo "^$folder/$room/ ; - ; ${q}$folder/($(IFS='|' && echo "$*"))/ ; $folder/$room knows none of $*"
+  done
+}
+
 # Columns: files that the rule is for | files excepted | what they must not include | the rule.
 # The first three are extended regular expressions; paths are from ROOT, "-" excepts nothing.
 rules() {
@@ -39,18 +51,15 @@ rules() {
 ^server/ ; ^server/(rpc|engine|host|json|models)/ ; \.pb\.h ; in the server only rpc sees the proto
 ^ ; ^(server|tests)/ ; ${q}server/ops/ ; server/ops is used by server alone
 ^server/ ; - ; ${q}client/ ; the server does not know the client
+^client/[^/:]*: ; :"client/[^/]*$ ; ${q}client/ ; the client library knows nothing of the programs
 ^client/ ; - ; ${q}(server|kernels)/ ; the client sees neither server nor kernels
 ^ ; ^(kernels/onednn/[a-z0-9_]*\.cc|kernels/onednn/onednn_versions\.h|tests/bench/onednn_[a-z0-9_]*\.cc|tests/kernels/onednn_created\.cc): ; ${q}(oneapi/dnnl/|dnnl[a-z_]*\.h|mkldnn) ; oneDNN's headers in the sources of kernels/onednn alone
-^ ; ^(server/(options|set_flags)\.(h|cc)|client/(parse_flags|([a-z0-9_]+_)?main)\.cc|tests/.*): ; ${q}absl/flags/ ; flags are read in server/options.* and the clients' main alone
+^ ; ^(server/(options|set_flags)\.(h|cc)|client/(programs/parse_flags|(cli|load)/main)\.cc|tests/.*): ; ${q}absl/flags/ ; flags are read in server/options.* and the clients' main alone
 ^ ; ^tests/ ; ${q}(tests|gtest|gmock)/ ; nothing outside tests includes tests
 ^ ; - ; ${q}\.\.?/ ; an include names the path from the root
 END
-  local rooms=(memory onednn simd threads products attention encoder) later=()
-  while ((${#rooms[@]} > 1)); do
-    later=("${rooms[@]:1}")
-    echo "^kernels/${rooms[0]}/ ; - ; ${q}kernels/($(IFS='|' && echo "${later[*]}"))/ ; kernels/${rooms[0]} knows none of ${later[*]}"
-    rooms=("${later[@]}")
-  done
+  in_order kernels memory onednn simd threads products attention encoder
+  in_order client/cli files pictures views commands
 }
 
 # Every #include of the tree as PATH:LINE:"NAME or PATH:LINE:<NAME>. A quoted name has lost its closing

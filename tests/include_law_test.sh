@@ -36,8 +36,8 @@ make_lawful_tree() {
   write "$1" kernels/reference/reference_attention.cc '"kernels/attention/attention_problem.h"' '"kernels/simd/convert.h"'
   write "$1" server/options.cc '"absl/flags/flag.h"'
   write "$1" server/main.cc '"server/options.h"' '"server/ops/log.h"' '"server/rpc/service.h"'
-  write "$1" client/main.cc '"absl/flags/parse.h"' '"client/attention_client.h"'
-  write "$1" client/loadtest_main.cc '"absl/flags/flag.h"' '"nlohmann/json.hpp"'
+  write "$1" client/cli/main.cc '"absl/flags/parse.h"' '"client/attention_client.h"'
+  write "$1" client/load/main.cc '"absl/flags/flag.h"' '"nlohmann/json.hpp"'
   write "$1" tests/server/service_test.cc '<gtest/gtest.h>' '"server/rpc/service.h"' '"tests/data.h"' \
     '"server/ops/log.h"' '"client/attention_client.h"' '"attention/v1/attention.grpc.pb.h"'
   write "$1" build/release/generated.h '"tests/data.h"'
@@ -114,8 +114,11 @@ expect_found server/ops/log.cc '"attention/v1/attention.pb.h"' "in the server on
 expect_found server/server.cc '"attention/v1/attention.grpc.pb.h"' "in the server only rpc sees the proto"
 expect_found server/rpc/decode.cc '"client/tensors.h"' "the server does not know the client"
 
-expect_found client/main.cc '"server/ops/log.h"' "server/ops is used by server alone"
+expect_found client/cli/main.cc '"server/ops/log.h"' "server/ops is used by server alone"
 expect_found kernels/mask.cc '"server/ops/log.h"' "server/ops is used by server alone"
+expect_found client/cli/files/npy.cc '"client/cli/views/grid.h"' \
+  "client/cli/files knows none of pictures views commands"
+expect_found client/tensors.cc '"client/cli/commands/commands.h"' "the client library knows nothing of the programs"
 expect_found client/tensors.cc '"server/rpc/decode.h"' "the client sees neither server nor kernels"
 expect_found client/tensors.cc '"kernels/mask.h"' "the client sees neither server nor kernels"
 

@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/load/load_page_html.h"
-#include "client/page_data.h"
+#include "client/programs/page_data.h"
 
 namespace attention::client {
 namespace {

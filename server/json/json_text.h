@@ -10,7 +10,7 @@
 
 namespace attention::engine {
 
-// Levels of arrays and objects in one text, as client/json_text.h has them.
+// Levels of arrays and objects in one text, as client/cli/files/json_text.h has them.
 inline constexpr size_t kMaxJsonDepth = 64;
 
 // Whether `//` and `/* */` are comments, in files that people write for this server.

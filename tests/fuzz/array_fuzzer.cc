@@ -8,9 +8,9 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "client/byte_reader.h"
-#include "client/npy.h"
-#include "client/safetensors_file.h"
+#include "client/cli/files/byte_reader.h"
+#include "client/cli/files/npy.h"
+#include "client/cli/files/safetensors_file.h"
 #include "client/tensor.h"
 
 constexpr uint64_t kMostBytes = uint64_t{64} << 20;

@@ -1,0 +1,240 @@
+#include "client/cli/views/attend_view.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "client/cli/display_text.h"
+#include "client/cli/views/attended_keys.h"
+#include "client/cli/views/grid.h"
+#include "client/tensor.h"
+
+namespace attention::client {
+namespace {
+
+// More tables than this say nothing to a reader.
+constexpr int64_t kMaxTables = 64;
+
+// One result and what its axes count, each by one letter: b sequences, h heads, q queries, k keys,
+// d numbers of one vector.
+struct ResultView {
+  const char* name;
+  const char* axes;
+  const char* meaning;
+  const v1::Tensor& tensor;
+};
+
+std::vector<ResultView> ViewsOf(const v1::ComputeAttentionResponse& response) {
+  return {
+      {"query", "bhqd", "what each query token asks with", response.query()},
+      {"key", "bhkd", "what each key token is found by", response.key()},
+      {"value", "bhkd", "what each key token gives", response.value()},
+      {"present_key", "bhkd", "the keys of the past and of this call", response.present_key()},
+      {"present_value", "bhkd", "the values of the past and of this call",
+       response.present_value()},
+      {"attention_scores", "bhqk", "scale * query * key^T, or the stage asked for",
+       response.attention_scores()},
+      {"attention_weights", "bhqk", "the scores, masked and normalised along each row",
+       response.attention_weights()},
+      {"log_sum_exp", "bhq", "the logarithm of each row's softmax denominator",
+       response.log_sum_exp()},
+      {"weighted_values", "bhkqd", "attention weight times value, for each key",
+       response.weighted_values()},
+      {"output", "bhqd", "attention_weights * value", response.output()},
+  };
+}
+
+std::string WithoutAxis(std::string axes, char axis) {
+  axes.erase(std::remove(axes.begin(), axes.end(), axis), axes.end());
+  return axes;
+}
+
+// The letters for a tensor of `rank` axes: the output leaves out heads and sequences as the query
+// did. 'x' for axes that nobody has named.
+std::string AxesFor(const std::string& axes, size_t rank) {
+  if (axes.size() == rank) return axes;
+  const std::string merged = WithoutAxis(axes, 'h');
+  if (merged.size() == rank) return merged;
+  const std::string single = WithoutAxis(merged, 'b');
+  return single.size() == rank ? single : std::string(rank, 'x');
+}
+
+std::string PlaceName(char axis, int64_t index, const TokenNames& names) {
+  switch (axis) {
+    case 'b':
+      return absl::StrCat("sequence ", index);
+    case 'h':
+      return absl::StrCat("head ", index);
+    case 'q':
+      return names.Query(index);
+    case 'k':
+      return names.Key(index);
+    default:
+      return absl::StrCat("[", index, "]");
+  }
+}
+
+std::vector<std::string> PlaceNames(char axis, int64_t length, const TokenNames& names) {
+  std::vector<std::string> places;
+  for (int64_t i = 0; i < length; ++i) places.push_back(PlaceName(axis, i, names));
+  return places;
+}
+
+// Which table this is, "sequence 1, head 0"; the only sequence and the only head go unsaid.
+std::string TableName(int64_t table, absl::Span<const int64_t> outer_shape, const std::string& axes,
+                      const TokenNames& names) {
+  std::vector<std::string> parts;
+  for (size_t axis = outer_shape.size(); axis-- > 0;) {
+    const int64_t index = table % outer_shape[axis];
+    table /= outer_shape[axis];
+    const bool only_one = outer_shape[axis] == 1 && (axes[axis] == 'b' || axes[axis] == 'h');
+    if (only_one) continue;
+    // A word alone would not say whether it is the key or the query.
+    const char* kind = axes[axis] == 'k' ? "key " : axes[axis] == 'q' ? "query " : "";
+    parts.push_back(absl::StrCat(kind, PlaceName(axes[axis], index, names)));
+  }
+  std::reverse(parts.begin(), parts.end());
+  return absl::StrJoin(parts, ", ");
+}
+
+absl::Status Unreadable(const char* name, const absl::Status& status) {
+  return absl::InternalError(
+      absl::StrCat("the server's ", name, " cannot be read: ", status.message()));
+}
+
+absl::StatusOr<std::string> FormatTensor(const ResultView& view, const TokenNames& names) {
+  absl::StatusOr<std::vector<float>> values = FloatValues(view.tensor);
+  if (!values.ok()) return Unreadable(view.name, values.status());
+  std::vector<int64_t> shape(view.tensor.shape().begin(), view.tensor.shape().end());
+  std::string text =
+      absl::StrCat(view.name, " [", absl::StrJoin(shape, ", "), "]: ", view.meaning, "\n");
+  std::string axes = AxesFor(view.axes, shape.size());
+  if (shape.size() == 1) {
+    shape.insert(shape.begin(), 1);
+    axes = absl::StrCat("x", axes);
+  }
+
+  const int64_t columns = shape.back();
+  const int64_t rows = shape[shape.size() - 2];
+  const absl::Span<const int64_t> outer_shape(shape.data(), shape.size() - 2);
+  const int64_t tables = static_cast<int64_t>(values->size()) / rows / columns;
+  Grid grid{.row_names = PlaceNames(axes[outer_shape.size()], rows, names),
+            .column_names = PlaceNames(axes.back(), columns, names)};
+  for (int64_t table = 0; table < std::min(tables, kMaxTables); ++table) {
+    const std::string table_name = TableName(table, outer_shape, axes, names);
+    if (!table_name.empty()) absl::StrAppend(&text, table_name, "\n");
+    grid.values = absl::MakeConstSpan(*values).subspan(static_cast<size_t>(table * rows * columns),
+                                                       static_cast<size_t>(rows * columns));
+    absl::StrAppend(&text, FormatTable(grid));
+  }
+  if (tables > kMaxTables) absl::StrAppend(&text, "(", kMaxTables, " of ", tables, " tables)\n");
+  return text;
+}
+
+// Those that were asked for.
+absl::Status AppendTensors(const std::vector<ResultView>& views, const TokenNames& names,
+                           std::string& text) {
+  for (const ResultView& view : views) {
+    if (view.tensor.shape().empty()) continue;
+    absl::StatusOr<std::string> tables = FormatTensor(view, names);
+    if (!tables.ok()) return tables.status();
+    absl::StrAppend(&text, *tables, "\n");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> FormatTopKeys(const v1::TopKeys& top_keys, const TokenNames& names) {
+  absl::StatusOr<std::vector<int32_t>> indices = Int32Values(top_keys.indices());
+  if (!indices.ok()) return Unreadable("top_keys.indices", indices.status());
+  absl::StatusOr<std::vector<float>> weights = FloatValues(top_keys.attention_weights());
+  if (!weights.ok()) return Unreadable("top_keys.attention_weights", weights.status());
+  std::vector<int64_t> shape(top_keys.indices().shape().begin(), top_keys.indices().shape().end());
+  if (shape.size() == 2) shape.insert(shape.begin(), {1, 1});  // ragged: row by row
+  if (shape.size() != 4 || weights->size() != indices->size()) {
+    return Unreadable("top_keys",
+                      absl::InternalError("want 2 or 4 axes, the same in both tensors"));
+  }
+  const int64_t q_len = shape[2];
+  const auto top_k = static_cast<size_t>(shape[3]);
+  std::string text = "top_keys: the most attended keys of each query\n";
+  size_t name_width = 0;
+  for (int64_t i = 0; i < q_len; ++i) {
+    name_width = std::max(name_width, DisplayWidth(names.Query(i)));
+  }
+  for (size_t row = 0; row < indices->size() / top_k; ++row) {
+    const auto query = static_cast<int64_t>(row) % q_len;
+    const std::string head =
+        TableName(static_cast<int64_t>(row) / q_len, {shape[0], shape[1]}, "bh", names);
+    if (query == 0 && !head.empty()) absl::StrAppend(&text, head, "\n");
+    std::vector<AttendedKey> keys;
+    for (size_t i = row * top_k; i < (row + 1) * top_k; ++i) {
+      keys.push_back({.key = (*indices)[i], .attention_weight = (*weights)[i]});
+    }
+    absl::StrAppend(&text, FormatAttendedKeys(names.Query(query), name_width, keys, names));
+  }
+  return text;
+}
+
+std::string FormatTiming(const v1::Timing& timing) {
+  const auto format = [](const google::protobuf::Duration& duration) {
+    return absl::FormatDuration(absl::Seconds(duration.seconds()) +
+                                absl::Nanoseconds(duration.nanos()));
+  };
+  return absl::StrCat("time on the server: queue ", format(timing.queue()), ", decode ",
+                      format(timing.decode()), ", compute ", format(timing.compute()), ", encode ",
+                      format(timing.encode()), "\n");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
+                                          const std::vector<std::string>& words) {
+  TokenNames names;
+  // Of several sequences a table would name all tokens by the first one's.
+  if (response.lens_size() == 1) {
+    for (const std::string& word : words) names.queries.push_back(EscapeControls(word));
+  }
+  names.keys = names.queries;
+  std::string text;
+  absl::Status status =
+      AppendTensors({{"hidden_states", "qd", "each token's vector behind the last layer",
+                      response.hidden_states()},
+                     {"pooled", "bd", "one vector a sequence", response.pooled()}},
+                    names, text);
+  for (int i = 0; i < response.probes_size() && status.ok(); ++i) {
+    const v1::ProbeResponse& probe = response.probes(i);
+    absl::StrAppend(&text, "probe ", i, "\n\n");
+    status = AppendTensors(
+        {{"hidden_states", "qd", "each token's vector behind that layer", probe.hidden_states()},
+         {"attention_scores", "bhqk", "scale * query * key^T", probe.attention_scores()},
+         {"attention_weights", "bhqk", "the scores, masked and normalised",
+          probe.attention_weights()}},
+        names, text);
+  }
+  if (!status.ok()) return status;
+  if (response.has_timing()) absl::StrAppend(&text, FormatTiming(response.timing()));
+  return text;
+}
+
+absl::StatusOr<std::string> FormatResults(const v1::ComputeAttentionResponse& response,
+                                          const TokenNames& names) {
+  std::string text;
+  absl::Status status = AppendTensors(ViewsOf(response), names, text);
+  if (!status.ok()) return status;
+  if (response.has_top_keys()) {
+    absl::StatusOr<std::string> top_keys = FormatTopKeys(response.top_keys(), names);
+    if (!top_keys.ok()) return top_keys.status();
+    absl::StrAppend(&text, *top_keys, "\n");
+  }
+  if (response.has_timing()) absl::StrAppend(&text, FormatTiming(response.timing()));
+  return text;
+}
+
+}  // namespace attention::client

@@ -1,0 +1,16 @@
+#include "client/programs/freed_memory.h"
+
+#include <malloc.h>
+
+#include <cstdint>
+
+namespace attention::client {
+
+void KeepFreedMemory() {
+  constexpr int kLargest = 32 << 20;  // the most that malloc takes; larger blocks are mapped alone
+  mallopt(M_MMAP_THRESHOLD, kLargest);
+  mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+  mallopt(M_TOP_PAD, 16 << 20);
+}
+
+}  // namespace attention::client

@@ -1,0 +1,12 @@
+#include "client/programs/page_data.h"
+
+#include "absl/strings/str_replace.h"
+
+namespace attention::client {
+
+std::string PageWithData(absl::string_view page, absl::string_view json) {
+  // Without "<" nothing in the data means anything to HTML.
+  return absl::StrReplaceAll(page, {{"PAGE_DATA", absl::StrReplaceAll(json, {{"<", "\\u003c"}})}});
+}
+
+}  // namespace attention::client
