@@ -194,7 +194,8 @@ def add_files(corpus):
 
 
 def client(build, server, *arguments, request=None):
-    return subprocess.run([build / "attention_client", *arguments, f"--target={server.target}", "--timeout=10m"],
+    return subprocess.run([build / "attention_client", *arguments, f"--target={server.target}", "--timeout=10m",
+                           "--max_message_mib=512"],
                           input=None if request is None else json.dumps(request), text=True, capture_output=True)
 
 
