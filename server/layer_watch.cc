@@ -9,9 +9,9 @@ namespace attention {
 
 LayerWatch::LayerWatch(const rpc::ComputeContext& context, OnHealth on_health)
     : context_(context), on_health_(std::move(on_health)) {
-  Look();
+  CompareLayers();
   thread_ = std::thread([this] {
-    while (!end_.WaitForNotificationWithTimeout(absl::Seconds(1))) Look();
+    while (!end_.WaitForNotificationWithTimeout(absl::Seconds(1))) CompareLayers();
   });
 }
 
@@ -20,7 +20,7 @@ LayerWatch::~LayerWatch() {
   thread_.join();
 }
 
-void LayerWatch::Look() {
+void LayerWatch::CompareLayers() {
   const auto all = context_.layers.List();
   if (!all.ok()) return;  // the folder cannot be read at the moment; the layers are as they were
   std::map<std::string, Newest> now;

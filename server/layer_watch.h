@@ -29,7 +29,7 @@ class LayerWatch {
  private:
   // A name's newest version, and when it was made: a name can be deleted and used again.
   using Newest = std::pair<int64_t, absl::Time>;
-  void Look();
+  void CompareLayers();
 
   const rpc::ComputeContext& context_;
   const OnHealth on_health_;

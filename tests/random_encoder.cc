@@ -37,17 +37,17 @@ Linear RandomLayer::MakeLinear(int64_t in, int64_t out, bool transposed) {
 }
 
 PackedLayer::PackedLayer(const EncoderLayer& layer, ComputeType compute_type) : layer_(layer) {
-  const PackAs as = OnednnMatmul::OperandsFor(compute_type);
+  const OperandFormat format = OnednnMatmul::OperandsFor(compute_type);
   Linear* const linears[] = {&layer_.q, &layer_.k, &layer_.v, &layer_.o, &layer_.up, &layer_.down};
   int64_t bytes = 0;
-  for (const Linear* l : linears) bytes += PackedBytes(l->weight.in, l->weight.out, as.operand);
+  for (const Linear* l : linears) bytes += PackedBytes(l->weight.in, l->weight.out, format.operand);
   memory_.Grow(bytes / static_cast<int64_t>(sizeof(float)));
   auto* to = reinterpret_cast<char*>(memory_.data());
   for (Linear* l : linears) {
     l->packed = to;
     for (int64_t p = 0; p < PanelCount(l->weight.out); ++p) {
-      PackWeightPanel(l->weight, p, as, to);
-      to += PackedPanelBytes(l->weight.in, as.operand);
+      PackWeightPanel(l->weight, p, format, to);
+      to += PackedPanelBytes(l->weight.in, format.operand);
     }
   }
 }

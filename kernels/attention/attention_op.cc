@@ -240,7 +240,7 @@ absl::StatusOr<AttentionOp> AttentionOp::Create(const Config& config) {
   absl::StatusOr<AttentionProducts> products =
       AttentionProducts::Create({.head_dim = config.head_dim,
                                  .v_head_dim = config.v_head_dim,
-                                 .as = OnednnMatmul::OperandsFor(config.compute_type)});
+                                 .format = OnednnMatmul::OperandsFor(config.compute_type)});
   if (!products.ok()) return products.status();
   return AttentionOp(*std::move(products));
 }

@@ -17,7 +17,8 @@ size_t Index(int64_t rows, int64_t keys) {
 }
 
 int64_t MostKeys(const PackedHead::Widths& widths) {
-  const int64_t bytes_per_key = (widths.head_dim + widths.v_head_dim) * ByteSize(widths.as.operand);
+  const int64_t bytes_per_key =
+      (widths.head_dim + widths.v_head_dim) * ByteSize(widths.format.operand);
   for (size_t i = AttentionProducts::kKeyTiles.size() - 1; i > 1; --i) {
     if (AttentionProducts::kKeyTiles[i] * bytes_per_key <= kCacheBytes) {
       return AttentionProducts::kKeyTiles[i];
@@ -40,7 +41,7 @@ absl::StatusOr<AttentionProducts> AttentionProducts::Create(const PackedHead::Wi
 }
 
 absl::Status AttentionProducts::Compile() {
-  const DataType operand = widths_.as.operand;
+  const DataType operand = widths_.format.operand;
   const int64_t last = PanelWidth(value_panels_ - 1);
   const auto add = [](const OnednnMatmul::Config& config, std::vector<OnednnMatmul>& to) {
     absl::StatusOr<OnednnMatmul> product = OnednnMatmul::Create(config);

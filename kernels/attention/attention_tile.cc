@@ -52,9 +52,10 @@ AttentionTile::AttentionTile(const AttentionProducts& products, const AttentionS
       tile_(tile),
       head_(head),
       mean_weights_(mean_weights),
-      bfloat16_(head != nullptr && products.widths().as.operand == DataType::kBfloat16),
-      plain_(settings.softcap == 0 && sequence.mask.empty() && settings.alibi_slopes.empty() &&
-             settings.scale > 0 && settings.normalization == Normalization::kSoftmax) {
+      bfloat16_(head != nullptr && products.widths().format.operand == DataType::kBfloat16),
+      only_key_ranges_(settings.softcap == 0 && sequence.mask.empty() &&
+                       settings.alibi_slopes.empty() && settings.scale > 0 &&
+                       settings.normalization == Normalization::kSoftmax) {
   LayOut(workspace);
 }
 
@@ -161,14 +162,14 @@ KeyBlock AttentionTile::NextBlock(int64_t first, int64_t end) const {
 void AttentionTile::LoadQueries() {
   const PackedHead::Widths& widths = products_.widths();
   const int64_t dim = widths.head_dim, stride = head_ == nullptr ? RoundUp(dim, 16) : dim;
-  const PackAs as = head_ == nullptr ? PackAs{} : widths.as;
-  const int64_t row_bytes = stride * ByteSize(as.operand);
+  const OperandFormat format = head_ == nullptr ? OperandFormat{} : widths.format;
+  const int64_t row_bytes = stride * ByteSize(format.operand);
   const HeadsView& query = sequence_.query;
   char* to = static_cast<char*>(queries_);
   for (int64_t h = 0; h < tile_.heads; ++h, to += tile_.queries * row_bytes) {
     LoadRows(
         {query.Row(tile_.head + h, tile_.first), query.type, query.row_stride, tile_.queries, dim},
-        as, stride, to);
+        format, stride, to);
   }
   std::fill_n(to, (product_rows_ - rows()) * row_bytes, char{0});
 }

@@ -73,7 +73,7 @@ class AttentionTile {
   void WeighBlock(const KeyBlock& block);
   void BiasRow(int64_t row, const KeyBlock& block, float hidden);
   // What the scores are still to be multiplied with after BiasRow.
-  float ScaleLeft() const { return plain_ ? settings_.scale : 1.0f; }
+  float ScaleLeft() const { return only_key_ranges_ ? settings_.scale : 1.0f; }
   void Rescale(int64_t row, float factor, int64_t end);
   void KeepWholeRows(const KeyBlock& block);
 
@@ -147,8 +147,8 @@ class AttentionTile {
   const RowTile tile_;
   const PackedHead* const head_;
   float* const mean_weights_;
-  const bool bfloat16_;  // products of bfloat16
-  const bool plain_;     // nothing but ranges of keys stands between the products
+  const bool bfloat16_;         // products of bfloat16
+  const bool only_key_ranges_;  // nothing but ranges of keys stands between the products
   // The weights need no more division: they are given, or all keys stood in one short block.
   bool normalized_ = false;
   bool given_ = false;       // the weights are given
@@ -169,7 +169,7 @@ class AttentionTile {
   float* factors_ = nullptr;        // [rows]
   void* queries_ = nullptr;         // [product_rows, head_dim], in operand form
   float* scores_ = nullptr;         // [product_rows, block.stride]: S, then P
-  uint16_t* weights16_ = nullptr;   // the same: P as bfloat16, woven
+  uint16_t* weights16_ = nullptr;   // the same: P as bfloat16, interleaved
   float* sums_ = nullptr;           // Y, see SumsOf
   float* row_ = nullptr;            // one row of scores, of values, or of the output
   float* saved_sums_ = nullptr;     // in place: what sums_ held before a block

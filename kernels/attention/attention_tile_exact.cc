@@ -146,9 +146,9 @@ void AttentionTile::WeighExactly(int64_t row, const KeyBlock& block) {
 // What is within the rounding errors of the tile's own products stays as it is: a number that is
 // next to nothing because its terms cancel keeps its bits.
 void AttentionTile::ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes) {
-  const PackAs& as = products_.widths().as;
+  const OperandFormat& format = products_.widths().format;
   const bool rounded =
-      head_ != nullptr && (as.operand == DataType::kBfloat16 || as.round_to_bfloat16);
+      head_ != nullptr && (format.operand == DataType::kBfloat16 || format.round_to_bfloat16);
   const KeyRange seen = given_ ? range_ : visible_[row].range();
   // The bound for a sum of n float32 products and for their weights, and of what the specification
   // grants an output.

@@ -29,8 +29,8 @@ void ForEachPiece(const CachedHeadsView& heads, int64_t kv_head, int64_t first, 
   piece(heads.current, in_past, count - in_past);
 }
 
-// The place of key `j` of a block among weights woven as RowPairs::kSixteenApart.
-constexpr int64_t WovenPlace(int64_t j) { return j / 32 * 32 + j % 16 * 2 + j % 32 / 16; }
+// The place of key `j` of a block among weights interleaved as RowPairs::kSixteenApart.
+constexpr int64_t InterleavedPlace(int64_t j) { return j / 32 * 32 + j % 16 * 2 + j % 32 / 16; }
 
 }  // namespace
 
@@ -75,7 +75,7 @@ void AttentionTile::FindTermSizes() {
 
 void AttentionTile::ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
                                 float* s) const {
-  ScoreStages stages = {.scale = settings_.scale, .rough = bfloat16_, .hidden = hidden};
+  ScoreStages stages = {.scale = settings_.scale, .approximate = bfloat16_, .hidden = hidden};
   if (stage != ScoreStage::kRaw) stages.softcap = settings_.softcap;
   if (stage != ScoreStage::kBiased) return attention::ApplyStages(s, block.count, stages);
   const VisibleKeys& visible = visible_[row];
@@ -167,7 +167,7 @@ void AttentionTile::WeighBlock(const KeyBlock& block) {
 // Steps 4 to 6 for one row, but for the scale where nothing else needs it.
 void AttentionTile::BiasRow(int64_t row, const KeyBlock& block, float hidden) {
   float* const s = scores_ + row * block.stride;
-  if (!plain_) return ApplyStages(row, block, ScoreStage::kBiased, hidden, s);
+  if (!only_key_ranges_) return ApplyStages(row, block, ScoreStage::kBiased, hidden, s);
   const bool all_seen = all_see_.begin <= block.first && block.first + block.keys <= all_see_.end;
   if (all_seen) return;
   const KeyRange seen = visible_[row].range();
@@ -198,7 +198,7 @@ void AttentionTile::KeepWholeRows(const KeyBlock& block) {
 // Y += P V.
 void AttentionTile::CombineBlock(const KeyBlock& block) {
   if (head_ == nullptr) return CombineInPlace(block);
-  if (products_.widths().as.round_to_bfloat16) {
+  if (products_.widths().format.round_to_bfloat16) {
     for (int64_t r = 0; r < rows(); ++r) {
       float* const p = scores_ + r * block.stride;
       RoundToBfloat16(p, block.keys, p);
@@ -213,7 +213,7 @@ void AttentionTile::CombineBlock(const KeyBlock& block) {
 float AttentionTile::TakeWeight(int64_t row, const KeyBlock& block, int64_t j) {
   float weight = 0;
   if (bfloat16_) {
-    uint16_t& taken = weights16_[row * block.stride + WovenPlace(j)];
+    uint16_t& taken = weights16_[row * block.stride + InterleavedPlace(j)];
     ToFloat32(&taken, DataType::kBfloat16, 1, &weight);
     taken = 0;
   } else {

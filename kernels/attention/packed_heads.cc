@@ -11,11 +11,11 @@ namespace {
 constexpr int64_t kLine = 64;  // bytes of a cache line
 
 int64_t ValuePanelBytes(const PackedHead::Widths& widths, int64_t kv_len) {
-  return PackedPanelBytes(PackedHead::Units(kv_len) * kPanelWidth, widths.as.operand);
+  return PackedPanelBytes(PackedHead::Units(kv_len) * kPanelWidth, widths.format.operand);
 }
 
 int64_t KeyBytes(const PackedHead::Widths& widths, int64_t kv_len) {
-  return PackedHead::Units(kv_len) * PackedPanelBytes(widths.head_dim, widths.as.operand);
+  return PackedHead::Units(kv_len) * PackedPanelBytes(widths.head_dim, widths.format.operand);
 }
 
 int64_t ValueBytes(const PackedHead::Widths& widths, int64_t kv_len) {
@@ -51,7 +51,7 @@ int64_t PackedHead::ScratchSize(const Widths& widths) {
 PackedHead::PackedHead(const Widths& widths, int64_t kv_len, void* memory)
     : widths_(widths),
       kv_len_(kv_len),
-      key_panel_bytes_(PackedPanelBytes(widths.head_dim, widths.as.operand)),
+      key_panel_bytes_(PackedPanelBytes(widths.head_dim, widths.format.operand)),
       value_panel_bytes_(ValuePanelBytes(widths, kv_len)),
       keys_(static_cast<char*>(memory)),
       values_(keys_ + KeyBytes(widths, kv_len)),
@@ -61,7 +61,7 @@ void PackedHead::PackKeys(const CachedHeadsView& key, int64_t kv_head, int64_t u
                           float* scratch) const {
   const int64_t first = unit * kPanelWidth, count = std::min(kPanelWidth, kv_len_ - first);
   const RowsView rows = GatherRows(key, kv_head, first, count, widths_.head_dim, scratch);
-  PackTransposedPanel(rows, widths_.as, keys_ + unit * key_panel_bytes_);
+  PackTransposedPanel(rows, widths_.format, keys_ + unit * key_panel_bytes_);
 }
 
 void PackedHead::PackValues(const CachedHeadsView& value, int64_t kv_head, int64_t unit,
@@ -70,12 +70,12 @@ void PackedHead::PackValues(const CachedHeadsView& value, int64_t kv_head, int64
   const int64_t width = widths_.v_head_dim;
   const RowsView rows = GatherRows(value, kv_head, first, count, width, scratch);
   const auto pack = [&](const RowsView& from) {
-    return PackRows(from, widths_.as, RowPairs::kSixteenApart, first, kPanelWidth,
+    return PackRows(from, widths_.format, RowPairs::kSixteenApart, first, kPanelWidth,
                     value_panel_bytes_, values_);
   };
   non_finite_[unit] = 0;
   if (pack(rows)) return;
-  const uint64_t non_finite = non_finite_[unit] = NonFiniteRows(rows, widths_.as);
+  const uint64_t non_finite = non_finite_[unit] = NonFiniteRows(rows, widths_.format);
   for (int64_t i = 0; i < count; ++i) {
     float* const row = scratch + i * width;
     ToFloat32(value.Row(kv_head, first + i), value.Type(first + i), width, row);

@@ -18,13 +18,13 @@ namespace attention {
 //               not see it.
 //
 // Any run of keys that begins at a multiple of 64 is contiguous in both, so products over 32 to 512
-// keys all read the same packed memory. bfloat16 values lie woven as RowPairs::kSixteenApart.
+// keys all read the same packed memory. bfloat16 values lie interleaved as RowPairs::kSixteenApart.
 class PackedHead {
  public:
   struct Widths {
     int64_t head_dim = 0;
     int64_t v_head_dim = 0;
-    PackAs as;
+    OperandFormat format;
   };
 
   // Panels of keys; also the units in which a head is packed.
@@ -47,7 +47,7 @@ class PackedHead {
   // Rows from key `first` on, a multiple of 64, of columns [64 * panel, 64 * panel + 64).
   const void* Values(int64_t first, int64_t panel) const {
     return values_ + panel * value_panel_bytes_ +
-           first * kPanelWidth * ByteSize(widths_.as.operand);
+           first * kPanelWidth * ByteSize(widths_.format.operand);
   }
   // Bit i: value row first + i, `first` being a multiple of 64.
   uint64_t NonFinite(int64_t first) const { return non_finite_[first / kPanelWidth]; }

@@ -24,14 +24,14 @@ std::vector<double> Frequencies(const RotarySettings& settings) {
 }
 
 // Turns the pairs (x[i * step], x[i * step + apart]).
-void TurnPairs(const float* cosines, const float* sines, int64_t pairs, int64_t step, int64_t apart,
-               float* x) {
+void RotatePairs(const float* cosines, const float* sines, int64_t pairs, int64_t step,
+                 int64_t apart, float* x) {
   for (int64_t i = 0; i < pairs; ++i) {
     float& a = x[i * step];
     float& b = x[i * step + apart];
-    const float turned_a = a * cosines[i] - b * sines[i];
+    const float rotated_a = a * cosines[i] - b * sines[i];
     b = b * cosines[i] + a * sines[i];
-    a = turned_a;
+    a = rotated_a;
   }
 }
 
@@ -67,7 +67,7 @@ absl::Status ApplyRotary(const RotarySettings& settings, int64_t heads, int64_t 
       }
       for (int64_t head = 0; head < heads; ++head) {
         ToFloat32(s.from.Row(head, token), s.from.type, head_dim, row);
-        TurnPairs(cosines, sines, pairs, split ? 1 : 2, split ? pairs : 1, row);
+        RotatePairs(cosines, sines, pairs, split ? 1 : 2, split ? pairs : 1, row);
         FromFloat32(row, head_dim, s.to.type, s.to.Row(head, token));
       }
     }

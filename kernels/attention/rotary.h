@@ -12,7 +12,7 @@
 
 namespace attention {
 
-// Which numbers of a head are turned together (Su et al. 2021, eq. 34 and its two layouts).
+// Which numbers of a head are rotated together (Su et al. 2021, eq. 34 and its two layouts).
 enum class RotaryPairing : uint8_t {
   kSplitHalf,    // i and i + rotary_dim / 2
   kInterleaved,  // 2i and 2i + 1

@@ -43,7 +43,7 @@ absl::Status Embed(const Embedding& embedding, const EmbeddingInput& input, floa
     }
     if (embedding.norm.has_value()) {
       float* const rows = x + first * d_model;
-      NormalizeRows(rows, end - first, d_model, *embedding.norm, rows, PackAs(), nullptr);
+      NormalizeRows(rows, end - first, d_model, *embedding.norm, rows, OperandFormat(), nullptr);
     }
     return absl::OkStatus();
   });

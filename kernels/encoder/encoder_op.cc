@@ -33,7 +33,7 @@ class EncoderOp::Computation {
   Computation(const EncoderOp& op, const EncoderBatch& batch, Executor* executor)
       : op_(op),
         shape_(op.config_.shape),
-        as_(OnednnMatmul::OperandsFor(op.config_.compute_type)),
+        format_(OnednnMatmul::OperandsFor(op.config_.compute_type)),
         batch_(batch),
         executor_(executor),
         tokens_(std::accumulate(batch.lens.begin(), batch.lens.end(), int64_t{0})),
@@ -72,7 +72,7 @@ class EncoderOp::Computation {
     scratch_ = memory + (InputIsX() ? 0 : RowBytes(shape_.d_model) * tokens_);
     absl::Status status;
     if (!shape_.norm_first && !InputIsX()) {
-      status = ToOperands(batch_.x, DataType::kFloat32, tokens_ * shape_.d_model, as_, input_,
+      status = ToOperands(batch_.x, DataType::kFloat32, tokens_ * shape_.d_model, format_, input_,
                           *executor_);
     }
     for (size_t i = 0; i < layers.size() && status.ok(); ++i) {
@@ -84,8 +84,8 @@ class EncoderOp::Computation {
 
  private:
   // The input of a layer's products, in operand form, is x itself where normalisation leaves it so.
-  bool InputIsX() const { return !shape_.norm_first && AreOperands(DataType::kFloat32, as_); }
-  int64_t RowBytes(int64_t width) const { return width * ByteSize(as_.operand); }
+  bool InputIsX() const { return !shape_.norm_first && AreOperands(DataType::kFloat32, format_); }
+  int64_t RowBytes(int64_t width) const { return width * ByteSize(format_.operand); }
   // The input; then query, key, value and heads, or, later, what the feed-forward part widens.
   int64_t BufferBytes() const {
     const int64_t attention = 4 * RowBytes(shape_.d_model) * tokens_;
@@ -113,7 +113,7 @@ class EncoderOp::Computation {
 
   // The next products' input: in place of x post-norm, beside it pre-norm.
   absl::Status Normalize(const LayerNorm& norm) {
-    if (AreOperands(DataType::kFloat32, as_)) {
+    if (AreOperands(DataType::kFloat32, format_)) {
       return Normalize(norm, reinterpret_cast<float*>(input_), nullptr);
     }
     return Normalize(norm, shape_.norm_first ? nullptr : batch_.x, input_);
@@ -124,7 +124,7 @@ class EncoderOp::Computation {
     return executor_->ParallelFor(CeilDiv(tokens_, kNormRows), [&](int64_t task, Workspace&) {
       const int64_t first = task * kNormRows, rows = std::min(kNormRows, tokens_ - first);
       NormalizeRows(batch_.x + first * width, rows, width, norm,
-                    y == nullptr ? nullptr : y + first * width, as_,
+                    y == nullptr ? nullptr : y + first * width, format_,
                     operands == nullptr ? nullptr : operands + first * RowBytes(width));
       return absl::OkStatus();
     });
@@ -150,7 +150,7 @@ class EncoderOp::Computation {
     });
     status = op_.attention_.Run(settings_, sequences, *executor_);
     for (const EncoderBatch::Probe& probe : batch_.probes) {
-      if (status.ok() && probe.layer == index) status = Look(probe, sequences);
+      if (status.ok() && probe.layer == index) status = ComputeProbe(probe, sequences);
     }
     if (status.ok()) status = Round(heads, tokens_ * shape_.d_model);
     if (!status.ok()) return status;
@@ -158,7 +158,8 @@ class EncoderOp::Computation {
   }
 
   // Attention once more for the heads that somebody wants to look at.
-  absl::Status Look(const EncoderBatch::Probe& probe, std::vector<AttentionSequence> sequences) {
+  absl::Status ComputeProbe(const EncoderBatch::Probe& probe,
+                            std::vector<AttentionSequence> sequences) {
     if (!SeesAttention(probe)) return absl::OkStatus();
     return op_.attention_.Run(SettingsOf(probe), SequencesOf(probe, std::move(sequences)),
                               *executor_);
@@ -222,16 +223,16 @@ class EncoderOp::Computation {
 
   // Results that become operands, where a product leaves them unrounded.
   absl::Status Round(std::byte* numbers, int64_t count) {
-    if (!as_.round_to_bfloat16) return absl::OkStatus();
-    return ToOperands(numbers, DataType::kFloat32, count, as_, numbers, *executor_);
+    if (!format_.round_to_bfloat16) return absl::OkStatus();
+    return ToOperands(numbers, DataType::kFloat32, count, format_, numbers, *executor_);
   }
 
   std::byte* Part(int64_t i) { return scratch_ + i * RowBytes(shape_.d_model) * tokens_; }
 
   // The heads of the sequence whose first token is `first`.
   MutableHeadsView Heads(std::byte* rows, int64_t first) const {
-    return TokenMajorView(rows + first * RowBytes(shape_.d_model), as_.operand, shape_.num_heads,
-                          shape_.head_dim());
+    return TokenMajorView(rows + first * RowBytes(shape_.d_model), format_.operand,
+                          shape_.num_heads, shape_.head_dim());
   }
 
   template <typename Visit>
@@ -261,7 +262,7 @@ class EncoderOp::Computation {
 
   const EncoderOp& op_;
   const EncoderShape& shape_;
-  const PackAs as_;
+  const OperandFormat format_;
   const EncoderBatch& batch_;
   Executor* const executor_;  // null: nothing is run
   const int64_t tokens_;

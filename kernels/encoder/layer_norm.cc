@@ -77,10 +77,10 @@ HWY_INLINE void NormalizeRow(const float* x, int64_t width, const LayerNorm& nor
 }
 
 void NormalizeRows(const float* x, int64_t rows, int64_t width, const LayerNorm& norm, float* y,
-                   PackAs as, void* operands) {
+                   OperandFormat format, void* operands) {
   auto* const bfloat16 =
-      as.operand == DataType::kBfloat16 ? static_cast<uint16_t*>(operands) : nullptr;
-  auto* const rounded = as.round_to_bfloat16 ? static_cast<float*>(operands) : nullptr;
+      format.operand == DataType::kBfloat16 ? static_cast<uint16_t*>(operands) : nullptr;
+  auto* const rounded = format.round_to_bfloat16 ? static_cast<float*>(operands) : nullptr;
   const auto row = [&](auto* rows_of, int64_t i) {
     return rows_of == nullptr ? nullptr : rows_of + i * width;
   };
@@ -99,8 +99,8 @@ namespace attention {
 HWY_EXPORT(NormalizeRows);
 
 void NormalizeRows(const float* x, int64_t rows, int64_t width, const LayerNorm& norm, float* y,
-                   PackAs as, void* operands) {
-  HWY_DYNAMIC_DISPATCH(NormalizeRows)(x, rows, width, norm, y, as, operands);
+                   OperandFormat format, void* operands) {
+  HWY_DYNAMIC_DISPATCH(NormalizeRows)(x, rows, width, norm, y, format, operands);
 }
 
 }  // namespace attention

@@ -22,11 +22,11 @@ struct LayerNorm {
 // distances from the mean, in a second pass, so that a large mean costs no digits.
 //
 // The result is written as float32 to `y` [rows, width], which may be x, and rounded to bfloat16,
-// in the form that `as` says, to `operands` [rows, width]; either may be null, and `operands` must
-// be where `as` rounds nothing. A row's bits do not depend on the others. Thread-safe for different
-// memory.
+// in the form that `format` says, to `operands` [rows, width]; either may be null, and `operands`
+// must be where `format` rounds nothing. A row's bits do not depend on the others. Thread-safe for
+// different memory.
 void NormalizeRows(const float* x, int64_t rows, int64_t width, const LayerNorm& norm, float* y,
-                   PackAs as, void* operands);
+                   OperandFormat format, void* operands);
 
 }  // namespace attention
 

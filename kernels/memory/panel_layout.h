@@ -36,7 +36,7 @@ constexpr int64_t PackedBytes(int64_t k, int64_t n, DataType operand) {
 }
 
 // How numbers of any type become operands.
-struct PackAs {
+struct OperandFormat {
   DataType operand = DataType::kFloat32;
   bool round_to_bfloat16 = false;  // kFloat32 that holds bfloat16 numbers
 };

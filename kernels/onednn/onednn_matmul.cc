@@ -141,7 +141,7 @@ Product OnednnMatmul::Impl::MakeProduct(int64_t n, const dnnl::memory::desc& b) 
 
 OnednnMatmul::OnednnMatmul(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 
-PackAs OnednnMatmul::OperandsFor(ComputeType compute_type) {
+OperandFormat OnednnMatmul::OperandsFor(ComputeType compute_type) {
   if (compute_type == ComputeType::kFloat32) return {};
   const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
   const auto bfloat16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);

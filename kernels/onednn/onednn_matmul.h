@@ -36,7 +36,7 @@ class OnednnMatmul {
 
   // How operands lie for products of this precision: as bfloat16 where this CPU, and oneDNN on it,
   // multiplies such numbers natively, else as float32 of the same values.
-  static PackAs OperandsFor(ComputeType compute_type);
+  static OperandFormat OperandsFor(ComputeType compute_type);
 
   // INVALID_ARGUMENT where a size is below 1 or oneDNN cannot express it; INTERNAL where oneDNN
   // fails. Compiling takes 0.05 to 0.6 ms.

@@ -60,8 +60,8 @@ struct LinearOp::Panel {
   float* last_rows = nullptr;  // [rows of the last product, in]: X
 };
 
-LinearOp::LinearOp(const Config& config, PackAs as, OnednnActivation activation)
-    : config_(config), as_(as), few_rows_activation_(std::move(activation)) {}
+LinearOp::LinearOp(const Config& config, OperandFormat format, OnednnActivation activation)
+    : config_(config), format_(format), few_rows_activation_(std::move(activation)) {}
 
 absl::Status LinearOp::CheckWidth(int64_t in) {
   if (in <= kMostIn) return absl::OkStatus();
@@ -71,16 +71,16 @@ absl::Status LinearOp::CheckWidth(int64_t in) {
 
 absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
   if (absl::Status status = CheckWidth(config.in); !status.ok()) return status;
-  const PackAs as = OnednnMatmul::OperandsFor(config.compute_type);
+  const OperandFormat format = OnednnMatmul::OperandsFor(config.compute_type);
   absl::StatusOr<OnednnActivation> activation =
       OnednnActivation::Create(config.activation, kFewRows * kPanelWidth);
   if (!activation.ok()) return activation.status();
-  LinearOp op(config, as, *std::move(activation));
+  LinearOp op(config, format, *std::move(activation));
   for (const int64_t rows : kRowTiles) {
     absl::StatusOr<OnednnMatmul> product = OnednnMatmul::Create({.m = rows,
                                                                  .k = config.in,
                                                                  .n = kPanelWidth,
-                                                                 .operand = as.operand,
+                                                                 .operand = format.operand,
                                                                  .result = config.y_type,
                                                                  .has_bias = true,
                                                                  .accumulate = config.accumulate,
@@ -97,7 +97,7 @@ class LinearOp::Trial {
  public:
   explicit Trial(const LinearOp& op)
       : y_row_bytes_(kPanelWidth * ByteSize(op.config_.y_type)),
-        operands_(kRowTiles[0], op.config_.in, kPanelWidth, op.as_.operand),
+        operands_(kRowTiles[0], op.config_.in, kPanelWidth, op.format_.operand),
         memory_(op.WorkspaceSize()),
         y_(kTileSize),
         layer_{
@@ -154,7 +154,7 @@ int64_t LinearOp::FindRunOfFewRows(Trial& trial, const std::string& want) const 
 
 // A panel, a tile of Y, a panel's bias and the last rows of X.
 int64_t LinearOp::WorkspaceSize() const {
-  const int64_t panel = PackedPanelBytes(config_.in, as_.operand) / sizeof(float);
+  const int64_t panel = PackedPanelBytes(config_.in, format_.operand) / sizeof(float);
   return panel + kTileSize + kPanelWidth + products_.back().config().m * config_.in;
 }
 
@@ -181,11 +181,11 @@ absl::Status LinearOp::Run(absl::Span<const Layer> layers, Executor& executor) c
 }
 
 LinearOp::Panel LinearOp::PreparePanel(const Layer& layer, int64_t index, float* memory) const {
-  const int64_t panel_bytes = PackedPanelBytes(config_.in, as_.operand);
+  const int64_t panel_bytes = PackedPanelBytes(config_.in, format_.operand);
   Panel panel;
   panel.packed = static_cast<const char*>(layer.linear.packed) + index * panel_bytes;
   if (layer.linear.packed == nullptr) {
-    PackWeightPanel(layer.linear.weight, index, as_, memory);
+    PackWeightPanel(layer.linear.weight, index, format_, memory);
     panel.packed = memory;
   }
   panel.column = index * kPanelWidth;
@@ -222,7 +222,7 @@ void LinearOp::RunPanel(const Layer& layer, const Panel& panel, int64_t first_ro
 void LinearOp::RunTile(const OnednnMatmul& product, const Layer& layer, const Panel& panel,
                        int64_t row, int64_t rows) const {
   const int64_t out = layer.linear.weight.out;
-  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(as_.operand);
+  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(format_.operand);
   const void* x = static_cast<const char*>(layer.x) + row * x_bytes;
   if (rows < product.config().m) {
     std::memset(panel.last_rows, 0, product.config().m * x_bytes);
@@ -242,9 +242,9 @@ void LinearOp::RunTile(const OnednnMatmul& product, const Layer& layer, const Pa
 void LinearOp::RunFewRows(const Layer& layer, const Panel& panel, int64_t row, int64_t rows,
                           int64_t run) const {
   const int64_t out = layer.linear.weight.out;
-  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(as_.operand);
-  MultiplyFewRows(static_cast<const char*>(layer.x) + row * x_bytes, rows, config_.in, as_.operand,
-                  run, panel.packed, panel.tile);
+  const int64_t y_size = ByteSize(config_.y_type), x_bytes = config_.in * ByteSize(format_.operand);
+  MultiplyFewRows(static_cast<const char*>(layer.x) + row * x_bytes, rows, config_.in,
+                  format_.operand, run, panel.packed, panel.tile);
   char* const y = static_cast<char*>(layer.y) + (row * out + panel.column) * y_size;
   for (int64_t i = 0; i < rows; ++i) {
     float* const sums = panel.tile + i * kPanelWidth;

@@ -72,7 +72,7 @@ class LinearOp {
   struct Panel;
   class Trial;
 
-  LinearOp(const Config& config, PackAs as, OnednnActivation activation);
+  LinearOp(const Config& config, OperandFormat format, OnednnActivation activation);
 
   void KeepWhatAgrees();
   int64_t FindRunOfFewRows(Trial& trial, const std::string& want) const;
@@ -85,7 +85,7 @@ class LinearOp {
                   int64_t run) const;
 
   Config config_;
-  PackAs as_;
+  OperandFormat format_;
   int64_t few_rows_run_ = 0;  // for MultiplyFewRows; 0: oneDNN multiplies few rows too
   OnednnActivation few_rows_activation_;
   std::vector<OnednnMatmul> products_;  // [rows of a tile, in] x [in, kPanelWidth], falling rows

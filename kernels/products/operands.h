@@ -9,17 +9,17 @@
 #include "kernels/threads/executor.h"
 
 // Dense rows of numbers as the first operand of products: of type `as.operand`, rounded to bfloat16
-// where `as` says so. Thread-safe.
+// where `format` says so. Thread-safe.
 namespace attention {
 
 // Whether numbers of `type` are operands as they are.
-constexpr bool AreOperands(DataType type, PackAs as) {
-  return type == as.operand && !as.round_to_bfloat16;
+constexpr bool AreOperands(DataType type, OperandFormat format) {
+  return type == format.operand && !format.round_to_bfloat16;
 }
 
 // to[i] = x[i] as an operand, 0 <= i < count. `x` may be unaligned; `to` has room for `count`
 // operands, and may be x where the types are the same. Fails as Executor::ParallelFor.
-absl::Status ToOperands(const void* x, DataType type, int64_t count, PackAs as, void* to,
+absl::Status ToOperands(const void* x, DataType type, int64_t count, OperandFormat format, void* to,
                         Executor& executor);
 
 }  // namespace attention

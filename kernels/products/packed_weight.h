@@ -30,7 +30,7 @@ constexpr int64_t PanelCount(int64_t out) { return CeilDiv(out, kPanelWidth); }
 
 // Packs columns [panel * kPanelWidth, + kPanelWidth) of W into `to`, a panel aligned to 64 bytes.
 // Thread-safe for different memory.
-void PackWeightPanel(const WeightView& weight, int64_t panel, PackAs as, void* to);
+void PackWeightPanel(const WeightView& weight, int64_t panel, OperandFormat format, void* to);
 
 }  // namespace attention
 

@@ -34,16 +34,17 @@ constexpr int64_t kStageWords = 64;
 // words[i][w] = words w of row i, for kStageWords words from word `first` on; rows that are not
 // there, and what lies beyond the width, are 0.
 template <typename T>
-void StageRows(const T* data, const RowsView& rows, PackAs as, int64_t first, uint32_t* words) {
+void StageRows(const T* data, const RowsView& rows, OperandFormat format, int64_t first,
+               uint32_t* words) {
   const UintTag du;
   const int64_t lanes = hn::Lanes(du);
   const int64_t present = std::min(rows.count, kPanelWidth);
   for (int64_t i = 0; i < present; ++i, words += kStageWords) {
     const T* const row = data + i * rows.stride;
-    if (as.operand == DataType::kFloat32) {
+    if (format.operand == DataType::kFloat32) {
       for (int64_t w = 0; w < kStageWords; w += lanes) {
         const FloatVec x = LoadColumns(row, first + w, rows.width);
-        hn::Store(hn::BitCast(du, Rounded(x, as.round_to_bfloat16)), du, words + w);
+        hn::Store(hn::BitCast(du, Rounded(x, format.round_to_bfloat16)), du, words + w);
       }
       continue;
     }
@@ -101,22 +102,22 @@ void TransposeWords(const char* rows, int64_t stride, int64_t count, uint32_t* p
 }
 
 // Whether the rows are operands as they lie in memory, and fill a panel.
-bool AreOperands(const RowsView& rows, PackAs as) {
-  const int64_t unit = as.operand == DataType::kBfloat16 ? 32 : 16;
-  return rows.type == as.operand && !as.round_to_bfloat16 && rows.count == kPanelWidth &&
+bool AreOperands(const RowsView& rows, OperandFormat format) {
+  const int64_t unit = format.operand == DataType::kBfloat16 ? 32 : 16;
+  return rows.type == format.operand && !format.round_to_bfloat16 && rows.count == kPanelWidth &&
          rows.width % unit == 0;
 }
 
-void PackTransposedPanel(const RowsView& rows, PackAs as, void* panel) {
-  const int64_t all = PackedPanelBytes(rows.width, as.operand) / (kPanelWidth * 4);
-  if (AreOperands(rows, as)) {
+void PackTransposedPanel(const RowsView& rows, OperandFormat format, void* panel) {
+  const int64_t all = PackedPanelBytes(rows.width, format.operand) / (kPanelWidth * 4);
+  if (AreOperands(rows, format)) {
     TransposeWords(static_cast<const char*>(rows.data), rows.stride * ByteSize(rows.type), all,
                    static_cast<uint32_t*>(panel));
     return;
   }
   HWY_ALIGN uint32_t words[kPanelWidth * kStageWords];  // 16 KiB: stays in the L1 cache
   for (int64_t first = 0; first < all; first += kStageWords) {
-    WithType(rows, [&](const auto* data) { StageRows(data, rows, as, first, words); });
+    WithType(rows, [&](const auto* data) { StageRows(data, rows, format, first, words); });
     TransposeWords(reinterpret_cast<const char*>(words), kStageWords * 4,
                    std::min(kStageWords, all - first),
                    static_cast<uint32_t*>(panel) + first * kPanelWidth);
@@ -142,10 +143,10 @@ class LargestMagnitude {
   UintVec largest_;
 };
 
-// These two return whether all numbers are finite, rounded to bfloat16 where `as` says so.
+// These two return whether all numbers are finite, rounded to bfloat16 where `format` says so.
 template <typename T>
-bool PackFloatRows(const T* data, const RowsView& rows, PackAs as, int64_t padded_count, float* to,
-                   int64_t panel_floats) {
+bool PackFloatRows(const T* data, const RowsView& rows, OperandFormat format, int64_t padded_count,
+                   float* to, int64_t panel_floats) {
   const FloatTag d;
   LargestMagnitude largest;
   const int64_t lanes = hn::Lanes(d);
@@ -156,11 +157,11 @@ bool PackFloatRows(const T* data, const RowsView& rows, PackAs as, int64_t padde
     for (int64_t column = 0; column < rows.width; panel += panel_floats) {
       for (int64_t c = 0; c < kPanelWidth; c += lanes, column += lanes) {
         const FloatVec x = present ? LoadColumns(row, column, rows.width) : hn::Zero(d);
-        hn::Store(Rounded(largest.See(x), as.round_to_bfloat16), d, panel + c);
+        hn::Store(Rounded(largest.See(x), format.round_to_bfloat16), d, panel + c);
       }
     }
   }
-  return !largest.NonFinite(as.round_to_bfloat16);
+  return !largest.NonFinite(format.round_to_bfloat16);
 }
 
 template <typename T>
@@ -191,13 +192,13 @@ bool PackBfloat16Rows(const T* data, const RowsView& rows, RowPairs pairs, int64
   return !largest.NonFinite(true);
 }
 
-bool PackRows(const RowsView& rows, PackAs as, RowPairs pairs, int64_t first_row,
+bool PackRows(const RowsView& rows, OperandFormat format, RowPairs pairs, int64_t first_row,
               int64_t padded_count, int64_t panel_bytes, void* panels) {
-  char* const to = static_cast<char*>(panels) + first_row * kPanelWidth * ByteSize(as.operand);
+  char* const to = static_cast<char*>(panels) + first_row * kPanelWidth * ByteSize(format.operand);
   bool finite = true;
   WithType(rows, [&](const auto* data) {
-    finite = as.operand == DataType::kFloat32
-                 ? PackFloatRows(data, rows, as, padded_count, reinterpret_cast<float*>(to),
+    finite = format.operand == DataType::kFloat32
+                 ? PackFloatRows(data, rows, format, padded_count, reinterpret_cast<float*>(to),
                                  panel_bytes / 4)
                  : PackBfloat16Rows(data, rows, pairs, padded_count,
                                     reinterpret_cast<uint32_t*>(to), panel_bytes / 4);
@@ -205,8 +206,8 @@ bool PackRows(const RowsView& rows, PackAs as, RowPairs pairs, int64_t first_row
   return finite;
 }
 
-uint64_t NonFiniteRows(const RowsView& rows, PackAs as) {
-  const bool rounds = as.operand == DataType::kBfloat16 || as.round_to_bfloat16;
+uint64_t NonFiniteRows(const RowsView& rows, OperandFormat format) {
+  const bool rounds = format.operand == DataType::kBfloat16 || format.round_to_bfloat16;
   uint64_t found = 0;
   WithType(rows, [&](const auto* data) {
     for (int64_t i = 0; i < rows.count; ++i) {
@@ -233,17 +234,18 @@ HWY_EXPORT(PackTransposedPanel);
 HWY_EXPORT(PackRows);
 HWY_EXPORT(NonFiniteRows);
 
-void PackTransposedPanel(const RowsView& b_transposed, PackAs as, void* panel) {
-  HWY_DYNAMIC_DISPATCH(PackTransposedPanel)(b_transposed, as, panel);
+void PackTransposedPanel(const RowsView& b_transposed, OperandFormat format, void* panel) {
+  HWY_DYNAMIC_DISPATCH(PackTransposedPanel)(b_transposed, format, panel);
 }
 
-bool PackRows(const RowsView& b, PackAs as, RowPairs pairs, int64_t first_row, int64_t padded_count,
-              int64_t panel_bytes, void* panels) {
-  return HWY_DYNAMIC_DISPATCH(PackRows)(b, as, pairs, first_row, padded_count, panel_bytes, panels);
+bool PackRows(const RowsView& b, OperandFormat format, RowPairs pairs, int64_t first_row,
+              int64_t padded_count, int64_t panel_bytes, void* panels) {
+  return HWY_DYNAMIC_DISPATCH(PackRows)(b, format, pairs, first_row, padded_count, panel_bytes,
+                                        panels);
 }
 
-uint64_t NonFiniteRows(const RowsView& rows, PackAs as) {
-  return HWY_DYNAMIC_DISPATCH(NonFiniteRows)(rows, as);
+uint64_t NonFiniteRows(const RowsView& rows, OperandFormat format) {
+  return HWY_DYNAMIC_DISPATCH(NonFiniteRows)(rows, format);
 }
 
 }  // namespace attention

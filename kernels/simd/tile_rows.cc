@@ -61,8 +61,8 @@ void LoadRoundedRows(const T* data, const RowsView& rows, int64_t stride, float*
   }
 }
 
-void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to) {
-  if (rows.type == as.operand && !as.round_to_bfloat16 && stride == rows.width) {
+void LoadRows(const RowsView& rows, OperandFormat format, int64_t stride, void* to) {
+  if (rows.type == format.operand && !format.round_to_bfloat16 && stride == rows.width) {
     const int64_t size = ByteSize(rows.type), bytes = rows.width * size;
     for (int64_t i = 0; i < rows.count; ++i) {
       std::memcpy(static_cast<char*>(to) + i * bytes,
@@ -71,9 +71,9 @@ void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to) {
     return;
   }
   WithType(rows, [&](const auto* data) {
-    if (as.operand == DataType::kBfloat16) {
+    if (format.operand == DataType::kBfloat16) {
       LoadHalfRows(data, rows, stride, static_cast<uint16_t*>(to));
-    } else if (as.round_to_bfloat16) {
+    } else if (format.round_to_bfloat16) {
       LoadRoundedRows(data, rows, stride, static_cast<float*>(to));
     } else {
       LoadFloatRows(data, rows, stride, static_cast<float*>(to));
@@ -167,8 +167,8 @@ namespace attention {
 HWY_EXPORT(LoadRows);
 HWY_EXPORT(StoreScaledRows);
 
-void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to) {
-  HWY_DYNAMIC_DISPATCH(LoadRows)(rows, as, stride, to);
+void LoadRows(const RowsView& rows, OperandFormat format, int64_t stride, void* to) {
+  HWY_DYNAMIC_DISPATCH(LoadRows)(rows, format, stride, to);
 }
 
 bool StoreScaledRows(const float* from, int64_t from_stride, const float* factors,

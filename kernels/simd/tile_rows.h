@@ -22,7 +22,7 @@ struct MutableRowsView {
 
 // to[i] = row i in operand form, the rows `stride` numbers apart; a row's numbers from `width` up
 // to `stride` are 0. `to` is aligned to 4 bytes.
-void LoadRows(const RowsView& rows, PackAs as, int64_t stride, void* to);
+void LoadRows(const RowsView& rows, OperandFormat format, int64_t stride, void* to);
 
 // The least size of a number that StoreScaledRows calls ordinary, 8.5e-22.
 constexpr float kLeastOrdinary = 0x1p-70f;

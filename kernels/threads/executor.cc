@@ -170,13 +170,13 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
   HandOver(&failure);
   const auto run_tile = [&](int64_t index) {
     TakeOver(&failure);
-    // Before the tile takes the thread's workspace, which tiles of the interlude use too.
-    if (hooks_.interlude) hooks_.interlude();
+    // Before the tile takes the thread's workspace, which tiles that run between use too.
+    if (hooks_.run_between_tiles) hooks_.run_between_tiles();
     Workspace& workspace = impl_->workspaces[tbb::this_task_arena::current_thread_index()];
     if (!failure.Precedes(index)) {
-      const bool give_up = stopped() || (hooks_.give_up && hooks_.give_up());
+      const bool is_cancelled = stopped() || (hooks_.is_cancelled && hooks_.is_cancelled());
       absl::Status status =
-          give_up ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
+          is_cancelled ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
       if (!status.ok()) failure.Report(index, std::move(status));
     }
     HandOver(&failure);

@@ -31,10 +31,10 @@ class Executor {
   // several threads at a time. Must not throw. What is empty is not called.
   struct Hooks {
     // Runs other work first, loops included, so that short work need not wait until a long loop is
-    // through. Its loops must have no interlude of their own.
-    std::function<void()> interlude;
+    // through. Its loops must have none of their own.
+    std::function<void()> run_between_tiles;
     // Whether the result is not wanted any more: then the loop ends as Stop ends all.
-    std::function<bool()> give_up;
+    std::function<bool()> is_cancelled;
   };
 
   // `threads` at least 1.
@@ -64,7 +64,7 @@ class Executor {
   // the error does not depend on timing. What a tile throws becomes a status here: std::bad_alloc
   // RESOURCE_EXHAUSTED, anything else INTERNAL.
   //
-  // CANCELLED where Stop or give_up kept a tile from being run and none before it failed.
+  // CANCELLED where Stop or is_cancelled kept a tile from being run and none before it failed.
   absl::Status ParallelFor(int64_t count, Tile tile);
 
   // From now on no tile begins: loops end, those under way as soon as the tiles that they have

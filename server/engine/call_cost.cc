@@ -25,7 +25,7 @@ double Numbers(const Linear& linear) {
 CallCost CostOf(const AttentionCall& call) {
   const CallShape& s = call.shape;
   const WantedResults& wanted = call.wanted;
-  const Before totals = Totals(call);
+  const SequenceOffsets totals = Totals(call);
   double flop = kBaseFlop;
   const auto* const source = std::get_if<TokensSource>(&call.source);
   if (source != nullptr && source->projections.has_value()) {

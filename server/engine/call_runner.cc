@@ -4,14 +4,14 @@
 #include <variant>
 
 #include "kernels/attention/merge_partials.h"
+#include "server/engine/apply_rotary.h"
 #include "server/engine/batch_key.h"
+#include "server/engine/call_buffers.h"
 #include "server/engine/call_sequences.h"
 #include "server/engine/copy_heads.h"
 #include "server/engine/extra_keys.h"
-#include "server/engine/kept_numbers.h"
 #include "server/engine/learned_batch.h"
 #include "server/engine/projected_sequences.h"
-#include "server/engine/turn_heads.h"
 
 namespace attention::engine {
 namespace {
@@ -24,9 +24,9 @@ double FloatBytes(int64_t rows, int64_t heads, int64_t dim) {
 WorkingMemory ProjectedMemory(const AttentionCall& call) {
   const CallShape& s = call.shape;
   const WantedResults& wanted = call.wanted;
-  const Before totals = Totals(call);
+  const SequenceOffsets totals = Totals(call);
   const double query = FloatBytes(totals.queries, s.num_heads, s.head_dim);
-  WorkingMemory memory = TurnMemory(call);
+  WorkingMemory memory = ApplyRotaryMemory(call);
   if (call.PicksQueries()) memory.shared += query;
   if (call.rotary.has_value() && wanted.NeedQuery()) memory.shared += query;
   if (call.rotary.has_value() && wanted.NeedKey()) {
@@ -38,7 +38,7 @@ WorkingMemory ProjectedMemory(const AttentionCall& call) {
 // What RunPartials takes.
 WorkingMemory PartialsMemory(const AttentionCall& call, const PartialsSource& source) {
   const size_t parts = source.parts.size();
-  return {.shared = static_cast<double>(sizeof(Before) * call.sequences.size()),
+  return {.shared = static_cast<double>(sizeof(SequenceOffsets) * call.sequences.size()),
           .workspace = MergePartialsBytes(parts, call.shape.v_head_dim) +
                        static_cast<double>(sizeof(PartialAttention) * parts)};
 }
@@ -127,23 +127,23 @@ absl::Status CallRunner::RunProjected(const AttentionCall& call, const Projected
                                       Executor& executor) {
   const CallShape& s = call.shape;
   const WantedResults& wanted = call.wanted;
-  const Before totals = Totals(call);
+  const SequenceOffsets totals = Totals(call);
   ProjectedSource projected = source;
-  KeptNumbers kept(executor);
+  CallBuffers buffers(executor);
   if (call.PicksQueries()) {
-    const MutableBatchView query = kept.Rows(totals.queries, s.num_heads, s.head_dim);
+    const MutableBatchView query = buffers.Rows(totals.queries, s.num_heads, s.head_dim);
     PickQueries(call, source.query, s.num_heads, s.head_dim, query);
     projected.query = ReadOnly(query);
   }
   absl::Status status;
   if (call.rotary.has_value() && wanted.NeedQuery()) {
-    const MutableBatchView query = kept.Rows(totals.queries, s.num_heads, s.head_dim);
-    status = TurnQueries(call, projected.query, query, executor);
+    const MutableBatchView query = buffers.Rows(totals.queries, s.num_heads, s.head_dim);
+    status = ApplyRotaryToQueries(call, projected.query, query, executor);
     projected.query = ReadOnly(query);
   }
   if (status.ok() && call.rotary.has_value() && wanted.NeedKey()) {
-    const MutableBatchView key = kept.Rows(totals.current_keys, s.num_kv_heads, s.head_dim);
-    status = TurnKeys(call, projected.key, key, executor);
+    const MutableBatchView key = buffers.Rows(totals.current_keys, s.num_kv_heads, s.head_dim);
+    status = ApplyRotaryToKeys(call, projected.key, key, executor);
     projected.key = ReadOnly(key);
   }
   if (!status.ok()) return status;
@@ -158,17 +158,18 @@ absl::Status CallRunner::RunWeighted(const AttentionCall& call, const WeightedSo
   const CallShape& s = call.shape;
   std::vector<WeightedSequence> sequences;
   sequences.reserve(call.sequences.size());
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
-    const HeadsView value = source.value.At(b, before.keys);
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
+    const HeadsView value = source.value.At(b, offsets.keys);
     AttentionSequence given;
     given.value.current = value;
-    ReturnHeads(call, b, before, given);
-    sequences.push_back({.q_len = s.q_len,
-                         .kv_len = s.kv_len,
-                         .attention_weights = source.attention_weights.At(b, before.source_queries),
-                         .value = {.past = {}, .current = value},
-                         .query_positions = call.query_indices,
-                         .results = ResultsOf(call, call.outputs.output, b, before)});
+    ReturnHeads(call, b, offsets, given);
+    sequences.push_back(
+        {.q_len = s.q_len,
+         .kv_len = s.kv_len,
+         .attention_weights = source.attention_weights.At(b, offsets.source_queries),
+         .value = {.past = {}, .current = value},
+         .query_positions = call.query_indices,
+         .results = ResultsOf(call, call.outputs.output, b, offsets)});
   });
   if (!call.wanted.NeedOperator()) return absl::OkStatus();
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(call);
@@ -179,27 +180,28 @@ absl::Status CallRunner::RunWeighted(const AttentionCall& call, const WeightedSo
 absl::Status CallRunner::RunPartials(const AttentionCall& call, const PartialsSource& source,
                                      Executor& executor) {
   const CallShape& s = call.shape;
-  std::vector<Before> before;
-  before.reserve(call.sequences.size());
-  ForEachSequence(call, [&](int64_t, const Before& b) { before.push_back(b); });
+  std::vector<SequenceOffsets> offsets;
+  offsets.reserve(call.sequences.size());
+  ForEachSequence(call, [&](int64_t, const SequenceOffsets& b) { offsets.push_back(b); });
   return executor.ParallelFor(s.batch * s.num_heads, [&](int64_t task, Workspace&) {
     const int64_t b = task / s.num_heads, head = task % s.num_heads;
     const int64_t len = call.sequences[b].q_len;
     const int64_t source_len = call.ragged ? len : call.source_len;
     // Rows row, row + 1, ... of the result, from rows from, from + 1, ... of the parts.
     const auto merge = [&](int64_t from, int64_t row, int64_t count) {
-      const int64_t logs = s.num_heads * before[b].source_queries + head * source_len + from;
+      const int64_t logs = s.num_heads * offsets[b].source_queries + head * source_len + from;
       std::vector<PartialAttention> parts;
       parts.reserve(source.parts.size());
       for (const PartialsSource::Part& part : source.parts) {
-        HeadsView output = part.output.At(b, before[b].source_queries);
+        HeadsView output = part.output.At(b, offsets[b].source_queries);
         output.data = output.Row(head, from);
         parts.push_back({output, part.log_sum_exp + logs});
       }
-      MutableHeadsView output = call.outputs.output.At(b, before[b].queries);
+      MutableHeadsView output = call.outputs.output.At(b, offsets[b].queries);
       if (output.data != nullptr) output.data = output.Row(head, row);
       float* log_sum_exp = call.outputs.log_sum_exp;
-      if (log_sum_exp != nullptr) log_sum_exp += s.num_heads * before[b].queries + head * len + row;
+      if (log_sum_exp != nullptr)
+        log_sum_exp += s.num_heads * offsets[b].queries + head * len + row;
       MergePartials(parts, 1, count, s.v_head_dim, output, log_sum_exp);
     };
     if (call.query_indices.empty()) merge(0, 0, len);

@@ -22,10 +22,10 @@ std::vector<AttentionSequence> Sequences(const AttentionCall& call) {
 }
 
 AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b,
-                           const Before& before) {
+                           const SequenceOffsets& offsets) {
   const CallOutputs& to = call.outputs;
   const CallShape& shape = call.shape;
-  const int64_t heads = shape.num_heads, rows = heads * before.queries;
+  const int64_t heads = shape.num_heads, rows = heads * offsets.queries;
   const DataType type = call.types.result;
   const auto bytes = [&](std::byte* data, int64_t numbers) {
     return data != nullptr ? data + numbers * ByteSize(type) : nullptr;
@@ -34,11 +34,11 @@ AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& ou
     return data != nullptr ? data + numbers : nullptr;
   };
   const int64_t weight_heads = call.settings.average_weights ? 1 : heads;
-  return {.output = output.At(b, before.queries),
+  return {.output = output.At(b, offsets.queries),
           .type = type,
-          .attention_scores = bytes(to.attention_scores, heads * before.scores),
-          .attention_weights = bytes(to.attention_weights, weight_heads * before.scores),
-          .weighted_values = bytes(to.weighted_values, heads * before.scores * shape.v_head_dim),
+          .attention_scores = bytes(to.attention_scores, heads * offsets.scores),
+          .attention_weights = bytes(to.attention_weights, weight_heads * offsets.scores),
+          .weighted_values = bytes(to.weighted_values, heads * offsets.scores * shape.v_head_dim),
           .log_sum_exp = at(to.log_sum_exp, rows),
           .top_k = to.top_k,
           .top_indices = at(to.top_indices, rows * to.top_k),

@@ -11,7 +11,7 @@
 namespace attention::engine {
 
 // What the sequences before one hold together: where its part of each tensor begins.
-struct Before {
+struct SequenceOffsets {
   int64_t queries = 0;         // that are computed
   int64_t source_queries = 0;  // that the source holds
   int64_t current_keys = 0;    // the past not included
@@ -19,24 +19,24 @@ struct Before {
   int64_t scores = 0;          // queries times keys, a stored layer's own included
 };
 
-// Calls visit(b, Before) for each sequence, and returns what all of them hold together.
+// Calls visit(b, SequenceOffsets) for each sequence, and returns what all of them hold together.
 template <typename Visit>
-Before ForEachSequence(const AttentionCall& call, Visit visit) {
-  Before before;
+SequenceOffsets ForEachSequence(const AttentionCall& call, Visit visit) {
+  SequenceOffsets offsets;
   for (int64_t b = 0; b < call.shape.batch; ++b) {
-    visit(b, static_cast<const Before&>(before));
+    visit(b, static_cast<const SequenceOffsets&>(offsets));
     const SequenceShape& s = call.sequences[b];
-    before.queries += s.q_len;
-    before.source_queries += call.ragged ? s.q_len : call.source_len;
-    before.current_keys += s.kv_len - call.shape.past_len;
-    before.keys += s.kv_len;
-    before.scores += s.q_len * (s.kv_len + call.shape.extra_keys);
+    offsets.queries += s.q_len;
+    offsets.source_queries += call.ragged ? s.q_len : call.source_len;
+    offsets.current_keys += s.kv_len - call.shape.past_len;
+    offsets.keys += s.kv_len;
+    offsets.scores += s.q_len * (s.kv_len + call.shape.extra_keys);
   }
-  return before;
+  return offsets;
 }
 
-inline Before Totals(const AttentionCall& call) {
-  return ForEachSequence(call, [](int64_t, const Before&) {});
+inline SequenceOffsets Totals(const AttentionCall& call) {
+  return ForEachSequence(call, [](int64_t, const SequenceOffsets&) {});
 }
 
 // The sequences of a call: lengths, masks and positions. Queries, keys, values and results are the
@@ -45,7 +45,7 @@ std::vector<AttentionSequence> Sequences(const AttentionCall& call);
 
 // Where the operator's results for sequence `b` go, with `output` in place of the call's own.
 AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b,
-                           const Before& before);
+                           const SequenceOffsets& offsets);
 
 // Results that the call wants, before there is memory for them: each stands at an address that
 // nobody reads.

@@ -53,7 +53,7 @@ void CopyRows(const HeadsView& from, int64_t heads, absl::Span<const int64_t> ro
   }
 }
 
-void ReturnHeads(const AttentionCall& call, int64_t b, const Before& before,
+void ReturnHeads(const AttentionCall& call, int64_t b, const SequenceOffsets& offsets,
                  const AttentionSequence& sequence) {
   const CallShape& s = call.shape;
   const CallOutputs& to = call.outputs;
@@ -62,13 +62,13 @@ void ReturnHeads(const AttentionCall& call, int64_t b, const Before& before,
   const CachedHeadsView query = {.past = {}, .current = sequence.query};
   const CachedHeadsView key = {.past = {}, .current = sequence.key.current};
   const CachedHeadsView value = {.past = {}, .current = sequence.value.current};
-  Return(query, s.num_heads, sequence.q_len, s.head_dim, {to.query, types.result, before.queries});
-  Return(key, s.num_kv_heads, len, s.head_dim, {to.key, types.key, before.current_keys});
-  Return(value, s.num_kv_heads, len, s.v_head_dim, {to.value, types.value, before.current_keys});
+  Return(query, s.num_heads, sequence.q_len, s.head_dim, {to.query, types.result, offsets.queries});
+  Return(key, s.num_kv_heads, len, s.head_dim, {to.key, types.key, offsets.current_keys});
+  Return(value, s.num_kv_heads, len, s.v_head_dim, {to.value, types.value, offsets.current_keys});
   Return(sequence.key, s.num_kv_heads, kv_len, s.head_dim,
-         {to.present_key, types.key, before.keys});
+         {to.present_key, types.key, offsets.keys});
   Return(sequence.value, s.num_kv_heads, kv_len, s.v_head_dim,
-         {to.present_value, types.value, before.keys});
+         {to.present_value, types.value, offsets.keys});
 }
 
 }  // namespace attention::engine

@@ -18,7 +18,7 @@ void CopyRows(const HeadsView& from, int64_t heads, absl::Span<const int64_t> ro
 
 // Query, key, value and present key and value of sequence `b` into those places of call.outputs
 // that there are.
-void ReturnHeads(const AttentionCall& call, int64_t b, const Before& before,
+void ReturnHeads(const AttentionCall& call, int64_t b, const SequenceOffsets& offsets,
                  const AttentionSequence& sequence);
 
 }  // namespace attention::engine

@@ -18,9 +18,9 @@ std::vector<MaskView> Masks(absl::Span<const EncodeCall* const> calls, size_t se
     any = any || !call->mask.empty();
     for (size_t b = 0; b < call->lens.size(); ++b) {
       MaskView& mask = masks.emplace_back(call->mask);
-      const int64_t before = static_cast<int64_t>(b) * call->mask_batch_stride;
-      if (mask.bias != nullptr) mask.bias += before;
-      if (mask.visible != nullptr) mask.visible += before;
+      const int64_t skipped = static_cast<int64_t>(b) * call->mask_batch_stride;
+      if (mask.bias != nullptr) mask.bias += skipped;
+      if (mask.visible != nullptr) mask.visible += skipped;
     }
   }
   return any ? masks : std::vector<MaskView>();

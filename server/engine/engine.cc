@@ -221,20 +221,21 @@ void Engine::RunBatch(const Batch& batch, const std::shared_ptr<const PackedLaye
   const Jobs jobs = Prepared(batch.jobs, timing);
   timing.prepare = Since(started);
 
-  std::function<void()> interlude;
-  if (!batch.IsSmall()) interlude = [this] { RunSmall(); };
-  Executor executor(executor_, {.interlude = std::move(interlude), .give_up = [&jobs] {
-                                  return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) {
-                                    return IsInVain(*job);
-                                  });
-                                }});
+  std::function<void()> run_between_tiles;
+  if (!batch.IsSmall()) run_between_tiles = [this] { RunSmall(); };
+  Executor executor(executor_,
+                    {.run_between_tiles = std::move(run_between_tiles), .is_cancelled = [&jobs] {
+                       return std::all_of(jobs.begin(), jobs.end(),
+                                          [](const auto& job) { return IsInVain(*job); });
+                     }});
   const SteadyClock::time_point prepared = SteadyClock::now();
   std::vector<absl::Status> statuses(jobs.size());
   if (!jobs.empty()) {
     const absl::Status together = RunJobs(jobs, packed, executor);
-    const bool whose_fault = !together.ok() && !absl::IsCancelled(together) && jobs.size() > 1;
+    const bool retry_individually =
+        !together.ok() && !absl::IsCancelled(together) && jobs.size() > 1;
     for (size_t i = 0; i < jobs.size(); ++i) {
-      statuses[i] = whose_fault ? RunJobs({jobs[i]}, packed, executor) : together;
+      statuses[i] = retry_individually ? RunJobs({jobs[i]}, packed, executor) : together;
     }
   }
   timing.compute = Since(prepared);

@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "kernels/simd/convert.h"
+#include "server/engine/apply_rotary.h"
 #include "server/engine/batch_key.h"
 #include "server/engine/projected_sequences.h"
-#include "server/engine/turn_heads.h"
 
 namespace attention::engine {
 namespace {
@@ -26,7 +26,7 @@ LearnedBatch::LearnedBatch(absl::Span<const AttentionCall* const> calls,
       projections_(projections),
       projector_(projector),
       executor_(executor),
-      kept_(executor) {
+      buffers_(executor) {
   members_.reserve(calls.size());
   const int64_t d_model = projections.q.weight.in;
   for (const AttentionCall* call : calls) {
@@ -36,7 +36,7 @@ LearnedBatch::LearnedBatch(absl::Span<const AttentionCall* const> calls,
     all_.queries += m.totals.queries;
     all_.current_keys += m.totals.current_keys;
     if (call->PicksQueries()) {
-      const MutableBatchView rows = kept_.Rows(m.totals.queries, 1, d_model);
+      const MutableBatchView rows = buffers_.Rows(m.totals.queries, 1, d_model);
       PickQueries(*call, TokenMajorBatch(m.tokens.data, m.tokens.type, 1, d_model), 1, d_model,
                   rows);
       m.tokens = {rows.first.data, rows.first.type};
@@ -51,7 +51,7 @@ absl::StatusOr<WorkingMemory> LearnedBatch::Memory(const AttentionCall& call,
   const auto& [q, k, v, o] = *source.projections;
   const CallShape& s = call.shape;
   const WantedResults& wanted = call.wanted;
-  const Before totals = Totals(call);
+  const SequenceOffsets totals = Totals(call);
   const auto bytes = [](int64_t rows, int64_t width, DataType type = DataType::kFloat32) {
     return static_cast<double>(rows) * static_cast<double>(width * ByteSize(type));
   };
@@ -91,17 +91,17 @@ absl::StatusOr<WorkingMemory> LearnedBatch::Memory(const AttentionCall& call,
   const absl::StatusOr<WorkingMemory> output = projector.Memory(call.compute_type, after);
   if (!output.ok()) return output.status();
   memory->Add(*output);
-  memory->Add(TurnMemory(call));
+  memory->Add(ApplyRotaryMemory(call));
   memory->shared += kept;
   return memory;
 }
 
 // The members' rows of `of` one behind the other; where there is one member alone, its own.
-NumbersView LearnedBatch::Together(NumbersView Member::*of, int64_t Before::*rows, int64_t all_rows,
-                                   int64_t width) {
+NumbersView LearnedBatch::Together(NumbersView Member::*of, int64_t SequenceOffsets::*rows,
+                                   int64_t all_rows, int64_t width) {
   const NumbersView first = members_[0].*of;
   if (members_.size() == 1) return first;
-  std::byte* const all = kept_.Bytes(all_rows * width, first.type);
+  std::byte* const all = buffers_.Bytes(all_rows * width, first.type);
   std::byte* to = all;
   for (const Member& member : members_) {
     const int64_t bytes = member.totals.*rows * width * ByteSize(first.type);
@@ -115,38 +115,39 @@ absl::Status LearnedBatch::Project() {
   const CallShape& s = any_.shape;
   const WantedResults& wanted = any_.wanted;
   const NumbersView tokens =
-      Together(&Member::tokens, &Before::queries, all_.queries, projections_.q.weight.in);
+      Together(&Member::tokens, &SequenceOffsets::queries, all_.queries, projections_.q.weight.in);
   const NumbersView context = self_attention_
                                   ? tokens
-                                  : Together(&Member::context, &Before::current_keys,
+                                  : Together(&Member::context, &SequenceOffsets::current_keys,
                                              all_.current_keys, projections_.k.weight.in);
   std::vector<Projector::Work> works;
   if (wanted.NeedQuery()) {
-    query_ = kept_.Rows(all_.queries, s.num_heads, s.head_dim);
+    query_ = buffers_.Rows(all_.queries, s.num_heads, s.head_dim);
     works.push_back({&projections_.q, tokens, all_.queries, Floats(query_)});
   }
   if (wanted.NeedKey()) {
-    key_ = kept_.Rows(all_.current_keys, s.num_kv_heads, s.head_dim);
+    key_ = buffers_.Rows(all_.current_keys, s.num_kv_heads, s.head_dim);
     works.push_back({&projections_.k, context, all_.current_keys, Floats(key_)});
   }
   if (wanted.NeedValue()) {
-    value_ = kept_.Rows(all_.current_keys, s.num_kv_heads, s.v_head_dim);
+    value_ = buffers_.Rows(all_.current_keys, s.num_kv_heads, s.v_head_dim);
     works.push_back({&projections_.v, context, all_.current_keys, Floats(value_)});
   }
   absl::Status status = projector_.Run(any_.compute_type, works, executor_);
   for (const Member& m : members_) {
     const MutableBatchView query = From(m.query_row, query_), key = From(m.key_row, key_);
     if (status.ok() && wanted.NeedQuery()) {
-      status = TurnQueries(m.call, ReadOnly(query), query, executor_);
+      status = ApplyRotaryToQueries(m.call, ReadOnly(query), query, executor_);
     }
-    if (status.ok() && wanted.NeedKey()) status = TurnKeys(m.call, ReadOnly(key), key, executor_);
+    if (status.ok() && wanted.NeedKey())
+      status = ApplyRotaryToKeys(m.call, ReadOnly(key), key, executor_);
   }
   return status;
 }
 
 std::vector<AttentionSequence> LearnedBatch::Sequences() {
   if (ProjectsOutput()) {
-    heads_ = kept_.Rows(all_.queries, any_.shape.num_heads, any_.shape.v_head_dim);
+    heads_ = buffers_.Rows(all_.queries, any_.shape.num_heads, any_.shape.v_head_dim);
   }
   size_t count = 0;
   for (const Member& m : members_) count += m.call.sequences.size();
@@ -170,7 +171,7 @@ absl::Status LearnedBatch::Return() {
   const MutableHeadsView& output = any_.outputs.output.first;
   const bool in_place = members_.size() == 1 && output.type == DataType::kFloat32;
   float* const y = in_place ? reinterpret_cast<float*>(output.data)
-                            : Floats(kept_.Rows(all_.queries, 1, o.weight.out));
+                            : Floats(buffers_.Rows(all_.queries, 1, o.weight.out));
   absl::Status status =
       projector_.Run(any_.compute_type,
                      {{&o, {heads_.first.data, DataType::kFloat32}, all_.queries, y}}, executor_);

@@ -10,8 +10,8 @@
 #include "kernels/attention/attention_problem.h"
 #include "kernels/threads/executor.h"
 #include "server/engine/attention_call.h"
+#include "server/engine/call_buffers.h"
 #include "server/engine/call_sequences.h"
-#include "server/engine/kept_numbers.h"
 #include "server/engine/projector.h"
 
 namespace attention::engine {
@@ -47,11 +47,11 @@ class LearnedBatch {
   struct Member {
     const AttentionCall& call;
     NumbersView tokens, context;
-    Before totals;
+    SequenceOffsets totals;
     int64_t query_row, key_row;
   };
 
-  NumbersView Together(NumbersView Member::*of, int64_t Before::*rows, int64_t all_rows,
+  NumbersView Together(NumbersView Member::*of, int64_t SequenceOffsets::*rows, int64_t all_rows,
                        int64_t width);
   bool ProjectsOutput() const { return projections_.o.has_value() && any_.wanted.output; }
 
@@ -59,9 +59,9 @@ class LearnedBatch {
   const Projections& projections_;
   Projector& projector_;
   Executor& executor_;
-  KeptNumbers kept_;
+  CallBuffers buffers_;
   std::vector<Member> members_;
-  Before all_;
+  SequenceOffsets all_;
   bool self_attention_ = true;
   // [tokens of all calls, heads * width]; `heads_` is what Return projects.
   MutableBatchView query_, key_, value_, heads_;

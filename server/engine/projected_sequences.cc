@@ -7,9 +7,9 @@ namespace attention::engine {
 
 void PickQueries(const AttentionCall& call, const BatchView& from, int64_t heads, int64_t dim,
                  const MutableBatchView& to) {
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
-    CopyRows(from.At(b, before.source_queries), heads, call.query_indices, dim,
-             to.At(b, before.queries));
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
+    CopyRows(from.At(b, offsets.source_queries), heads, call.query_indices, dim,
+             to.At(b, offsets.queries));
   });
 }
 
@@ -17,17 +17,17 @@ void AddSequences(const AttentionCall& call, const ProjectedSource& projected,
                   const MutableBatchView& output, std::vector<AttentionSequence>& all) {
   std::vector<AttentionSequence> sequences = Sequences(call);
   const int64_t past_len = call.shape.past_len;
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
     AttentionSequence& s = sequences[b];
-    s.query = projected.query.At(b, before.queries);
+    s.query = projected.query.At(b, offsets.queries);
     s.key = {.past = projected.past_key.At(b, 0),
-             .current = projected.key.At(b, before.current_keys),
+             .current = projected.key.At(b, offsets.current_keys),
              .past_len = past_len};
     s.value = {.past = projected.past_value.At(b, 0),
-               .current = projected.value.At(b, before.current_keys),
+               .current = projected.value.At(b, offsets.current_keys),
                .past_len = past_len};
-    s.results = ResultsOf(call, output, b, before);
-    ReturnHeads(call, b, before, s);
+    s.results = ResultsOf(call, output, b, offsets);
+    ReturnHeads(call, b, offsets, s);
   });
   all.insert(all.end(), sequences.begin(), sequences.end());
 }

@@ -19,7 +19,7 @@ void PickQueries(const AttentionCall& call, const BatchView& from, int64_t heads
                  const MutableBatchView& to);
 
 // Appends the sequences of `call` to `all`. `projected` holds its queries, those picked alone, and
-// its keys and values, turned; what the call does not need is null. Queries, keys and values that
+// its keys and values, rotated; what the call does not need is null. Queries, keys and values that
 // are wanted are returned now; the attention's output goes to `output`.
 void AddSequences(const AttentionCall& call, const ProjectedSource& projected,
                   const MutableBatchView& output, std::vector<AttentionSequence>& all);

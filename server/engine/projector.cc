@@ -18,33 +18,33 @@ bool SameRows(const Projector::Work& a, const Projector::Work& b) {
 // Calls visit(works[i]) for the first of `works` that reads its rows, where these have to be
 // converted.
 template <typename Visit>
-void ForEachConversion(absl::Span<const Projector::Work> works, PackAs as, Visit visit) {
+void ForEachConversion(absl::Span<const Projector::Work> works, OperandFormat format, Visit visit) {
   for (size_t i = 0; i < works.size(); ++i) {
     const bool seen = std::any_of(works.begin(), works.begin() + static_cast<int64_t>(i),
                                   [&](const auto& before) { return SameRows(before, works[i]); });
-    if (!seen && !AreOperands(works[i].x.type, as)) visit(works[i]);
+    if (!seen && !AreOperands(works[i].x.type, format)) visit(works[i]);
   }
 }
 
-int64_t OperandFloats(const Projector::Work& work, PackAs as) {
-  return CeilDiv(work.rows * work.projection->weight.in * ByteSize(as.operand), sizeof(float));
+int64_t OperandFloats(const Projector::Work& work, OperandFormat format) {
+  return CeilDiv(work.rows * work.projection->weight.in * ByteSize(format.operand), sizeof(float));
 }
 
 }  // namespace
 
 absl::Status Projector::Run(ComputeType compute_type, absl::Span<const Work> works,
                             Executor& executor) {
-  const PackAs as = OnednnMatmul::OperandsFor(compute_type);
+  const OperandFormat format = OnednnMatmul::OperandsFor(compute_type);
   struct Converted {
     const Work& work;
     BufferPool::Loan operands;
   };
   std::deque<Converted> converted;
   absl::Status status;
-  ForEachConversion(works, as, [&](const Work& work) {
+  ForEachConversion(works, format, [&](const Work& work) {
     if (!status.ok()) return;
-    converted.push_back({work, executor.buffers().Borrow(OperandFloats(work, as))});
-    status = ToOperands(work.x.data, work.x.type, work.rows * work.projection->weight.in, as,
+    converted.push_back({work, executor.buffers().Borrow(OperandFloats(work, format))});
+    status = ToOperands(work.x.data, work.x.type, work.rows * work.projection->weight.in, format,
                         converted.back().operands.data(), executor);
   });
   if (!status.ok()) return status;
@@ -79,9 +79,9 @@ absl::StatusOr<WorkingMemory> Projector::Memory(ComputeType compute_type,
     if (!op.ok()) return op.status();
     memory.Add((*op)->Memory());
   }
-  const PackAs as = OnednnMatmul::OperandsFor(compute_type);
-  ForEachConversion(works, as, [&](const Work& work) {
-    memory.shared += sizeof(float) * static_cast<double>(OperandFloats(work, as));
+  const OperandFormat format = OnednnMatmul::OperandsFor(compute_type);
+  ForEachConversion(works, format, [&](const Work& work) {
+    memory.shared += sizeof(float) * static_cast<double>(OperandFloats(work, format));
   });
   return memory;
 }

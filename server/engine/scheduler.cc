@@ -34,9 +34,9 @@ Scheduler::Scheduler(const Options& options)
 double Scheduler::SecondsUntilTurn(const Job& job, SteadyClock::time_point now) const {
   const double rate = rate_.flop_per_second();
   if (rate == 0) return 0;
-  const bool passes_by = IsSmall(job);  // the large calls
-  double seconds = (passes_by ? 2 * waiting_small_flop_ : waiting_flop_) / rate;
-  if (passes_by) return seconds;
+  const bool skips_large_calls = IsSmall(job);  // the large calls
+  double seconds = (skips_large_calls ? 2 * waiting_small_flop_ : waiting_flop_) / rate;
+  if (skips_large_calls) return seconds;
   for (const Running& running : running_) {
     const double all = running.flop / rate;
     const double done = SecondsBetween(running.since, now) / static_cast<double>(running_.size());

@@ -13,11 +13,12 @@ namespace attention::engine {
 namespace {
 
 // Packs the weight of `linear` and lets it read the panels; the file's pages are given back.
-absl::Status Pack(const MappedFile& file, PackAs as, char* to, Linear& linear, Executor& executor) {
+absl::Status Pack(const MappedFile& file, OperandFormat format, char* to, Linear& linear,
+                  Executor& executor) {
   const WeightView& weight = linear.weight;
-  const int64_t panel_bytes = PackedPanelBytes(weight.in, as.operand);
+  const int64_t panel_bytes = PackedPanelBytes(weight.in, format.operand);
   absl::Status status = executor.ParallelFor(PanelCount(weight.out), [&](int64_t i, Workspace&) {
-    PackWeightPanel(weight, i, as, to + i * panel_bytes);
+    PackWeightPanel(weight, i, format, to + i * panel_bytes);
     return absl::OkStatus();
   });
   const int64_t bytes = weight.in * weight.out * ByteSize(weight.type);
@@ -28,14 +29,14 @@ absl::Status Pack(const MappedFile& file, PackAs as, char* to, Linear& linear, E
 
 absl::Status PackAll(const StoredLayer& layer, ComputeType compute_type, PackedLayer& packed,
                      Executor& executor) {
-  const PackAs as = OnednnMatmul::OperandsFor(compute_type);
+  const OperandFormat format = OnednnMatmul::OperandsFor(compute_type);
   packed.memory.Grow(layer.PackedBytes(compute_type) / static_cast<int64_t>(sizeof(float)));
   packed.model = layer.model();
   auto* to = reinterpret_cast<char*>(packed.memory.data());
   absl::Status status;
   ForEachLinear(packed.model, [&](Linear& linear) {
-    if (status.ok()) status = Pack(layer.file(), as, to, linear, executor);
-    to += PackedBytes(linear.weight.in, linear.weight.out, as.operand);
+    if (status.ok()) status = Pack(layer.file(), format, to, linear, executor);
+    to += PackedBytes(linear.weight.in, linear.weight.out, format.operand);
   });
   return status;
 }

@@ -134,7 +134,7 @@ absl::Status DecodeRotary(const v1::RotaryEmbedding& rotary, engine::AttentionCa
   const int64_t head_dim = call.shape.head_dim;
   if (head_dim < 2) {
     return FieldError("config.rotary",
-                      absl::StrCat("is set; want it unset, since it turns pairs of numbers and "
+                      absl::StrCat("is set; want it unset, since it rotates pairs of numbers and "
                                    "head_dim is ",
                                    head_dim));
   }
@@ -157,7 +157,7 @@ absl::Status DecodeRotary(const v1::RotaryEmbedding& rotary, engine::AttentionCa
                       "is not set; want query_positions and key_positions, or neither");
   }
   if (rotary.query_positions().empty()) return absl::OkStatus();
-  const engine::Before totals = engine::Totals(call);
+  const engine::SequenceOffsets totals = engine::Totals(call);
   status = DecodePositions(rotary.query_positions(), totals.source_queries, call.shape.batch,
                            call.ragged, "config.rotary.query_positions", to.query_positions);
   if (!status.ok()) return status;

@@ -22,7 +22,7 @@ struct ResultShapes {
   const Shape& output;
   const engine::AttentionCall& call;
   const engine::CallShape& s;
-  engine::Before totals;
+  engine::SequenceOffsets totals;
   int64_t k;
 
   // The product, or 2^62 where that is more: no response has room for it.

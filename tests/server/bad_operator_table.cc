@@ -214,7 +214,8 @@ std::vector<BadRequest> BadOperatorSettings() {
               *r.mutable_tokens()->mutable_tokens() = Ones({2, 1});
               r.mutable_config()->mutable_rotary();
             }),
-       "config.rotary", "is set; want it unset, since it turns pairs of numbers and head_dim is 1"},
+       "config.rotary",
+       "is set; want it unset, since it rotates pairs of numbers and head_dim is 1"},
       {"RotaryBaseBelowOne", rotary([](auto& r) { r.set_base(0.5); }), "config.rotary.base",
        "is 0.5; want at least 1, or 0 for 10000"},
       {"RotaryPositionsOfQueriesAlone", rotary([](auto& r) { r.add_query_positions(1); }),

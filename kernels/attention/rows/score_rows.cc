@@ -46,7 +46,7 @@ HWY_INLINE FloatVec Tanh(FloatVec x) {
 
 // softcap * tanh(x), the tanh within 1e-4 where reciprocals are approximated to 14 bits (AVX-512):
 // x P(x^2) / Q(x^2), fitted on [0, 6] to be least wrong at its worst (1.3e-5).
-HWY_INLINE FloatVec RoughCappedTanh(FloatVec x, float softcap) {
+HWY_INLINE FloatVec ApproximateCappedTanh(FloatVec x, float softcap) {
   const FloatTag d;
   const FloatVec bound = hn::Set(d, 6.0f);
   // x86's minimum and maximum are their second operand where one is NaN.
@@ -83,7 +83,7 @@ void ApplyStages(float* s, int64_t count, const ScoreStages& stages) {
   const IntTag di;
   // Copies: the compiler cannot know that s is not part of `stages`.
   const float softcap = stages.softcap;
-  const bool capped = softcap > 0, rough = stages.rough, sloped = stages.slope != 0;
+  const bool capped = softcap > 0, approximate = stages.approximate, sloped = stages.slope != 0;
   const float* const biases = stages.bias;
   const uint8_t* const visible = stages.visible;
   const int64_t distance = stages.distance;
@@ -97,7 +97,7 @@ void ApplyStages(float* s, int64_t count, const ScoreStages& stages) {
   const FloatVec nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
   ForEachVector(s, count, [&](FloatVec x, int64_t j) HWY_ATTR {
     x = hn::Mul(x, scale);
-    if (capped) x = rough ? RoughCappedTanh(x, softcap) : hn::Mul(cap, Tanh(x));
+    if (capped) x = approximate ? ApproximateCappedTanh(x, softcap) : hn::Mul(cap, Tanh(x));
     if (sloped) {
       const FloatVec from_key = hn::Iota(d, static_cast<float>(j - distance));
       x = hn::NegMulAdd(slope, hn::Abs(from_key), x);

@@ -17,7 +17,8 @@ void DivideRow(float* s, int64_t count, float divisor);
 // pointer null:
 //
 //   s[j] *= scale
-//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `rough`: 1e-4 on
+//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `approximate`: 1e-4
+//   on
 //                                           AVX-512, else 5e-4, for weights rounded to bfloat16
 //   s[j] -= slope * |distance - j|          ALiBi (Press et al. 2022); `distance`: the query's
 //                                           position less that of key 0 of the run
@@ -26,7 +27,7 @@ void DivideRow(float* s, int64_t count, float divisor);
 struct ScoreStages {
   float scale = 1.0f;
   float softcap = 0.0f;
-  bool rough = false;
+  bool approximate = false;
   float slope = 0.0f;
   int64_t distance = 0;
   const float* bias = nullptr;

@@ -47,8 +47,8 @@ struct SoftmaxTileArgs {
   int64_t stride = 0;       // a multiple of 32
   float scale = 1;          // > 0; what the scores are still to be multiplied with
   // Null: the weights replace the scores, each e^x within 1 unit in the last place. Else they go
-  // here, [rows, stride], rounded to bfloat16 and woven as RowPairs::kSixteenApart, from an e^x
-  // within 3e-6.
+  // here, [rows, stride], rounded to bfloat16 and interleaved as RowPairs::kSixteenApart, from an
+  // e^x within 3e-6.
   uint16_t* bfloat16 = nullptr;
   bool keep_float32 = false;   // with `bfloat16`: the unrounded weights replace the scores as well
   RowState* states = nullptr;  // [rows]

@@ -84,7 +84,7 @@ TEST(Embed, NormalizesTheSum) {
       Embed(embedding, {.ids = ids, .positions = {}, .types = {}}, x.data(), executor).ok());
   for (size_t i = 0; i < ids.size(); ++i) {
     NormalizeRows(tokens.values.data() + ids[i] * 16, 1, 16, *embedding.norm, &want[i * 16],
-                  PackAs(), nullptr);
+                  OperandFormat(), nullptr);
   }
   EXPECT_EQ(x, want);
 }

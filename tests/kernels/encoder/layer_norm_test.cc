@@ -9,8 +9,8 @@
 namespace attention {
 namespace {
 
-constexpr PackAs kBfloat16 = {.operand = DataType::kBfloat16};
-constexpr PackAs kRounded = {.round_to_bfloat16 = true};
+constexpr OperandFormat kBfloat16 = {.operand = DataType::kBfloat16};
+constexpr OperandFormat kRounded = {.round_to_bfloat16 = true};
 
 class LayerNormRows : public testing::TestWithParam<int> {
  protected:

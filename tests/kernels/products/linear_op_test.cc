@@ -16,8 +16,8 @@ namespace {
 std::vector<float> AsOperands(const void* x, DataType type, int64_t count, ComputeType compute) {
   Executor executor(1);
   std::vector<float> operands(count);  // room enough for either type
-  const PackAs as = OnednnMatmul::OperandsFor(compute);
-  EXPECT_TRUE(ToOperands(x, type, count, as, operands.data(), executor).ok());
+  const OperandFormat format = OnednnMatmul::OperandsFor(compute);
+  EXPECT_TRUE(ToOperands(x, type, count, format, operands.data(), executor).ok());
   return operands;
 }
 
@@ -161,7 +161,7 @@ TEST(LinearOp, RoundsTheLeastResultsAlikeAmongAnyOthers) {
 
 TEST(LinearOp, GivesTheSameBitsPackedTransposedAndOnAnyThreads) {
   for (const ComputeType type : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
-    const PackAs as = OnednnMatmul::OperandsFor(type);
+    const OperandFormat format = OnednnMatmul::OperandsFor(type);
     const LinearOp op = MakeOp({.in = 50, .compute_type = type});
     Example example(77, 50, 130, type);
     LinearOp::Layer layer = example.Layer();
@@ -176,10 +176,10 @@ TEST(LinearOp, GivesTheSameBitsPackedTransposedAndOnAnyThreads) {
     Compute(op, {layer}, 3);
     EXPECT_EQ(example.y, want);
 
-    const int64_t panel_bytes = PackedPanelBytes(50, as.operand);
+    const int64_t panel_bytes = PackedPanelBytes(50, format.operand);
     AlignedBuffer packed(3 * panel_bytes / 4);
     for (int64_t p = 0; p < PanelCount(130); ++p) {
-      PackWeightPanel(layer.linear.weight, p, as,
+      PackWeightPanel(layer.linear.weight, p, format,
                       reinterpret_cast<char*>(packed.data()) + p * panel_bytes);
     }
     layer.linear.weight.data = nullptr;

@@ -168,7 +168,8 @@ TEST(Executor, GivesUpBetweenTwoTilesAndLeavesOtherWorkAlone) {
   Executor executor(1);
   std::atomic<bool> unwanted = false;
   std::atomic<int> runs = 0;
-  Executor work(executor, {.interlude = nullptr, .give_up = [&] { return unwanted.load(); }});
+  Executor work(executor,
+                {.run_between_tiles = nullptr, .is_cancelled = [&] { return unwanted.load(); }});
   const absl::Status status = work.ParallelFor(100, [&](int64_t, Workspace&) {
     unwanted = ++runs == 5;
     return absl::OkStatus();
@@ -197,7 +198,7 @@ TEST(Executor, ShortWorkRunsBetweenTheTilesOfALongLoopAndSharesNoWorkspaceWithTh
                                    })
                       .ok());
     };
-    Executor work(executor, {.interlude = short_work, .give_up = nullptr});
+    Executor work(executor, {.run_between_tiles = short_work, .is_cancelled = nullptr});
     const absl::Status status = work.ParallelFor(50, [&](int64_t index, Workspace& workspace) {
       const auto mine = static_cast<float>(index);
       fill(workspace, mine);

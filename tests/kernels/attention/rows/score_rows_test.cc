@@ -78,8 +78,8 @@ TEST(SoftmaxTile, NanStaysInItsRow) {
 }
 
 // The softcap of one score.
-float Capped(float s, float softcap, bool rough = false, float scale = 1) {
-  ApplyStages(&s, 1, {.scale = scale, .softcap = softcap, .rough = rough});
+float Capped(float s, float softcap, bool approximate = false, float scale = 1) {
+  ApplyStages(&s, 1, {.scale = scale, .softcap = softcap, .approximate = approximate});
   return s;
 }
 
@@ -88,21 +88,21 @@ TEST(ApplyStages, CapsByTheTangensHyperbolicus) {
     const auto s = static_cast<float>(x);
     const double want = 0.5 * std::tanh(s / 0.5);
     EXPECT_NEAR(Capped(s, 0.5f), want, std::abs(want) * 4 * std::ldexp(1.0, -23)) << x;
-    EXPECT_NEAR(Capped(s, 0.5f, /*rough=*/true), want, std::abs(want) * 5e-4) << x;
+    EXPECT_NEAR(Capped(s, 0.5f, /*approximate=*/true), want, std::abs(want) * 5e-4) << x;
   }
 }
 
 TEST(ApplyStages, CapsInfinitiesAndKeepsNan) {
   EXPECT_EQ(Capped(kInf, 2.0f), 2.0f);
   EXPECT_EQ(Capped(-kInf, 2.0f), -2.0f);
-  EXPECT_NEAR(Capped(-kInf, 2.0f, /*rough=*/true), -2.0f, 1e-3);
+  EXPECT_NEAR(Capped(-kInf, 2.0f, /*approximate=*/true), -2.0f, 1e-3);
   EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f)));
-  EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f, /*rough=*/true)));
+  EXPECT_TRUE(std::isnan(Capped(kNan, 2.0f, /*approximate=*/true)));
 }
 
 TEST(ApplyStages, ACapNextToNothingLeavesZeroAlone) {
-  EXPECT_EQ(Capped(0.0f, 1e-42f, /*rough=*/false, 8.0f), 0.0f);
-  EXPECT_EQ(Capped(3.0f, 1e-42f, /*rough=*/false, 8.0f), 1e-42f);
+  EXPECT_EQ(Capped(0.0f, 1e-42f, /*approximate=*/false, 8.0f), 0.0f);
+  EXPECT_EQ(Capped(3.0f, 1e-42f, /*approximate=*/false, 8.0f), 1e-42f);
 }
 
 TEST(ApplyStages, TakesEachStepInItsOrder) {

@@ -1,5 +1,5 @@
-#ifndef ATTENTION_SERVER_ENGINE_KEPT_NUMBERS_H_
-#define ATTENTION_SERVER_ENGINE_KEPT_NUMBERS_H_
+#ifndef ATTENTION_SERVER_ENGINE_CALL_BUFFERS_H_
+#define ATTENTION_SERVER_ENGINE_CALL_BUFFERS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace attention::engine {
 
 // Memory for what a call keeps between two steps, on loan until this is destroyed. For one thread.
 // Throws std::bad_alloc.
-class KeptNumbers {
+class CallBuffers {
  public:
-  explicit KeptNumbers(Executor& executor) : pool_(executor.buffers()) {}
+  explicit CallBuffers(Executor& executor) : pool_(executor.buffers()) {}
 
   // Room for `count` numbers of a type, not set.
   std::byte* Bytes(int64_t count, DataType type) {
@@ -36,4 +36,4 @@ class KeptNumbers {
 
 }  // namespace attention::engine
 
-#endif  // ATTENTION_SERVER_ENGINE_KEPT_NUMBERS_H_
+#endif  // ATTENTION_SERVER_ENGINE_CALL_BUFFERS_H_

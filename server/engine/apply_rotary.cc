@@ -1,4 +1,4 @@
-#include "server/engine/turn_heads.h"
+#include "server/engine/apply_rotary.h"
 
 #include <cstdint>
 #include <vector>
@@ -15,12 +15,12 @@ std::vector<int64_t> QueryPositions(const AttentionCall& call) {
   const absl::Span<const int64_t> given = call.rotary->query_positions;
   std::vector<int64_t> positions;
   positions.reserve(Totals(call).queries);
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
     const SequenceShape& s = call.sequences[b];
     for (int64_t i = 0; i < s.q_len; ++i) {
       const int64_t index = call.query_indices.empty() ? i : call.query_indices[i];
       positions.push_back(given.empty() ? index + s.causal_offset
-                                        : given[before.source_queries + index]);
+                                        : given[offsets.source_queries + index]);
     }
   });
   return positions;
@@ -28,7 +28,7 @@ std::vector<int64_t> QueryPositions(const AttentionCall& call) {
 
 }  // namespace
 
-WorkingMemory TurnMemory(const AttentionCall& call) {
+WorkingMemory ApplyRotaryMemory(const AttentionCall& call) {
   const bool turns = call.wanted.NeedQuery() || call.wanted.NeedKey();
   if (!call.rotary.has_value() || !turns) return {};
   const auto batch = static_cast<size_t>(call.shape.batch);
@@ -38,33 +38,33 @@ WorkingMemory TurnMemory(const AttentionCall& call) {
   return memory;
 }
 
-absl::Status TurnQueries(const AttentionCall& call, const BatchView& from,
-                         const MutableBatchView& to, Executor& executor) {
+absl::Status ApplyRotaryToQueries(const AttentionCall& call, const BatchView& from,
+                                  const MutableBatchView& to, Executor& executor) {
   if (!call.rotary.has_value()) return absl::OkStatus();
   const std::vector<int64_t> positions = QueryPositions(call);
   std::vector<RotarySequence> sequences;
   sequences.reserve(call.shape.batch);
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
     sequences.push_back({.len = call.sequences[b].q_len,
-                         .from = from.At(b, before.queries),
-                         .to = to.At(b, before.queries),
-                         .positions = absl::MakeConstSpan(positions).subspan(before.queries)});
+                         .from = from.At(b, offsets.queries),
+                         .to = to.At(b, offsets.queries),
+                         .positions = absl::MakeConstSpan(positions).subspan(offsets.queries)});
   });
   return ApplyRotary(call.rotary->settings, call.shape.num_heads, call.shape.head_dim, sequences,
                      executor);
 }
 
-absl::Status TurnKeys(const AttentionCall& call, const BatchView& from, const MutableBatchView& to,
-                      Executor& executor) {
+absl::Status ApplyRotaryToKeys(const AttentionCall& call, const BatchView& from,
+                               const MutableBatchView& to, Executor& executor) {
   if (!call.rotary.has_value()) return absl::OkStatus();
   const absl::Span<const int64_t> given = call.rotary->key_positions;
   std::vector<RotarySequence> sequences;
   sequences.reserve(call.shape.batch);
-  ForEachSequence(call, [&](int64_t b, const Before& before) {
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
     sequences.push_back({.len = call.sequences[b].kv_len - call.shape.past_len,
-                         .from = from.At(b, before.current_keys),
-                         .to = to.At(b, before.current_keys),
-                         .positions = given.empty() ? given : given.subspan(before.current_keys),
+                         .from = from.At(b, offsets.current_keys),
+                         .to = to.At(b, offsets.current_keys),
+                         .positions = given.empty() ? given : given.subspan(offsets.current_keys),
                          .first_position = call.shape.past_len});
   });
   return ApplyRotary(call.rotary->settings, call.shape.num_kv_heads, call.shape.head_dim, sequences,
