@@ -41,7 +41,7 @@ constexpr auto Through =
     };
 
 constexpr char kComputeAttention[] = "/attention.v1.AttentionService/ComputeAttention";
-constexpr char kEncode[] = "/attention.v1.AttentionService/Encode";
+constexpr char kEncode[] = "/attention.v1.EncoderService/Encode";
 
 template <typename Request>
 using StubForBytes = grpc::TemplatedGenericStub<Request, grpc::ByteBuffer>;

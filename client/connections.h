@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "attention/v1/attention_service.grpc.pb.h"
+#include "attention/v1/encoder_service.grpc.pb.h"
 #include "attention/v1/layer_service.grpc.pb.h"
 #include "client/channel.h"
 #include "grpcpp/channel.h"
@@ -22,10 +23,12 @@ struct Connection {
   explicit Connection(std::shared_ptr<grpc::Channel> over)
       : channel(std::move(over)),
         attention(v1::AttentionService::NewStub(channel)),
+        encoder(v1::EncoderService::NewStub(channel)),
         layers(v1::LayerService::NewStub(channel)) {}
 
   const std::shared_ptr<grpc::Channel> channel;
   const std::unique_ptr<v1::AttentionService::Stub> attention;
+  const std::unique_ptr<v1::EncoderService::Stub> encoder;
   const std::unique_ptr<v1::LayerService::Stub> layers;
   std::atomic<size_t> bytes = 0;  // of the requests of the calls that are in flight
 };

@@ -28,7 +28,7 @@ function(attention_precompiled NAME)
     file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${NAME}.cc CONTENT "")
     add_library(${NAME} OBJECT ${CMAKE_CURRENT_BINARY_DIR}/${NAME}.cc)
     target_link_libraries(${NAME} PRIVATE ${PRECOMPILED_LIBS})
-    target_precompile_headers(${NAME} PRIVATE ${PRECOMPILED_HEADERS})
+    target_precompile_headers(${NAME} PRIVATE ${ATTENTION_FIRST_HEADER} ${PRECOMPILED_HEADERS})
   endif()
 endfunction()
 

@@ -9,7 +9,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "server/models/layer_store.h"
-#include "server/rpc/compute_call.h"
+#include "server/rpc/shared/compute_call.h"
 
 namespace attention {
 

@@ -6,7 +6,7 @@
 
 #include "kernels/onednn/onednn_info.h"
 #include "server/ops/log.h"
-#include "server/rpc/trace_parent.h"
+#include "server/rpc/shared/trace_parent.h"
 
 namespace attention {
 namespace {

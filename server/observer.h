@@ -11,7 +11,7 @@
 #include "server/ops/line_rate.h"
 #include "server/ops/metrics.h"
 #include "server/ops/policy.h"
-#include "server/rpc/call_report.h"
+#include "server/rpc/shared/call_report.h"
 
 namespace attention {
 

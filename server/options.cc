@@ -111,7 +111,8 @@ ABSL_FLAG(bool, version, false, "print the version");
 namespace attention {
 namespace {
 
-constexpr char kUsage[] = R"(Serves attention over gRPC (attention.v1.AttentionService).
+constexpr char kUsage[] =
+    R"(Serves attention over gRPC (attention.v1.AttentionService and EncoderService).
 
   attention_server [--host=ADDRESS] [--port=PORT] [--unix_socket=PATH] [FLAGS]
 

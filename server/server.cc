@@ -51,10 +51,14 @@ rpc::RequestLimits Limits(const ServerOptions& options) {
           .max_tokens = options.max_tokens};
 }
 
+std::vector<std::string> OwnServices() {
+  return {rpc::AttentionServiceImpl::Name(), rpc::EncoderServiceImpl::Name(),
+          rpc::LayerServiceImpl::Name()};
+}
+
 // Those that reflection does not know of by itself.
 std::vector<std::string> ServiceNames(const ServerOptions& options) {
-  std::vector<std::string> names = {rpc::AttentionServiceImpl::Name(),
-                                    rpc::LayerServiceImpl::Name()};
+  std::vector<std::string> names = OwnServices();
   if (options.channelz) names.emplace_back("grpc.channelz.v1.Channelz");
   return names;
 }
@@ -74,9 +78,9 @@ Server::Server(const ServerOptions& options, const engine::MemoryPlan& memory,
       stalls_(options.max_stall, [this](const std::string& peer) { observer_.OnStall(peer); }),
       layers_(std::move(layers)),
       engine_(EngineOptions(options, memory, observer_), layers_->packed()),
-      service_(
-          {engine_, *layers_, Limits(options), memory.messages / 8, OnCall(observer_), stalls_},
-          calls_),
+      context_{engine_, *layers_, Limits(options), memory.messages / 8, OnCall(observer_), stalls_},
+      attention_service_(context_, calls_),
+      encoder_service_(context_, calls_),
       layer_service_(*layers_, calls_, stalls_, OnCall(observer_)),
       reflection_(ServiceNames(options), stalls_) {}
 
@@ -105,7 +109,8 @@ absl::Status Server::Listen() {
   if (absl::Status status = LoadPolicy(); !status.ok()) return status;
   grpc::ServerBuilder builder;
   LimitTransport(options_, memory_.transport, builder);
-  builder.RegisterService(&service_);
+  builder.RegisterService(&attention_service_);
+  builder.RegisterService(&encoder_service_);
   builder.RegisterService(&layer_service_);
   reflection_.Register(builder);
   const bool over_tcp = options_.port >= 0;
@@ -168,17 +173,14 @@ std::shared_ptr<grpc::ServerCredentials> Server::UnixCredentials() const {
 
 // Compiles what is likely to be called, and only then says that it is there.
 absl::Status Server::BeginServing() {
-  absl::Status status = rpc::CompileUsualWidths(service_.context());
+  absl::Status status = rpc::CompileUsualWidths(context_);
   if (!status.ok()) return status;
   grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
-  layer_watch_ = std::make_unique<LayerWatch>(
-      service_.context(), [&health](const std::string& layer, bool serving) {
+  layer_watch_ =
+      std::make_unique<LayerWatch>(context_, [&health](const std::string& layer, bool serving) {
         health.SetServingStatus(absl::StrCat("layers/", layer), serving);
       });
-  for (const std::string& service :
-       {rpc::AttentionServiceImpl::Name(), rpc::LayerServiceImpl::Name()}) {
-    health.SetServingStatus(service, true);
-  }
+  for (const std::string& service : OwnServices()) health.SetServingStatus(service, true);
   health.SetServingStatus("", true);
   trimmer_ = std::make_unique<ops::FreedMemoryTrimmer>(
       ops::FreedMemoryTrimmer::Options{.most_resident_bytes = memory_.total / 8 * 7,
@@ -239,7 +241,7 @@ void Server::LeaveRotation() {
 absl::Status Server::Stop() {
   if (grpc_ == nullptr) return absl::OkStatus();
   LeaveRotation();
-  service_.EndStreams();
+  attention_service_.EndStreams();
   const bool drained = calls_.Drain(options_.drain);
   if (!drained) {
     engine_.Stop();

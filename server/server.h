@@ -21,18 +21,20 @@
 #include "server/ops/metrics.h"
 #include "server/ops/unix_socket.h"
 #include "server/options.h"
-#include "server/rpc/attention_service.h"
-#include "server/rpc/calls_in_flight.h"
-#include "server/rpc/layer_service.h"
-#include "server/rpc/reflection_service.h"
-#include "server/rpc/stall_guard.h"
+#include "server/rpc/attention/attention_service.h"
+#include "server/rpc/encoder/encoder_service.h"
+#include "server/rpc/layers/layer_service.h"
+#include "server/rpc/shared/calls_in_flight.h"
+#include "server/rpc/shared/reflection_service.h"
+#include "server/rpc/shared/stall_guard.h"
 
 namespace attention {
 
-// A running attention server: attention.v1.AttentionService and LayerService, gRPC's health service
-// (Check and Watch), server reflection (v1 and v1alpha) and, if asked for, Channelz on one TCP
-// port, on a Unix socket or on both. Health knows the server as a whole (""), each service by its
-// full name and each stored layer as "layers/NAME". All methods are for one thread at a time.
+// A running attention server: attention.v1's AttentionService, EncoderService and LayerService,
+// gRPC's health service (Check and Watch), server reflection (v1 and v1alpha) and, if asked for,
+// Channelz on one TCP port, on a Unix socket or on both. Health knows the server as a whole (""),
+// each service by its full name and each stored layer as "layers/NAME". All methods are for one
+// thread at a time.
 //
 // Construction: layers, engine, services, gRPC server. Shutdown is the reverse: the gRPC server
 // stops calling the service, the service its engine.
@@ -98,7 +100,9 @@ class Server {
   rpc::StallGuard stalls_;
   std::unique_ptr<engine::LayerStore> layers_;
   engine::Engine engine_;
-  rpc::AttentionServiceImpl service_;
+  const rpc::ComputeContext context_;
+  rpc::AttentionServiceImpl attention_service_;
+  rpc::EncoderServiceImpl encoder_service_;
   rpc::LayerServiceImpl layer_service_;
   rpc::ReflectionServices reflection_;
   std::shared_ptr<ops::Authorizer> authorizer_;        // null: everybody may call everything

@@ -47,6 +47,8 @@ rules() {
 ^server/models/ ; :"server/(host|json|models)/ ; ${q}server/ ; server/models knows only host and json and kernels
 ^server/engine/ ; :"server/(host|json|models|engine)/ ; ${q}server/ ; server/engine knows only models and what they know
 ^server/ops/ ; :"server/(host|json|ops)/ ; ${q}server/ ; server/ops knows only host and json
+^server/rpc/encoder/ ; - ; ${q}server/rpc/attention/ ; the doors do not know each other
+^server/rpc/layers/ ; - ; ${q}server/rpc/(attention|encoder)/ ; the doors do not know each other
 ^server/rpc/ ; - ; ${q}server/[^/]*$ ; server/rpc does not look up at server
 ^server/ ; ^server/(rpc|engine|host|json|models)/ ; \.pb\.h ; in the server only rpc sees the proto
 ^ ; ^(server|tests)/ ; ${q}server/ops/ ; server/ops is used by server alone
@@ -59,6 +61,7 @@ rules() {
 ^ ; - ; ${q}\.\.?/ ; an include names the path from the root
 END
   in_order kernels memory onednn simd threads products attention encoder
+  in_order server/rpc messages shared attention encoder layers
   in_order client/cli files pictures views commands
 }
 

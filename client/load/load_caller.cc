@@ -20,7 +20,7 @@ constexpr size_t kMostReadBytes = 64 << 10;
 constexpr absl::Duration kLatestCancel = absl::Milliseconds(20);
 
 const std::string& MethodOf(const LoadRequest& request) {
-  static const std::string kEncode = "/attention.v1.AttentionService/Encode";
+  static const std::string kEncode = "/attention.v1.EncoderService/Encode";
   static const std::string kCompute = "/attention.v1.AttentionService/ComputeAttention";
   return request.is_encode ? kEncode : kCompute;
 }

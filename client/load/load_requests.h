@@ -15,7 +15,7 @@ namespace attention::client {
 
 // One call, ready to be sent any number of times.
 struct LoadRequest {
-  bool is_encode = false;  // AttentionService/Encode, else ComputeAttention
+  bool is_encode = false;  // EncoderService/Encode, else ComputeAttention
   grpc::ByteBuffer message;
   int64_t tokens = 0;
   // The digest of what it is answered with when it is made alone (OutputDigest); 0: not known.

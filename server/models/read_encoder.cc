@@ -51,17 +51,17 @@ EncoderLayer ReadTorchLayer(const EncoderShape& shape, float epsilon, const std:
 // config says.
 void ReadTorchEmbedding(const LayerConfig& config, TensorReader& tensors, FloatVectors& vectors,
                         EncoderModel& model) {
-  constexpr char kPositions[] = "position_embedding.weight";
+  constexpr char kPositionTable[] = "position_embedding.weight";
   const int64_t d = model.shape.d_model;
   model.max_len = config.max_len;
   if (tensors.Has("embedding.weight")) {
     model.embedding.tokens = tensors.Table("embedding.weight", -1, d);
   }
-  const bool has_table = tensors.Has(kPositions);
+  const bool has_table = tensors.Has(kPositionTable);
   const PositionKind kind =
       config.positions.value_or(has_table ? PositionKind::kLearned : PositionKind::kNone);
   if (kind == PositionKind::kLearned) {
-    model.embedding.positions = tensors.Table(kPositions, -1, d);
+    model.embedding.positions = tensors.Table(kPositionTable, -1, d);
     const int64_t count = model.embedding.positions.count;
     model.max_len = model.max_len == 0 ? count : std::min(model.max_len, count);
   } else if (kind == PositionKind::kSinusoidal && tensors.status().ok()) {

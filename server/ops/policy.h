@@ -21,7 +21,8 @@ namespace attention::ops {
 //     "allow_rules": [
 //       {"name": "all of ours compute",
 //        "source": {"principals": ["spiffe://example.org/*"]},
-//        "request": {"paths": ["/attention.v1.AttentionService/*"]}},
+//        "request": {"paths": ["/attention.v1.AttentionService/*",
+//        "/attention.v1.EncoderService/*"]}},
 //       {"name": "operators change layers",
 //        "source": {"principals": ["spiffe://example.org/operator"]},
 //        "request": {"paths": ["/attention.v1.*"], "headers": [{"key": "x-team", "values":
@@ -48,7 +49,7 @@ class Policy {
     // Who calls: the URIs, the DNS names and the subject of the certificate that the peer showed,
     // or kUnixSocket; empty where it showed none, which no list of principals matches.
     std::vector<absl::string_view> principals;
-    absl::string_view path;  // "/attention.v1.AttentionService/Encode"
+    absl::string_view path;  // "/attention.v1.EncoderService/Encode"
     std::vector<Header> headers;
     // The same method by another name that its service goes by, or empty. A rule that matches
     // either matches the call.

@@ -5,7 +5,9 @@
 
 #include "attention/v1/attention_service.pb.h"
 #include "server/engine/job.h"
-#include "server/rpc/make_tensor.h"
+#include "server/rpc/attention/decode_request.h"
+#include "server/rpc/encoder/decode_encode.h"
+#include "server/rpc/messages/make_tensor.h"
 
 namespace attention::rpc {
 namespace {

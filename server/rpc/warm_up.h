@@ -3,7 +3,7 @@
 
 #include "absl/status/status.h"
 #include "server/models/stored_layer.h"
-#include "server/rpc/compute_call.h"
+#include "server/rpc/shared/compute_call.h"
 
 namespace attention::rpc {
 

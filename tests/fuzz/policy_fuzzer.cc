@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const Policy::Call call = {.principals = {"spiffe://example.org/operator"},
-                             .path = "/attention.v1.AttentionService/Encode",
+                             .path = "/attention.v1.EncoderService/Encode",
                              .headers = {{"x-team", "a"}}};
   if (policy->Allows(call) != policy->Allows(call)) std::abort();
   return 0;

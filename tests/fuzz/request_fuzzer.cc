@@ -9,9 +9,9 @@
 
 #include "server/models/layer_store.h"
 #include "server/models/random_layer.h"
-#include "server/rpc/decode_encode.h"
-#include "server/rpc/decode_request.h"
-#include "server/rpc/encode_response.h"
+#include "server/rpc/attention/decode_request.h"
+#include "server/rpc/attention/write_response.h"
+#include "server/rpc/encoder/write_encode_response.h"
 
 namespace attention {
 namespace {

@@ -22,7 +22,7 @@ add() {
 # encode MESSAGE FILE CORPUS PREFIX: a first input, from protobuf's text format.
 encode() {
   protoc --proto_path=proto --encode="attention.v1.$1" \
-    attention/v1/attention_service.proto <"$2" >build/fuzz/encoded
+    attention/v1/attention_service.proto attention/v1/encoder_service.proto <"$2" >build/fuzz/encoded
   add build/fuzz/encoded "$3" "$4"
 }
 

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
-#include "server/rpc/decode_request.h"
+#include "server/rpc/attention/decode_request.h"
 #include "tests/server/allocations.h"
 #include "tests/server/bad_request_table.h"
 #include "tests/server/running_server.h"

@@ -77,8 +77,8 @@ TEST_F(Operators, HealthAndReadinessAreServedBesideThem) {
 
 TEST_F(Operators, HealthKnowsEachServiceAndEachLayer) {
   const auto health = [&](const std::string& service) { return client_->CheckHealth(service); };
-  for (const std::string service :
-       {"", "attention.v1.AttentionService", "attention.v1.LayerService"}) {
+  for (const std::string service : {"", "attention.v1.AttentionService",
+                                    "attention.v1.EncoderService", "attention.v1.LayerService"}) {
     EXPECT_TRUE(health(service).ok()) << service;
   }
   EXPECT_EQ(health("layers/nothing").code(), absl::StatusCode::kNotFound);

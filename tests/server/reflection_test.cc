@@ -16,7 +16,7 @@
 #include "google/protobuf/descriptor_database.h"
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
-#include "server/rpc/reflection_service.h"
+#include "server/rpc/shared/reflection_service.h"
 #include "tests/server/running_server.h"
 
 namespace attention {
@@ -114,8 +114,9 @@ TYPED_TEST_SUITE(ReflectionTest, Versions);
 TYPED_TEST(ReflectionTest, ListsTheServices) {
   Questions<TypeParam> questions(this->server_->address());
   EXPECT_THAT(questions.ListServices(),
-              ElementsAre("attention.v1.AttentionService", "attention.v1.LayerService",
-                          "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+              ElementsAre("attention.v1.AttentionService", "attention.v1.EncoderService",
+                          "attention.v1.LayerService", "grpc.health.v1.Health",
+                          "grpc.reflection.v1.ServerReflection",
                           "grpc.reflection.v1alpha.ServerReflection"));
   EXPECT_TRUE(questions.End().ok());
 }

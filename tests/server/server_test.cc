@@ -44,6 +44,7 @@ class ServerTest : public RunningServer {
 TEST_F(ServerTest, IsHealthyAsAWholeAndByService) {
   EXPECT_TRUE(client_->CheckHealth().ok());
   EXPECT_TRUE(client_->CheckHealth("attention.v1.AttentionService").ok());
+  EXPECT_TRUE(client_->CheckHealth("attention.v1.EncoderService").ok());
   EXPECT_EQ(client_->CheckHealth("no.such.Service").code(), absl::StatusCode::kNotFound);
 }
 
@@ -138,7 +139,7 @@ TEST_F(ServerTest, GivesTheSameBytesWithOneThread) {
 
 TEST_F(ServerTest, TellsWhereTheTimeWent) {
   const v1::Timing timing = Compute(Tokens(300, 1)).timing();
-  EXPECT_TRUE(timing.has_queue() && timing.has_decode() && timing.has_encode());
+  EXPECT_TRUE(timing.has_queue() && timing.has_decode() && timing.has_prepare());
   EXPECT_GT(timing.compute().nanos(), 0);
 }
 

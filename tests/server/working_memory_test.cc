@@ -22,9 +22,9 @@
 #include "server/engine/encode_runner.h"
 #include "server/models/layer_store.h"
 #include "server/models/random_layer.h"
-#include "server/rpc/decode_encode.h"
-#include "server/rpc/decode_request.h"
-#include "server/rpc/encode_response.h"
+#include "server/rpc/attention/decode_request.h"
+#include "server/rpc/attention/write_response.h"
+#include "server/rpc/encoder/write_encode_response.h"
 #include "tests/bench/allocations.h"
 #include "tests/server/models/safetensors_file.h"
 

@@ -4,7 +4,7 @@
 namespace attention::client {
 
 // Ends messages about embeddings that cannot be read and may be token ids. The server ends its own
-// alike (server/rpc/decode_embeddings.h).
+// alike (server/rpc/messages/decode_embeddings.h).
 inline constexpr char kTokenIdsHint[] =
     "; if these are token ids, \"token_ids\" of \"encode\" takes them";
 

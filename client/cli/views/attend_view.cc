@@ -188,8 +188,8 @@ std::string FormatTiming(const v1::Timing& timing) {
                                 absl::Nanoseconds(duration.nanos()));
   };
   return absl::StrCat("time on the server: queue ", format(timing.queue()), ", decode ",
-                      format(timing.decode()), ", compute ", format(timing.compute()), ", encode ",
-                      format(timing.encode()), "\n");
+                      format(timing.decode()), ", prepare ", format(timing.prepare()), ", compute ",
+                      format(timing.compute()), "\n");
 }
 
 }  // namespace

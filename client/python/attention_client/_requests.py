@@ -54,7 +54,7 @@ COMPUTE_ATTENTION = method("AttentionService", "ComputeAttention", "ComputeAtten
                            "ComputeAttentionResponse")
 STREAM_ATTENTION = method("AttentionService", "StreamAttention", "ComputeAttentionRequest",
                           "ComputeAttentionResponse")
-ENCODE = method("AttentionService", "Encode", "EncodeRequest", "EncodeResponse")
+ENCODE = method("EncoderService", "Encode", "EncodeRequest", "EncodeResponse")
 UPLOAD_LAYER = method("LayerService", "UploadLayer", "UploadLayerRequest", "Layer")
 CREATE_LAYER = method("LayerService", "CreateLayer", "CreateLayerRequest", "Layer")
 GET_LAYER = method("LayerService", "GetLayer", "GetLayerRequest", "Layer")

@@ -20,13 +20,13 @@ class Timing:
     queue: float  # until a compute thread took the call up
     decode: float
     compute: float
-    encode: float  # making room for the results
+    prepare: float  # making room for the results
     batch_calls: int  # calls that ran as one batch with this one, itself included
 
     @classmethod
     def of(cls, timing: Any) -> Timing:
         seconds = {name: getattr(timing, name).seconds + getattr(timing, name).nanos * 1e-9
-                   for name in ("queue", "decode", "compute", "encode")}
+                   for name in ("queue", "decode", "compute", "prepare")}
         return cls(batch_calls=timing.batch_calls, **seconds)
 
 

@@ -19,7 +19,7 @@ constexpr int64_t kMib = 1 << 20;
 class FreedMemory : public testing::Test {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef ATTENTION_SANITIZED
     GTEST_SKIP() << "sanitizers bring an allocator of their own";
 #endif
     KeepFreedMemory(2);

@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr char kEncode[] = "/attention.v1.AttentionService/Encode";
+constexpr char kEncode[] = "/attention.v1.EncoderService/Encode";
 constexpr char kUpload[] = "/attention.v1.LayerService/UploadLayer";
 constexpr char kDelete[] = "/attention.v1.LayerService/DeleteLayer";
 
@@ -24,7 +24,7 @@ constexpr char kProduction[] = R"({
   "allow_rules": [
     {"name": "ours compute",
      "source": {"principals": ["spiffe://example.org/*", "*.example.org"]},
-     "request": {"paths": ["/attention.v1.AttentionService/*"]}},
+     "request": {"paths": ["/attention.v1.EncoderService/*"]}},
     {"name": "operators change layers",
      "source": {"principals": ["spiffe://example.org/operator"]},
      "request": {"paths": ["/attention.v1.LayerService/*"],

@@ -104,7 +104,7 @@ TEST(FormatResults, TellsTheTimes) {
   v1::ComputeAttentionResponse response;
   response.mutable_timing()->mutable_compute()->set_nanos(12500);
   EXPECT_EQ(*FormatResults(response, kNames),
-            "time on the server: queue 0, decode 0, compute 12.5us, encode 0\n");
+            "time on the server: queue 0, decode 0, prepare 0, compute 12.5us\n");
 }
 
 TEST(FormatResults, RefusesTensorsThatAreNotWhatTheirShapeSays) {
