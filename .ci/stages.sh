@@ -60,7 +60,10 @@ test_asan() {
 }
 
 build_tsan() { bash deploy/build.sh tsan; }
-test_tsan() {
+sanitize_threads() {
   export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1:suppressions=$PWD/tests/tsan/suppressions.txt
+}
+test_tsan() {
+  sanitize_threads
   without_randomized_addresses ctest --preset tsan --no-tests=error --parallel "$(nproc)" "$@"
 }

@@ -222,7 +222,7 @@ def compare(build, server, attack, seconds, rounds, **options):
 
 
 def rows_of(build, server, attacks, long, **options):
-    seconds, rounds = (4, 5) if long else (1, 1)
+    seconds, rounds = (3, 3) if long else (1, 1)
     # At about half of what the server can do: the attackers need the machine's CPUs too.
     most = load(build, server, duration_s=2, callers=4, **options)["answered_per_s"]
     options["rate"] = most / 2
