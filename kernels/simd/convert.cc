@@ -20,7 +20,8 @@ HWY_INLINE void StoreFloat(FloatVec x, hwy::bfloat16_t* to) {
 }
 HWY_INLINE void StoreFloat(FloatVec x, hwy::float16_t* to) {
   const hn::Rebind<hwy::float16_t, FloatTag> d16;
-  hn::StoreU(hn::DemoteTo(d16, x), d16, to);
+  hn::StoreU(hn::BitCast(HalfwordTag(), hn::DemoteTo(d16, x)), HalfwordTag(),
+             reinterpret_cast<uint16_t*>(to));
 }
 HWY_INLINE void StoreFloat(FloatVec x, double* to) {
   const hn::Repartition<double, FloatTag> dd;

@@ -151,11 +151,14 @@ HWY_INLINE UintVec Bfloat16InUpperHalf(FloatVec x) {
 
 // Loads lanes of type T, stored in `from` without alignment, as float32.
 HWY_INLINE FloatVec LoadAsFloat(const float* from) { return hn::LoadU(FloatTag(), from); }
+// (Highway's own load of 16-bit floats goes by a member of its type, which has to be aligned.)
 HWY_INLINE FloatVec LoadAsFloat(const hwy::bfloat16_t* from) {
-  return hn::PromoteTo(FloatTag(), hn::LoadU(hn::Rebind<hwy::bfloat16_t, FloatTag>(), from));
+  const auto halves = hn::LoadU(HalfwordTag(), reinterpret_cast<const uint16_t*>(from));
+  return hn::BitCast(FloatTag(), hn::ShiftLeft<16>(hn::PromoteTo(UintTag(), halves)));
 }
 HWY_INLINE FloatVec LoadAsFloat(const hwy::float16_t* from) {
-  return hn::PromoteTo(FloatTag(), hn::LoadU(hn::Rebind<hwy::float16_t, FloatTag>(), from));
+  const auto halves = hn::LoadU(HalfwordTag(), reinterpret_cast<const uint16_t*>(from));
+  return hn::PromoteTo(FloatTag(), hn::BitCast(hn::Rebind<hwy::float16_t, FloatTag>(), halves));
 }
 HWY_INLINE FloatVec LoadAsFloat(const double* from) {
   const hn::Repartition<double, FloatTag> dd;
