@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "attention/v1/attention_service.pb.h"
+#include "attention/v1/encoder_service.pb.h"
 #include "client/channel.h"
 #include "client/cli/files/protobuf_json.h"
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attention/v1/attention_service.pb.h"
+#include "attention/v1/encoder_service.pb.h"
 
 namespace attention::client {
 
