@@ -20,7 +20,8 @@ else()
 endif()
 
 # attention_precompiled(NAME HEADERS <a.h> ... LIBS target ...): headers that are read once for all
-# targets which ask for attention_use_precompiled(TARGET NAME). These need the same options: GCC takes those that the
+# targets which ask for attention_use_precompiled(TARGET NAME); ATTENTION_FIRST_HEADER, where it is set, is the first of
+# them. These targets need the same options: GCC takes those that the
 # headers were compiled with, -ffp-contract for one, in place of a target's own, and says nothing.
 function(attention_precompiled NAME)
   cmake_parse_arguments(PARSE_ARGV 1 PRECOMPILED "" "" "HEADERS;LIBS")

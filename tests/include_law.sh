@@ -5,12 +5,7 @@
 #
 # Prints FILE:LINE: RULE for each violation. Exit codes: 0 none, 1 some, 2 no such ROOT.
 #
-#   kernels: memory <- onednn <- simd <- threads <- products <- attention <- encoder    (A <- B: B may include A,
-#   server:  host, json, kernels <- models <- engine <- rpc <- server                    and what A may include)
-#            host, json <- ops <- server
-#   proto   <- server/rpc, client
-#
-# kernels/reference, the oracle, is for tests and benchmarks alone.
+# README.md draws the law as a whole.
 set -euo pipefail
 
 # Start of a header's name in an #include; what follows it is a folder or a file.

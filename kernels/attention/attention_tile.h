@@ -63,7 +63,8 @@ class AttentionTile {
   void ClearRows();
   void ClearSums();
   void ScoreBlock(const KeyBlock& block);
-  // Steps 4 to 6 up to `stage` for one row of raw scores of a block; a hidden key gets `hidden`.
+  // "Score", "Cap" and "Bias" up to `stage` for one row of raw scores of a block; a hidden key gets
+  // `hidden`.
   void ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
                    float* s) const;
   // Sends out the scores of a block from key `from` on.

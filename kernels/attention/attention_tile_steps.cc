@@ -164,7 +164,7 @@ void AttentionTile::WeighBlock(const KeyBlock& block) {
   }
 }
 
-// Steps 4 to 6 for one row, but for the scale where nothing else needs it.
+// "Score", "Cap" and "Bias" for one row, but for the scale where nothing else needs it.
 void AttentionTile::BiasRow(int64_t row, const KeyBlock& block, float hidden) {
   float* const s = scores_ + row * block.stride;
   if (!only_key_ranges_) return ApplyStages(row, block, ScoreStage::kBiased, hidden, s);

@@ -31,7 +31,7 @@ std::vector<double> Numbers(const void* data, DataType type, int64_t count) {
   return numbers;
 }
 
-// Step 6: the sum of all that is added to the score of one query and one key.
+// "Bias": the sum of all that is added to the score of one query and one key.
 double Bias(const AttentionSettings& settings, const AttentionSequence& sequence, int64_t head,
             int64_t query, int64_t key) {
   const int64_t p = sequence.Position(query) + sequence.causal_offset;
@@ -51,7 +51,8 @@ double Bias(const AttentionSettings& settings, const AttentionSequence& sequence
   return mask.visible[at] != 0 ? bias : kHidden;
 }
 
-// Step 7: one row of scores to one row of weights, over the keys whose bias does not hide them.
+// "Normalise": one row of scores to one row of weights, over the keys whose bias does not hide
+// them.
 std::vector<double> Normalize(const AttentionSettings& settings, int64_t head,
                               const std::vector<double>& scores, const std::vector<double>& bias,
                               double& log_sum_exp) {

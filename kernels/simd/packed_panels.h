@@ -17,8 +17,7 @@ void PackTransposedPanel(const RowsView& b_transposed, OperandFormat format, voi
 // Which two of 32 rows of B lie side by side in a bfloat16 panel.
 enum class RowPairs : uint8_t {
   kNeighbours,    // 2i and 2i + 1, as oneDNN has it
-  kSixteenApart,  // i and i + 16: for an A whose columns SoftmaxTile has interleaved in the same
-                  // way
+  kSixteenApart,  // i and i + 16: for an A whose columns SoftmaxTile has interleaved alike
 };
 
 // Packs rows [first_row, first_row + b.count) of a B whose panels are panel_bytes apart, and zeros

@@ -170,7 +170,8 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
   HandOver(&failure);
   const auto run_tile = [&](int64_t index) {
     TakeOver(&failure);
-    // Before the tile takes the thread's workspace, which tiles that run between use too.
+    // Before the tile takes the thread's workspace, which the loops that run between the tiles use
+    // too.
     if (hooks_.run_between_tiles) hooks_.run_between_tiles();
     Workspace& workspace = impl_->workspaces[tbb::this_task_arena::current_thread_index()];
     if (!failure.Precedes(index)) {

@@ -31,7 +31,7 @@ class Executor {
   // several threads at a time. Must not throw. What is empty is not called.
   struct Hooks {
     // Runs other work first, loops included, so that short work need not wait until a long loop is
-    // through. Its loops must have none of their own.
+    // through. Its loops must have no run_between_tiles of their own.
     std::function<void()> run_between_tiles;
     // Whether the result is not wanted any more: then the loop ends as Stop ends all.
     std::function<bool()> is_cancelled;

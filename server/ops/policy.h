@@ -22,7 +22,7 @@ namespace attention::ops {
 //       {"name": "all of ours compute",
 //        "source": {"principals": ["spiffe://example.org/*"]},
 //        "request": {"paths": ["/attention.v1.AttentionService/*",
-//        "/attention.v1.EncoderService/*"]}},
+//                              "/attention.v1.EncoderService/*"]}},
 //       {"name": "operators change layers",
 //        "source": {"principals": ["spiffe://example.org/operator"]},
 //        "request": {"paths": ["/attention.v1.*"], "headers": [{"key": "x-team", "values":

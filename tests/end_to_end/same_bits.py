@@ -177,7 +177,7 @@ def add_encoders(corpus):
 
 
 def add_files(corpus):
-    """The calls of the layers that PyTorch wrote, and the samples."""
+    """The calls of the layers that PyTorch wrote, and the samples of ComputeAttention."""
     for folder in sorted(path.parent for path in LAYERS.glob("*/case.json")):
         layer = {"name": folder.name}
         for index, call in enumerate(json.loads((folder / "case.json").read_text())):

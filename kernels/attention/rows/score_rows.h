@@ -13,13 +13,13 @@ void ScaleRow(float* s, int64_t count, float factor);
 // s[j] /= divisor.
 void DivideRow(float* s, int64_t count, float divisor);
 
-// Steps 4 to 6 for a run of scores of one row, each step left out where its number is 0 or its
-// pointer null:
+// "Score", "Cap" and "Bias" for a run of scores of one row. Each line is left out where its number
+// is 0 or its pointer null:
 //
 //   s[j] *= scale
-//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `approximate`: 1e-4
-//   on
-//                                           AVX-512, else 5e-4, for weights rounded to bfloat16
+//   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `approximate`: within
+//                                           1e-4 on AVX-512, else 5e-4, for weights rounded to
+//                                           bfloat16
 //   s[j] -= slope * |distance - j|          ALiBi (Press et al. 2022); `distance`: the query's
 //                                           position less that of key 0 of the run
 //   s[j] += bias[j]

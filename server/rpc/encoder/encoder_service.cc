@@ -1,6 +1,6 @@
 #include "server/rpc/encoder/encoder_service.h"
 
-#include "server/rpc/encoder/encode_call.h"
+#include "server/rpc/encoder/compute_encode_call.h"
 #include "server/rpc/shared/unary_call.h"
 
 namespace attention::rpc {

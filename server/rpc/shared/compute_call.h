@@ -34,12 +34,12 @@ std::string LayerText(const std::shared_ptr<const engine::StoredLayer>& layer);
 // thread-safe. `Decoded` is what DecodeRequest makes of a `Request`; it has a member `call`, which
 // the engine runs. For each kind of call a door declares in this namespace, beside `Decoded`:
 //
-//   absl::StatusOr<Decoded> DecodeRequest(const Request&, const RequestLimits&,
-//   engine::LayerStore&); double ResponseBytes(const Decoded&);           of its results void
-//   MakeRoom(Decoded&, Response&);             for the results, in the response void
-//   FinishResults(const Decoded&, Response&);  once they are written std::string DescribeCall(const
-//   Decoded&);       for the log absl::string_view MainField(const Decoded&);    the field that
-//   most of the numbers come from
+//   DecodeRequest(request, limits, layers)   a Decoded, or what is wrong with the request
+//   ResponseBytes(decoded)                   the size of its results; a double
+//   MakeRoom(decoded, response)              for the results, in the response
+//   FinishResults(decoded, response)         once they are written
+//   DescribeCall(decoded)                    in words, for the log
+//   MainField(decoded)                       the field that most of the numbers come from
 //
 // and instantiates this class with compute_call-inl.h.
 template <typename Request, typename Response, typename Decoded>

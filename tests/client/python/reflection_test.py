@@ -7,7 +7,8 @@ import unittest
 
 from running_server import ServerTest
 
-SERVICES = ["attention.v1.AttentionService", "attention.v1.EncoderService", "attention.v1.LayerService", "grpc.health.v1.Health",
+SERVICES = ["attention.v1.AttentionService", "attention.v1.EncoderService",
+            "attention.v1.LayerService", "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
 
 

@@ -1,5 +1,5 @@
-#ifndef ATTENTION_SERVER_RPC_ENCODER_ENCODE_CALL_H_
-#define ATTENTION_SERVER_RPC_ENCODER_ENCODE_CALL_H_
+#ifndef ATTENTION_SERVER_RPC_ENCODER_COMPUTE_ENCODE_CALL_H_
+#define ATTENTION_SERVER_RPC_ENCODER_COMPUTE_ENCODE_CALL_H_
 
 #include <string>
 
@@ -19,4 +19,4 @@ extern template class ComputeCall<v1::EncodeRequest, v1::EncodeResponse, Decoded
 
 }  // namespace attention::rpc
 
-#endif  // ATTENTION_SERVER_RPC_ENCODER_ENCODE_CALL_H_
+#endif  // ATTENTION_SERVER_RPC_ENCODER_COMPUTE_ENCODE_CALL_H_

@@ -1,4 +1,4 @@
-#include "server/rpc/encoder/encode_call.h"
+#include "server/rpc/encoder/compute_encode_call.h"
 
 #include "absl/strings/str_cat.h"
 #include "server/rpc/encoder/write_encode_response.h"
