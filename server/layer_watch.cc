@@ -3,12 +3,11 @@
 #include <utility>
 
 #include "absl/time/time.h"
-#include "server/rpc/warm_up.h"
 
 namespace attention {
 
-LayerWatch::LayerWatch(const rpc::ComputeContext& context, OnHealth on_health)
-    : context_(context), on_health_(std::move(on_health)) {
+LayerWatch::LayerWatch(engine::Engine& engine, engine::LayerStore& layers, OnHealth on_health)
+    : engine_(engine), layers_(layers), on_health_(std::move(on_health)) {
   CompareLayers();
   thread_ = std::thread([this] {
     while (!end_.WaitForNotificationWithTimeout(absl::Seconds(1))) CompareLayers();
@@ -21,7 +20,7 @@ LayerWatch::~LayerWatch() {
 }
 
 void LayerWatch::CompareLayers() {
-  const auto all = context_.layers.List();
+  const auto all = layers_.List();
   if (!all.ok()) return;  // the folder cannot be read at the moment; the layers are as they were
   std::map<std::string, Newest> now;
   for (const auto& listed : *all) {  // by name, the newest first
@@ -29,8 +28,8 @@ void LayerWatch::CompareLayers() {
     if (!now.emplace(listed.name, newest).second) continue;
     const auto before = known_.find(listed.name);
     if (before != known_.end() && before->second == newest) continue;
-    on_health_(listed.name,
-               listed.layer != nullptr && rpc::CompileLayer(context_, *listed.layer).ok());
+    on_health_(listed.name, listed.layer != nullptr &&
+                                engine_.CompileFor(listed.layer->model()).ok());
   }
   for (const auto& [name, newest] : known_) {
     if (now.count(name) == 0) on_health_(name, false);

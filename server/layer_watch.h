@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/synchronization/notification.h"
+#include "server/engine/engine.h"
 #include "server/models/layer_store.h"
-#include "server/rpc/shared/compute_call.h"
 
 namespace attention {
 
@@ -22,8 +22,8 @@ class LayerWatch {
   // Told of every change. Must not throw.
   using OnHealth = std::function<void(const std::string& layer, bool serving)>;
 
-  // Looks once, here, and then on until it is destroyed. `context` must outlive it.
-  LayerWatch(const rpc::ComputeContext& context, OnHealth on_health);
+  // Looks once, here, and then on until it is destroyed. The references must outlive it.
+  LayerWatch(engine::Engine& engine, engine::LayerStore& layers, OnHealth on_health);
   ~LayerWatch();
 
  private:
@@ -31,7 +31,8 @@ class LayerWatch {
   using Newest = std::pair<int64_t, absl::Time>;
   void CompareLayers();
 
-  const rpc::ComputeContext& context_;
+  engine::Engine& engine_;
+  engine::LayerStore& layers_;
   const OnHealth on_health_;
   std::map<std::string, Newest> known_;  // of one thread at a time
   absl::Notification end_;

@@ -17,13 +17,15 @@
 #include "server/host/mib.h"
 #include "server/ops/host_port.h"
 #include "server/ops/tls.h"
-#include "server/rpc/warm_up.h"
 #include "server/transport.h"
 
 namespace attention {
 namespace {
 
-absl::StatusOr<engine::MemoryPlan> Plan(const ServerOptions& options) {
+// Widths of heads that most models have: their operators are there before the first call.
+constexpr int64_t kUsualHeadWidths[] = {64, 128};
+
+absl::StatusOr<engine::MemoryPlan> PlanMemory(const ServerOptions& options) {
   return engine::PlanMemory({.total = options.memory_mib > 0 ? options.memory_mib * engine::kMib
                                                              : engine::GrantedMemory(),
                              .largest_message = options.max_message_mib * engine::kMib,
@@ -92,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // Both are switches of the whole process, and harmless to set again.
   grpc::EnableDefaultHealthCheckService(true);
   if (options.channelz) grpc::channelz::experimental::InitChannelzService();
-  const absl::StatusOr<engine::MemoryPlan> memory = Plan(options);
+  const absl::StatusOr<engine::MemoryPlan> memory = PlanMemory(options);
   if (!memory.ok()) return memory.status();
   absl::StatusOr<std::unique_ptr<engine::LayerStore>> layers =
       engine::LayerStore::Open({.folder = options.layer_dir, .memory_bytes = memory->layers});
@@ -173,13 +175,14 @@ std::shared_ptr<grpc::ServerCredentials> Server::UnixCredentials() const {
 
 // Compiles what is likely to be called, and only then says that it is there.
 absl::Status Server::BeginServing() {
-  absl::Status status = rpc::CompileUsualWidths(context_);
-  if (!status.ok()) return status;
+  for (const int64_t head_dim : kUsualHeadWidths) {
+    if (absl::Status status = engine_.CompileFor(head_dim); !status.ok()) return status;
+  }
   grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
-  layer_watch_ =
-      std::make_unique<LayerWatch>(context_, [&health](const std::string& layer, bool serving) {
-        health.SetServingStatus(absl::StrCat("layers/", layer), serving);
-      });
+  const auto on_health = [&health](const std::string& layer, bool serving) {
+    health.SetServingStatus(absl::StrCat("layers/", layer), serving);
+  };
+  layer_watch_ = std::make_unique<LayerWatch>(engine_, *layers_, on_health);
   for (const std::string& service : OwnServices()) health.SetServingStatus(service, true);
   health.SetServingStatus("", true);
   trimmer_ = std::make_unique<ops::FreedMemoryTrimmer>(

@@ -38,7 +38,7 @@ class Computation {
  public:
   Computation(const AttentionProducts& products, const AttentionSettings& settings,
               absl::Span<const AttentionSequence> sequences,
-              absl::Span<const WeightedSequence> weighted, Executor* executor, BufferPool& buffers)
+              absl::Span<const WeightedSequence> weighted, Executor* executor, Buffers& buffers)
       : products_(products),
         settings_(settings),
         sequences_(sequences),
@@ -49,7 +49,7 @@ class Computation {
 
   absl::Status Run() {
     if (HeadByHead(executor_->threads())) return RunHeads();
-    BufferPool::Loan packed =
+    Buffers::Loan packed =
         executor_->buffers().Borrow(CeilDiv(packed_bytes_.total(), sizeof(float)));
     packed_ = reinterpret_cast<char*>(packed.data());
     if (absl::Status status = PackAll(); !status.ok()) return status;
@@ -248,7 +248,8 @@ absl::StatusOr<AttentionOp> AttentionOp::Create(const Config& config) {
 WorkingMemory AttentionOp::Memory(const AttentionSettings& settings,
                                   absl::Span<const AttentionSequence> sequences, int threads,
                                   Company company) const {
-  BufferPool buffers;
+  BufferPool pool;
+  Buffers buffers(pool);
   return Computation(products_, settings, sequences, {}, nullptr, buffers).Memory(threads, company);
 }
 

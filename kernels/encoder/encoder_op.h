@@ -3,43 +3,17 @@
 
 #include <compare>
 #include <cstdint>
-#include <memory>
-#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "kernels/attention/attention_op.h"
-#include "kernels/attention/attention_problem.h"
-#include "kernels/attention/rotary.h"
 #include "kernels/encoder/encoder.h"
-#include "kernels/products/linear_op.h"
+#include "kernels/encoder/encoder_batch.h"
+#include "kernels/encoder/layer_plan.h"
 #include "kernels/threads/executor.h"
 
 namespace attention {
-
-// A batch of sequences on its way through a stack of layers, ragged: the tokens of one sequence
-// after those of the other, nothing padded.
-struct EncoderBatch {
-  // The rows of a result of one layer that is wanted beside the hidden states.
-  struct Probe {
-    int64_t layer = 0;
-    // Dense, float32, sequence by sequence; null: not wanted.
-    float* hidden_states = nullptr;  // [sum of lens, d_model], after the layer
-    int64_t first_head = 0;          // for the two below
-    int64_t num_heads = 0;
-    float* attention_scores = nullptr;   // of each sequence [num_heads, len, len]
-    float* attention_weights = nullptr;  // the same
-  };
-
-  absl::Span<const int64_t> lens;  // tokens of each sequence, at least 0
-  float* x = nullptr;              // [sum of lens, d_model]: embeddings, then hidden states
-  // Causality, windows, ALiBi and score_stage; heads and scale are the encoder's to set.
-  AttentionSettings settings;
-  absl::Span<const MaskView> masks;      // one a sequence, or none
-  std::optional<RotarySettings> rotary;  // turns queries and keys, token i by position i
-  absl::Span<const Probe> probes;
-};
 
 // A stack of encoder layers of one shape (encoder.h), for any number of layers and any lengths. A
 // sequence's results have the same bits in any batch, on any number of threads, and whichever
@@ -71,18 +45,11 @@ class EncoderOp {
                    const EncoderBatch& batch, Executor& executor) const;
 
  private:
-  class Computation;
-  struct Products {
-    LinearOp project;  // q, k and v, to operands
-    LinearOp add;      // o, added to x
-    LinearOp up;       // with activation, to operands
-    LinearOp down;     // added to x
-  };
-  EncoderOp(const Config& config, Products products, AttentionOp attention);
+  EncoderOp(const Config& config, LayerOperators operators);
+  OperandFormat format() const;
 
   Config config_;
-  Products products_;
-  AttentionOp attention_;
+  LayerOperators operators_;
 };
 
 }  // namespace attention

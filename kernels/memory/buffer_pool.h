@@ -1,56 +1,46 @@
 #ifndef ATTENTION_KERNELS_MEMORY_BUFFER_POOL_H_
 #define ATTENTION_KERNELS_MEMORY_BUFFER_POOL_H_
 
+#include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "kernels/memory/aligned_buffer.h"
 
 namespace attention {
 
-// Memory that calls borrow and give back, so that the next call of its size allocates nothing.
-// Thread-safe.
+// Memory that calls borrow (see Buffers) and give back, so that the next call of its size allocates
+// nothing. Thread-safe. The lock guards the list of free buffers; nothing but moves of that list's
+// elements is done under it, and no other lock is taken.
 class BufferPool {
  public:
-  // A borrowed buffer; gives it back when destroyed.
-  class Loan {
-   public:
-    Loan(BufferPool& pool, AlignedBuffer buffer) : pool_(&pool), buffer_(std::move(buffer)) {}
-    Loan(Loan&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), buffer_(std::move(other.buffer_)) {}
-    Loan& operator=(Loan&&) = delete;
-    ~Loan() {
-      if (pool_ != nullptr) pool_->GiveBack(std::move(buffer_));
-    }
-
-    float* data() { return buffer_.data(); }
-
-   private:
-    BufferPool* pool_;  // null: moved from
-    AlignedBuffer buffer_;
-  };
-
-  // At least `size` floats. Throws std::bad_alloc.
-  Loan Borrow(int64_t size) {
+  // A buffer of at least `size` floats. Throws std::bad_alloc.
+  AlignedBuffer Take(int64_t size) {
     AlignedBuffer buffer = TakeBest(size);
     buffer.Grow(size);
-    return Loan(*this, std::move(buffer));
+    return buffer;
   }
 
-  // Frees all that is not lent.
+  void GiveBack(AlignedBuffer buffer) {
+    const absl::MutexLock lock(&mutex_);
+    free_.push_back(std::move(buffer));
+  }
+
+  // Frees all that is not taken.
   void Trim() {
     std::vector<AlignedBuffer> freed;
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     freed.swap(free_);
   }
 
  private:
-  // The smallest that is large enough, so that a small loan takes no large one away; else the
+  // The smallest that is large enough, so that a small request takes no large one away; else the
   // largest.
   AlignedBuffer TakeBest(int64_t size) {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (free_.empty()) return {};
     auto best = free_.begin();
     for (auto it = free_.begin(); it != free_.end(); ++it) {
@@ -64,13 +54,62 @@ class BufferPool {
     return buffer;
   }
 
-  void GiveBack(AlignedBuffer buffer) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(buffer));
+  absl::Mutex mutex_;
+  std::vector<AlignedBuffer> free_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What one piece of work borrows of a pool, and how much that is at the most. Thread-safe.
+class Buffers {
+ public:
+  // A borrowed buffer; gives it back when destroyed.
+  class Loan {
+   public:
+    Loan(Loan&& other) noexcept
+        : from_(std::exchange(other.from_, nullptr)),
+          size_(other.size_),
+          buffer_(std::move(other.buffer_)) {}
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (from_ == nullptr) return;
+      from_->lent_.fetch_sub(size_, std::memory_order_relaxed);
+      from_->pool_.GiveBack(std::move(buffer_));
+    }
+
+    float* data() { return buffer_.data(); }
+
+   private:
+    friend class Buffers;
+    Loan(Buffers& from, int64_t size) : from_(&from), size_(size), buffer_(from.pool_.Take(size)) {}
+
+    Buffers* from_;  // null: moved from
+    int64_t size_;   // that was asked for
+    AlignedBuffer buffer_;
+  };
+
+  // The pool must outlive this.
+  explicit Buffers(BufferPool& pool) : pool_(pool) {}
+
+  // At least `size` floats. Throws std::bad_alloc.
+  Loan Borrow(int64_t size) {
+    Loan loan(*this, size);
+    const int64_t lent = lent_.fetch_add(size, std::memory_order_relaxed) + size;
+    int64_t most = most_lent_.load(std::memory_order_relaxed);
+    while (lent > most && !most_lent_.compare_exchange_weak(most, lent)) {
+    }
+    return loan;
   }
 
-  std::mutex mutex_;
-  std::vector<AlignedBuffer> free_;  // guarded by mutex_
+  // The most bytes that were borrowed at a time, as they were asked for.
+  int64_t MostLentBytes() const {
+    return most_lent_.load(std::memory_order_relaxed) * static_cast<int64_t>(sizeof(float));
+  }
+  // Counts anew, from what is lent at this moment.
+  void ForgetMostLent() { most_lent_.store(lent_.load()); }
+
+ private:
+  BufferPool& pool_;
+  std::atomic<int64_t> lent_ = 0;       // floats
+  std::atomic<int64_t> most_lent_ = 0;  // floats
 };
 
 }  // namespace attention

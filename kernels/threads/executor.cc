@@ -10,7 +10,6 @@
 #include <atomic>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <utility>
 #include <vector>
@@ -110,20 +109,22 @@ struct Executor::Impl {
   std::vector<Workspace> workspaces;
   tbb::task_group enqueued;
   std::atomic<bool> stopped = false;
-  BufferPool buffers;
+  BufferPool pool;
 
   // Of loops on other threads than the compute threads; as many as ran at a time.
-  std::mutex spare_mutex;
-  std::vector<Workspace> spare_workspaces;  // guarded by spare_mutex
+  absl::Mutex spare_mutex;
+  std::vector<Workspace> spare_workspaces ABSL_GUARDED_BY(spare_mutex);
 };
 
-Executor::Executor(int threads) : impl_(std::make_shared<Impl>(threads)) { LimitInstructionSet(); }
+Executor::Executor(int threads) : impl_(std::make_shared<Impl>(threads)), buffers_(impl_->pool) {
+  LimitInstructionSet();
+}
 
 Executor::Executor(const Executor& of, Hooks hooks)
-    : impl_(of.impl_), hooks_(std::move(hooks)), is_first_(false) {}
+    : impl_(of.impl_), buffers_(impl_->pool), hooks_(std::move(hooks)), is_first_(false) {}
 
 Executor::Executor(const Executor& of, OnCallingThread /*where*/)
-    : impl_(of.impl_), is_first_(false), runs_here_(true) {}
+    : impl_(of.impl_), buffers_(impl_->pool), is_first_(false), runs_here_(true) {}
 
 Executor::~Executor() {
   if (is_first_) impl_->arena.execute([this] { impl_->enqueued.wait(); });
@@ -131,7 +132,7 @@ Executor::~Executor() {
 
 int Executor::threads() const { return impl_->arena.max_concurrency(); }
 
-BufferPool& Executor::buffers() { return impl_->buffers; }
+void Executor::TrimMemory() { impl_->pool.Trim(); }
 
 void Executor::Enqueue(absl::AnyInvocable<void()> task) {
   auto shared = std::make_shared<absl::AnyInvocable<void()>>(std::move(task));
@@ -149,7 +150,7 @@ void Executor::Enqueue(absl::AnyInvocable<void()> task) {
 absl::Status Executor::RunHere(int64_t count, Tile tile) {
   Workspace workspace;
   {
-    const std::lock_guard lock(impl_->spare_mutex);
+    const absl::MutexLock lock(&impl_->spare_mutex);
     if (!impl_->spare_workspaces.empty()) {
       workspace = std::move(impl_->spare_workspaces.back());
       impl_->spare_workspaces.pop_back();
@@ -159,7 +160,7 @@ absl::Status Executor::RunHere(int64_t count, Tile tile) {
   for (int64_t index = 0; index < count && status.ok(); ++index) {
     status = stopped() ? absl::CancelledError("stopped") : RunTile(tile, index, workspace);
   }
-  const std::lock_guard lock(impl_->spare_mutex);
+  const absl::MutexLock lock(&impl_->spare_mutex);
   impl_->spare_workspaces.push_back(std::move(workspace));
   return status;
 }

@@ -51,8 +51,12 @@ class Executor {
 
   int threads() const;
 
-  // Memory that the threads share within a call.
-  BufferPool& buffers();
+  // Memory that the threads share within a call, from one pool for all that began with the first
+  // executor. What is borrowed here counts as this executor's.
+  Buffers& buffers() { return buffers_; }
+
+  // Frees the memory that is kept for the next calls.
+  void TrimMemory();
 
   // Runs `task` on a compute thread, some time after this returns; after Stop too. Tasks may call
   // ParallelFor. They must not throw: one that does ends there, and the others go on.
@@ -77,6 +81,7 @@ class Executor {
   absl::Status RunHere(int64_t count, Tile tile);
 
   std::shared_ptr<Impl> impl_;
+  Buffers buffers_;
   const Hooks hooks_;
   const bool is_first_ = true;
   const bool runs_here_ = false;

@@ -17,7 +17,7 @@ class TaskRuns {
   // `count` says how many tasks each of `sequences` has, 0 or more. Borrows memory for many
   // sequences; `buffers` outlives this.
   template <typename Sequence, typename Count>
-  TaskRuns(absl::Span<const Sequence> sequences, Count count, BufferPool& buffers)
+  TaskRuns(absl::Span<const Sequence> sequences, Count count, Buffers& buffers)
       : size_(static_cast<int64_t>(sequences.size())) {
     if (size_ >= kFew) many_.emplace(buffers.Borrow((size_ + 1) * kFloatsEach));
     int64_t* const first = many_ ? reinterpret_cast<int64_t*>(many_->data()) : few_;
@@ -54,7 +54,7 @@ class TaskRuns {
 
   int64_t size_;
   int64_t few_[kFew];
-  std::optional<BufferPool::Loan> many_;
+  std::optional<Buffers::Loan> many_;
   const int64_t* first_;  // [size_ + 1], in one of the two
 };
 

@@ -4,21 +4,18 @@
 
 namespace attention::engine {
 
-std::vector<AttentionSequence> Sequences(const AttentionCall& call) {
-  std::vector<AttentionSequence> sequences(call.shape.batch);
-  for (int64_t b = 0; b < call.shape.batch; ++b) {
-    const SequenceShape& shape = call.sequences[b];
-    AttentionSequence& s = sequences[b];
-    s.q_len = shape.q_len;
-    s.kv_len = shape.kv_len + call.shape.extra_keys;
-    s.visible_len = shape.visible_len;
-    s.causal_offset = shape.causal_offset;
-    s.mask = call.mask;
-    if (s.mask.bias != nullptr) s.mask.bias += b * call.mask_batch_stride;
-    if (s.mask.visible != nullptr) s.mask.visible += b * call.mask_batch_stride;
-    s.query_positions = call.query_indices;
-  }
-  return sequences;
+AttentionSequence SequenceOf(const AttentionCall& call, int64_t b) {
+  const SequenceShape& shape = call.sequences[b];
+  AttentionSequence s;
+  s.q_len = shape.q_len;
+  s.kv_len = shape.kv_len + call.shape.extra_keys;
+  s.visible_len = shape.visible_len;
+  s.causal_offset = shape.causal_offset;
+  s.mask = call.mask;
+  if (s.mask.bias != nullptr) s.mask.bias += b * call.mask_batch_stride;
+  if (s.mask.visible != nullptr) s.mask.visible += b * call.mask_batch_stride;
+  s.query_positions = call.query_indices;
+  return s;
 }
 
 AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b,

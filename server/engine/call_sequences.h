@@ -2,7 +2,6 @@
 #define ATTENTION_SERVER_ENGINE_CALL_SEQUENCES_H_
 
 #include <cstdint>
-#include <vector>
 
 #include "kernels/attention/attention_problem.h"
 #include "server/engine/attention_call.h"
@@ -39,9 +38,9 @@ inline SequenceOffsets Totals(const AttentionCall& call) {
   return ForEachSequence(call, [](int64_t, const SequenceOffsets&) {});
 }
 
-// The sequences of a call: lengths, masks and positions. Queries, keys, values and results are the
-// caller's to set.
-std::vector<AttentionSequence> Sequences(const AttentionCall& call);
+// Sequence `b` of a call: its lengths, mask and positions. Queries, keys, values and results are
+// the caller's to set.
+AttentionSequence SequenceOf(const AttentionCall& call, int64_t b);
 
 // Where the operator's results for sequence `b` go, with `output` in place of the call's own.
 AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& output, int64_t b,

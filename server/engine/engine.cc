@@ -1,6 +1,7 @@
 #include "server/engine/engine.h"
 
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 #include <cmath>
 #include <exception>
@@ -32,26 +33,10 @@ absl::Duration Since(SteadyClock::time_point then) {
   return absl::FromChrono(SteadyClock::now() - then);
 }
 
-const std::shared_ptr<const StoredLayer>& LayerOf(const Job& job) {
-  return std::visit(
-      [](const auto* call) -> const auto& { return call->layer; }, job.call);
-}
-
-ComputeType ComputeTypeOf(const Job& job) {
-  return std::visit([](const auto* call) { return call->compute_type; }, job.call);
-}
-
 // Whether nobody waits for the job's result any more.
 bool IsInVain(const Job& job) {
   return job.unwanted.load(std::memory_order_relaxed) ||
          (job.deadline != SteadyClock::time_point::max() && job.IsOverdue(SteadyClock::now()));
-}
-
-size_t SequencesOf(const Job& job) {
-  if (const auto* const call = std::get_if<const AttentionCall*>(&job.call)) {
-    return (*call)->sequences.size();
-  }
-  return std::get<const EncodeCall*>(job.call)->lens.size();
 }
 
 // Whether the job is done sooner than it would be handed over. Its operations do not tell of what
@@ -59,15 +44,23 @@ size_t SequencesOf(const Job& job) {
 bool IsTiny(const Job& job) {
   constexpr int64_t kMostBytes = 64 << 10, kMostTokens = 64;
   return job.cost.flop <= Scheduler::kTinyFlop && job.message_bytes <= kMostBytes &&
-         job.working_bytes <= 1 << 20 && job.cost.tokens <= kMostTokens && SequencesOf(job) <= 16;
+         job.working_bytes <= 1 << 20 && job.cost.tokens <= kMostTokens &&
+         SequencesOf(job.call) <= 16;
 }
 
-// The calls of jobs that are all of one kind.
-template <typename Call, typename Jobs>
-std::vector<const Call*> CallsOf(const Jobs& jobs) {
-  std::vector<const Call*> calls;
-  for (const auto& job : jobs) calls.push_back(std::get<const Call*>(job->call));
+std::vector<AnyCall> CallsOf(const std::vector<std::shared_ptr<Job>>& jobs) {
+  std::vector<AnyCall> calls;
+  calls.reserve(jobs.size());
+  for (const auto& job : jobs) calls.push_back(job->call);
   return calls;
+}
+
+// Whether what `jobs` borrowed on `executor` is no more than what they were admitted with.
+[[maybe_unused]] bool TookNoMoreThanCounted(const std::vector<std::shared_ptr<Job>>& jobs,
+                                            Executor& executor) {
+  double counted = 0;
+  for (const auto& job : jobs) counted += job->memory.shared;
+  return static_cast<double>(executor.buffers().MostLentBytes()) <= counted;
 }
 
 Scheduler::Options SchedulerOptions(const Engine::Options& options) {
@@ -86,28 +79,34 @@ Engine::Engine(const Options& options, PackedLayers& layers)
       scheduler_(SchedulerOptions(options)),
       executor_(options.threads) {}
 
-absl::StatusOr<double> Engine::WorkingBytes(const Job& job) {
-  if (const auto* const call = std::get_if<const AttentionCall*>(&job.call)) {
-    return runner_.WorkingBytes(**call, executor_.threads());
-  }
-  return encode_runner_.WorkingBytes(*std::get<const EncodeCall*>(job.call), executor_.threads());
+absl::Status Engine::CompileFor(int64_t head_dim) {
+  return operators_.attention.Get({.head_dim = head_dim, .v_head_dim = head_dim}).status();
+}
+
+absl::Status Engine::CompileFor(const LayerModel& model) {
+  return operators_.MakeFor(model, ComputeType::kFloat32);
+}
+
+// What the job will take of the memory for intermediate results.
+absl::Status Engine::CountMemoryOf(Job& job) {
+  const absl::StatusOr<WorkingMemory> memory = CountMemory(job.call, operators_, threads());
+  if (!memory.ok()) return memory.status();
+  job.memory = *memory;
+  job.working_bytes = memory->Bytes(threads());
+  const auto limit = static_cast<double>(options_.max_working_bytes);
+  if (job.working_bytes <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
+      "(--max_working_mib): send fewer sequences, tokens or heads at a time",
+      std::ceil(job.working_bytes / kMib), limit / kMib));
 }
 
 absl::Status Engine::Submit(const std::shared_ptr<Job>& job) {
-  const absl::StatusOr<double> bytes = WorkingBytes(*job);
-  if (!bytes.ok()) return bytes.status();
-  const auto limit = static_cast<double>(options_.max_working_bytes);
-  if (*bytes > limit) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "the call needs %.0f MiB for intermediate results; this server grants a call %.0f MiB "
-        "(--max_working_mib): send fewer sequences, tokens or heads at a time",
-        std::ceil(*bytes / kMib), limit / kMib));
-  }
-  job->working_bytes = *bytes;
+  if (absl::Status status = CountMemoryOf(*job); !status.ok()) return status;
   job->cost = std::visit([](const auto* call) { return CostOf(*call); }, job->call);
   if (IsTiny(*job)) {
     const std::shared_ptr<const PackedLayer> packed = FindPacked(*job);
-    if (packed != nullptr || LayerOf(*job) == nullptr) return RunAtOnce(job, packed);
+    if (packed != nullptr || LayerOf(job->call) == nullptr) return RunAtOnce(job, packed);
   }
   job->batch_key = std::visit([](const auto* call) { return BatchKey(*call); }, job->call);
   if (absl::Status status = scheduler_.Add(job); !status.ok()) return status;
@@ -117,8 +116,8 @@ absl::Status Engine::Submit(const std::shared_ptr<Job>& job) {
 
 // Null where the call names no layer, or one that is not packed.
 std::shared_ptr<const PackedLayer> Engine::FindPacked(const Job& job) {
-  const std::shared_ptr<const StoredLayer>& layer = LayerOf(job);
-  return layer == nullptr ? nullptr : layers_.Find(*layer, ComputeTypeOf(job));
+  const std::shared_ptr<const StoredLayer>& layer = LayerOf(job.call);
+  return layer == nullptr ? nullptr : layers_.Find(*layer, ComputeTypeOf(job.call));
 }
 
 // On this thread, from here to its answer.
@@ -172,7 +171,7 @@ void Engine::RunSmall() {
   std::shared_ptr<const PackedLayer> packed;
   const Batch batch = scheduler_.NextSmall([&](const Job& job) {
     packed = FindPacked(job);
-    return packed != nullptr || LayerOf(job) == nullptr;
+    return packed != nullptr || LayerOf(job.call) == nullptr;
   });
   if (batch.empty()) return;
   RunBatch(batch, packed);
@@ -200,16 +199,16 @@ Engine::Jobs Engine::Prepared(const Jobs& jobs, const CallTiming& timing) {
 absl::Status Engine::RunJobs(const Jobs& jobs, std::shared_ptr<const PackedLayer> packed,
                              Executor& executor) {
   return Guarded([&]() -> absl::Status {
-    const Job& any = *jobs[0];
+    const AnyCall& any = jobs[0]->call;
     if (packed == nullptr && LayerOf(any) != nullptr) {
       auto resident = layers_.Get(LayerOf(any), ComputeTypeOf(any), executor);
       if (!resident.ok()) return resident.status();
       packed = *std::move(resident);
     }
-    if (std::holds_alternative<const EncodeCall*>(any.call)) {
-      return encode_runner_.Run(CallsOf<EncodeCall>(jobs), *packed, executor);
-    }
-    return runner_.Run(CallsOf<AttentionCall>(jobs), packed.get(), executor);
+    executor.buffers().ForgetMostLent();
+    absl::Status status = RunCalls(CallsOf(jobs), packed.get(), operators_, executor);
+    assert(TookNoMoreThanCounted(jobs, executor));
+    return status;
   });
 }
 

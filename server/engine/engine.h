@@ -10,9 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "kernels/threads/executor.h"
-#include "server/engine/call_runner.h"
-#include "server/engine/encode_runner.h"
+#include "server/engine/call_plan.h"
 #include "server/engine/job.h"
+#include "server/engine/operators.h"
 #include "server/engine/scheduler.h"
 #include "server/models/packed_layers.h"
 
@@ -63,16 +63,18 @@ class Engine {
   //   INTERNAL            our fault
   absl::Status Submit(const std::shared_ptr<Job>& job);
 
-  // Compiles the operators of job.call, as Submit does for the first of its widths; nothing else of
-  // the job is looked at. Fails where the call could not run.
-  absl::Status Compile(const Job& job) { return WorkingBytes(job).status(); }
+  // Makes the operators of calls whose queries, keys and values have heads of this width, in
+  // float32; or those of calls for a stored layer. So their first caller need not wait for some
+  // milliseconds. Computes nothing and packs no weights. Fails as the call would.
+  absl::Status CompileFor(int64_t head_dim);
+  absl::Status CompileFor(const LayerModel& model);
 
   // The caller has left. A job that waits is done now, on this thread; one that runs, between two
   // tiles, unless others of its batch are still wanted. A job that is done already stays so.
   void Cancel(const std::shared_ptr<Job>& job);
 
   // Frees the memory that is kept for the next calls.
-  void TrimMemory() { executor_.buffers().Trim(); }
+  void TrimMemory() { executor_.TrimMemory(); }
 
   // Calls that run end between two tiles, and those that wait at once. For good.
   void Stop() { executor_.Stop(); }
@@ -85,7 +87,7 @@ class Engine {
   using Batch = Scheduler::Batch;
   using Jobs = std::vector<std::shared_ptr<Job>>;
 
-  absl::StatusOr<double> WorkingBytes(const Job& job);
+  absl::Status CountMemoryOf(Job& job);
   std::shared_ptr<const PackedLayer> FindPacked(const Job& job);
   absl::Status RunAtOnce(const std::shared_ptr<Job>& job,
                          const std::shared_ptr<const PackedLayer>& packed);
@@ -101,8 +103,7 @@ class Engine {
 
   const Options options_;
   PackedLayers& layers_;
-  CallRunner runner_;
-  EncodeRunner encode_runner_;
+  Operators operators_;
   Scheduler scheduler_;
   Executor executor_;  // last: its destructor waits for calls that use what stands above
 };

@@ -7,14 +7,13 @@
 #include <list>
 #include <memory>
 #include <string>
-#include <variant>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/engine/attention_call.h"
+#include "kernels/memory/working_memory.h"
+#include "server/engine/any_call.h"
 #include "server/engine/call_cost.h"
-#include "server/engine/encode_call.h"
 #include "server/host/reserved_bytes.h"
 
 namespace attention::engine {
@@ -35,7 +34,7 @@ struct Job {
   // Set by the caller before Engine::Submit.
 
   // Lives, with all memory that it points to, until `done` was called.
-  std::variant<const AttentionCall*, const EncodeCall*> call;
+  AnyCall call;
   // What the call's request takes and its response will take; counted until the Job is destroyed.
   int64_t message_bytes = 0;
   SteadyClock::time_point deadline = SteadyClock::time_point::max();
@@ -49,7 +48,8 @@ struct Job {
 
   CallCost cost;
   std::string batch_key;
-  double working_bytes = 0;
+  WorkingMemory memory;      // that its plan counts
+  double working_bytes = 0;  // of it, on the threads of the engine
   SteadyClock::time_point submitted;
   ReservedBytes reserved;                           // message_bytes
   std::atomic<bool> unwanted = false;               // its caller has left

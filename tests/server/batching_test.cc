@@ -72,6 +72,18 @@ class Batching : public ServerWithLayers, public testing::WithParamInterface<v1:
     return request;
   }
 
+  // Keys alone: then no queries are computed, however many query_indices ask for.
+  static v1::ComputeAttentionRequest Keys(int i) {
+    v1::ComputeAttentionRequest request;
+    request.set_request_id(absl::StrCat("call ", i));
+    *request.mutable_tokens()->mutable_tokens() = Tokens(1 + 5 * i, i, 0);
+    request.mutable_tokens()->mutable_layer()->set_name("attention");
+    request.mutable_config()->set_compute_type(GetParam());
+    request.add_results(v1::RESULT_KEY);
+    for (int index = 0; index < i % 3 * 100; ++index) request.add_query_indices(0);
+    return request;
+  }
+
   static v1::EncodeRequest Encoder(int i) {
     v1::EncodeRequest request;
     request.set_request_id(absl::StrCat("call ", i));
@@ -125,6 +137,12 @@ class Batching : public ServerWithLayers, public testing::WithParamInterface<v1:
 
 TEST_P(Batching, CallsOfAStoredLayerGiveTheirOwnBytes) {
   ExpectSameBytesTogether(&Attention, [&](const auto& request) { return Compute(request); });
+}
+
+// The rows of such calls were put together by the number of their queries: keys of others came
+// back, and memory behind the tokens was read.
+TEST_P(Batching, CallsForKeysAloneGiveTheirOwnBytes) {
+  ExpectSameBytesTogether(&Keys, [&](const auto& request) { return Compute(request); });
 }
 
 TEST_P(Batching, CallsOfAnEncoderGiveTheirOwnBytes) {

@@ -18,8 +18,8 @@
 #include "absl/synchronization/notification.h"
 #include "client/tensor.h"
 #include "server/engine/batch_key.h"
-#include "server/engine/call_runner.h"
-#include "server/engine/encode_runner.h"
+#include "server/engine/call_plan.h"
+#include "server/engine/operators.h"
 #include "server/models/layer_store.h"
 #include "server/models/random_layer.h"
 #include "server/rpc/attention/decode_request.h"
@@ -63,22 +63,12 @@ struct AttentionTypes {
   using Response = v1::ComputeAttentionResponse;
   using Decoded = rpc::DecodedRequest;
   using Call = engine::AttentionCall;
-  using Runner = engine::CallRunner;
-  static absl::Status Run(Runner& runner, absl::Span<const Call* const> calls,
-                          const engine::PackedLayer* packed, Executor& executor) {
-    return runner.Run(calls, packed, executor);
-  }
 };
 struct EncodeTypes {
   using Request = v1::EncodeRequest;
   using Response = v1::EncodeResponse;
   using Decoded = rpc::DecodedEncode;
   using Call = engine::EncodeCall;
-  using Runner = engine::EncodeRunner;
-  static absl::Status Run(Runner& runner, absl::Span<const Call* const> calls,
-                          const engine::PackedLayer* packed, Executor& executor) {
-    return runner.Run(calls, *packed, executor);
-  }
 };
 
 // Requests that run as one batch.
@@ -110,9 +100,9 @@ class Batch {
   double Estimate(int threads) {
     double sum = 0;
     for (const auto* const call : calls_) {
-      const absl::StatusOr<double> bytes = runner_.WorkingBytes(*call, threads);
-      EXPECT_TRUE(bytes.ok()) << bytes.status();
-      sum += bytes.value_or(0);
+      const auto memory = engine::CountMemory(call, operators_, threads);
+      EXPECT_TRUE(memory.ok()) << memory.status();
+      if (memory.ok()) sum += memory->Bytes(threads);
     }
     return sum;
   }
@@ -129,7 +119,8 @@ class Batch {
     RunOn(executor, [&] {
       const int64_t before = AllocatedBytes();
       ForgetPeakBytes();
-      absl::Status status = Types::Run(runner_, calls_, packed_.get(), executor);
+      const std::vector<engine::AnyCall> calls(calls_.begin(), calls_.end());
+      absl::Status status = engine::RunCalls(calls, packed_.get(), operators_, executor);
       taken = static_cast<double>(PeakBytes() - before);
       return status;
     });
@@ -142,7 +133,7 @@ class Batch {
   std::vector<typename Types::Decoded> decoded_;
   std::vector<const typename Types::Call*> calls_;
   std::shared_ptr<const engine::PackedLayer> packed_;
-  typename Types::Runner runner_;
+  engine::Operators operators_;
 };
 
 class WorkingMemoryTest : public testing::Test {
@@ -208,7 +199,7 @@ class WorkingMemoryTest : public testing::Test {
   std::unique_ptr<engine::LayerStore> layers_;
 };
 
-// How many times the peak an estimate may be; call_runner.h has the reasons. The most that was
+// How many times the peak an estimate may be; call_plan.h has the reasons. The most that was
 // measured is 1.12 and 2.30.
 constexpr double kAlone = 1.2, kMayJoin = 2.4;
 

@@ -1,7 +1,7 @@
-#include "server/engine/extra_keys.h"
+#include "server/engine/steps/extra_keys.h"
 
+#include <algorithm>
 #include <limits>
-#include <utility>
 
 namespace attention::engine {
 namespace {
@@ -25,59 +25,50 @@ int64_t MaskHeads(const AttentionSequence& s, int64_t num_heads) {
   return s.mask.head_stride != 0 ? num_heads : 1;
 }
 
-std::vector<float> WriteMask(const AttentionSettings& settings, const AttentionSequence& s,
-                             int64_t extra_keys) {
-  const int64_t heads = MaskHeads(s, settings.num_heads);
-  std::vector<float> mask;
-  mask.reserve(heads * s.q_len * s.kv_len);
-  for (int64_t h = 0; h < heads; ++h) {
+// Writes the mask of `s` to `to`, and returns its end.
+float* WriteMask(const AttentionSettings& settings, const AttentionSequence& s, int64_t extra_keys,
+                 float* to) {
+  for (int64_t h = 0; h < MaskHeads(s, settings.num_heads); ++h) {
     for (int64_t i = 0; i < s.q_len; ++i) {
-      for (int64_t j = 0; j < s.kv_len - extra_keys; ++j) {
-        mask.push_back(BiasOf(settings, s, h, i, j));
-      }
-      mask.insert(mask.end(), extra_keys, 0.0f);
+      for (int64_t j = 0; j < s.kv_len - extra_keys; ++j) *to++ = BiasOf(settings, s, h, i, j);
+      to = std::fill_n(to, extra_keys, 0.0f);
     }
   }
-  return mask;
+  return to;
 }
 
 }  // namespace
 
-SequencesWithExtraKeys::SequencesWithExtraKeys(const AttentionModel& model,
-                                               const AttentionSettings& settings,
-                                               std::vector<AttentionSequence> sequences)
-    : settings_(settings), sequences_(std::move(sequences)) {
-  masks_.reserve(sequences_.size());
-  settings_.causal = false;
-  settings_.left_window = settings_.right_window = -1;
+int64_t ExtraKeysMaskFloats(absl::Span<const AttentionSequence> sequences, int64_t num_heads) {
+  int64_t floats = 0;
+  for (const AttentionSequence& s : sequences)
+    floats += MaskHeads(s, num_heads) * s.q_len * s.kv_len;
+  return floats;
+}
+
+AttentionSettings AppendExtraKeys(const AttentionModel& model, const AttentionSettings& settings,
+                                  absl::Span<AttentionSequence> sequences, float* masks) {
   const auto view = [&](const float* rows, int64_t dim) {
     return TokenMajorView(reinterpret_cast<const std::byte*>(rows), DataType::kFloat32,
                           model.num_kv_heads, dim);
   };
-  for (AttentionSequence& s : sequences_) {
-    std::vector<float>& mask = masks_.emplace_back(WriteMask(settings, s, model.extra_keys));
+  for (AttentionSequence& s : sequences) {
+    float* const mask = masks;
+    masks = WriteMask(settings, s, model.extra_keys, mask);
     const int64_t own = s.kv_len - model.extra_keys;
     s.key = {s.key.current, view(model.extra_key, model.head_dim), own};
     s.value = {s.value.current, view(model.extra_value, model.v_head_dim), own};
-    s.mask = {.bias = mask.data(),
+    s.mask = {.bias = mask,
               .head_stride = s.mask.head_stride != 0 ? s.q_len * s.kv_len : 0,
               .row_stride = s.kv_len,
               .key_count = s.kv_len};
     s.visible_len = s.kv_len;
     s.query_positions = {};
   }
-}
-
-double ExtraKeysBytes(absl::Span<const AttentionSequence> sequences, int64_t extra_keys,
-                      int64_t num_heads) {
-  if (extra_keys == 0) return 0;
-  double bytes = 0;
-  for (const AttentionSequence& s : sequences) {
-    bytes += sizeof(std::vector<float>);
-    bytes += sizeof(float) * static_cast<double>(MaskHeads(s, num_heads)) *
-             static_cast<double>(s.q_len) * static_cast<double>(s.kv_len);
-  }
-  return bytes;
+  AttentionSettings without = settings;
+  without.causal = false;
+  without.left_window = without.right_window = -1;
+  return without;
 }
 
 }  // namespace attention::engine

@@ -1,4 +1,4 @@
-#include "server/engine/copy_heads.h"
+#include "server/engine/steps/return_heads.h"
 
 #include <algorithm>
 #include <cstring>
@@ -53,22 +53,25 @@ void CopyRows(const HeadsView& from, int64_t heads, absl::Span<const int64_t> ro
   }
 }
 
-void ReturnHeads(const AttentionCall& call, int64_t b, const SequenceOffsets& offsets,
-                 const AttentionSequence& sequence) {
+void ReturnHeads(const Member& member) {
+  const AttentionCall& call = *member.call;
   const CallShape& s = call.shape;
   const CallOutputs& to = call.outputs;
   const ResultTypes& types = call.types;
-  const int64_t kv_len = call.sequences[b].kv_len, len = kv_len - s.past_len;
-  const CachedHeadsView query = {.past = {}, .current = sequence.query};
-  const CachedHeadsView key = {.past = {}, .current = sequence.key.current};
-  const CachedHeadsView value = {.past = {}, .current = sequence.value.current};
-  Return(query, s.num_heads, sequence.q_len, s.head_dim, {to.query, types.result, offsets.queries});
-  Return(key, s.num_kv_heads, len, s.head_dim, {to.key, types.key, offsets.current_keys});
-  Return(value, s.num_kv_heads, len, s.v_head_dim, {to.value, types.value, offsets.current_keys});
-  Return(sequence.key, s.num_kv_heads, kv_len, s.head_dim,
-         {to.present_key, types.key, offsets.keys});
-  Return(sequence.value, s.num_kv_heads, kv_len, s.v_head_dim,
-         {to.present_value, types.value, offsets.keys});
+  ForEachSequence(call, [&](int64_t b, const SequenceOffsets& offsets) {
+    const int64_t kv_len = call.sequences[b].kv_len, len = kv_len - s.past_len;
+    const CachedHeadsView query = {.past = {}, .current = member.query.At(b, offsets.queries)};
+    const CachedHeadsView key = {.past = {}, .current = member.key.At(b, offsets.current_keys)};
+    const CachedHeadsView value = {.past = {}, .current = member.value.At(b, offsets.current_keys)};
+    Return(query, s.num_heads, call.sequences[b].q_len, s.head_dim,
+           {to.query, types.result, offsets.queries});
+    Return(key, s.num_kv_heads, len, s.head_dim, {to.key, types.key, offsets.current_keys});
+    Return(value, s.num_kv_heads, len, s.v_head_dim, {to.value, types.value, offsets.current_keys});
+    Return(member.Key(b, offsets), s.num_kv_heads, kv_len, s.head_dim,
+           {to.present_key, types.key, offsets.keys});
+    Return(member.Value(b, offsets), s.num_kv_heads, kv_len, s.v_head_dim,
+           {to.present_value, types.value, offsets.keys});
+  });
 }
 
 }  // namespace attention::engine
