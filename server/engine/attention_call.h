@@ -1,6 +1,7 @@
 #ifndef ATTENTION_SERVER_ENGINE_ATTENTION_CALL_H_
 #define ATTENTION_SERVER_ENGINE_ATTENTION_CALL_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "kernels/attention/rotary.h"
 #include "kernels/memory/data_type.h"
 #include "kernels/memory/heads_view.h"
+#include "server/engine/results.h"
 #include "server/models/projections.h"
 
 namespace attention::engine {
@@ -122,54 +124,32 @@ struct CallRotary {
   std::vector<int64_t> key_positions;
 };
 
-// What a call is to return. It decides what is computed.
-struct WantedResults {
-  bool output = false;
-  bool attention_scores = false;
-  bool attention_weights = false;
-  bool query = false;
-  bool key = false;
-  bool value = false;
-  bool weighted_values = false;
-  bool top_keys = false;
-  bool log_sum_exp = false;
-  bool present_key = false;
-  bool present_value = false;
-
-  // Whether the attention operator runs: all but queries, keys and values come from it.
-  bool NeedOperator() const {
-    return output || attention_scores || attention_weights || weighted_values || top_keys ||
-           log_sum_exp;
-  }
-  bool NeedQuery() const { return query || NeedOperator(); }
-  bool NeedKey() const { return key || present_key || NeedOperator(); }
-  bool NeedValue() const { return value || present_value || output || weighted_values; }
-};
-
-// The types of the results; log_sum_exp and top_weights are float32.
+// The types of results' numbers, as NumbersOf says.
 struct ResultTypes {
-  DataType result = DataType::kFloat32;  // of all but those of the next two
-  DataType key = DataType::kFloat32;     // of key and present_key
-  DataType value = DataType::kFloat32;   // of value and present_value
+  DataType result = DataType::kFloat32;
+  DataType key = DataType::kFloat32;
+  DataType value = DataType::kFloat32;
 };
 
-// Where the results go; what is null is not wanted. Row-major and, but for `output`, dense; of a
-// ragged batch sequence after sequence, each as in a batch of one. `output` is the result after the
-// output projection, if there is one.
+// Where the results go; what is null is not wanted. Row-major and, but for the output, dense; of a
+// ragged batch sequence after sequence, each as in a batch of one. Their axes are those that the
+// contract lists (attention.proto, enum Result), with the keys that a stored layer adds counted in
+// kv_len.
 struct CallOutputs {
-  MutableBatchView output;                 // [batch, num_heads, q_len, v_head_dim]
-  std::byte* attention_scores = nullptr;   // [batch, num_heads, q_len, score_len]
-  std::byte* attention_weights = nullptr;  // the same, or averaged [batch, q_len, score_len]
-  std::byte* weighted_values = nullptr;    // [batch, num_heads, score_len, q_len, v_head_dim]
-  float* log_sum_exp = nullptr;            // [batch, num_heads, q_len]
-  int64_t top_k = 0;                       // for the two below, 1 to kv_len
-  int32_t* top_indices = nullptr;          // [batch, num_heads, q_len, top_k]
-  float* top_weights = nullptr;            // [batch, num_heads, q_len, top_k]
-  std::byte* query = nullptr;              // [batch, num_heads, q_len, head_dim]
-  std::byte* key = nullptr;                // [batch, num_kv_heads, kv_len - past_len, head_dim]
-  std::byte* value = nullptr;              // [batch, num_kv_heads, kv_len - past_len, v_head_dim]
-  std::byte* present_key = nullptr;        // [batch, num_kv_heads, kv_len, head_dim]
-  std::byte* present_value = nullptr;      // [batch, num_kv_heads, kv_len, v_head_dim]
+  // [batch, num_heads, q_len, v_head_dim]; the result after the output projection, if there is one.
+  MutableBatchView output;
+  int64_t top_k = 0;               // for the two below, 1 to kv_len
+  int32_t* top_indices = nullptr;  // [batch, num_heads, q_len, top_k]
+  float* top_weights = nullptr;    // [batch, num_heads, q_len, top_k]
+
+  // Any other result.
+  std::byte* At(Result result) const { return places_[static_cast<size_t>(result)]; }
+  void Set(Result result, std::byte* place) { places_[static_cast<size_t>(result)] = place; }
+
+  float* log_sum_exp() const { return reinterpret_cast<float*>(At(Result::kLogSumExp)); }
+
+ private:
+  std::array<std::byte*, kResultCount> places_ = {};
 };
 
 // One call, ready to run: whoever makes one has checked that the shapes fit together and that all
@@ -187,7 +167,7 @@ struct AttentionCall {
   MaskView mask;  // of the first sequence
   int64_t mask_batch_stride = 0;
   std::vector<int64_t> query_indices;  // q_len of them, each below source_len; empty: all
-  WantedResults wanted;
+  ResultSet wanted;
   ResultTypes types;
   CallOutputs outputs;  // a place for each of `wanted`, there when the call runs
 

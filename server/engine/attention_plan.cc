@@ -119,7 +119,7 @@ void AttentionPlan::AddGather() {
     const auto& source = std::get<TokensSource>(m.call->source);
     return !m.call->PicksQueries() && source.tokens.data == source.context.data;
   };
-  const WantedResults& wanted = any_.wanted;
+  const ResultSet& wanted = any_.wanted;
   const bool any_picks = std::any_of(members_.begin(), members_.end(), picks);
   // One member with a context of its own is enough: counted as if there were one.
   self_attention_ = !(plan_.is_counted() && together_) &&
@@ -152,7 +152,7 @@ void AttentionPlan::AddGather() {
 
 absl::Status AttentionPlan::AddProject() {
   const CallShape& s = any_.shape;
-  const WantedResults& wanted = any_.wanted;
+  const ResultSet& wanted = any_.wanted;
   const auto& [q, k, v, o] = *projections_;
   const NumbersView* const context = ReadsTokensAsContext() ? &tokens_ : &context_;
   MutableBatchView query, key, value;  // [rows of all calls, heads * dim]
@@ -181,10 +181,7 @@ absl::Status AttentionPlan::AddProject() {
 }
 
 void AttentionPlan::AddReturnHeads() {
-  const WantedResults& wanted = any_.wanted;
-  const bool is_wanted =
-      wanted.query || wanted.key || wanted.value || wanted.present_key || wanted.present_value;
-  if (!is_wanted) return;
+  if (!any_.wanted.AnyFrom("return heads")) return;
   plan_.Add("return heads", [this] {
     for (const Member& m : members_) ReturnHeads(m);
     return absl::OkStatus();
@@ -208,7 +205,7 @@ absl::Status AttentionPlan::AddAttend() {
   const absl::StatusOr<std::shared_ptr<const AttentionOp>> op = OpFor(any_.settings.normalization);
   if (!op.ok()) return op.status();
   const bool projects_output =
-      projections_ != nullptr && projections_->o.has_value() && any_.wanted.output;
+      projections_ != nullptr && projections_->o.has_value() && any_.wanted.Has(Result::kOutput);
   MutableBatchView heads;  // [queries of all calls, heads * v_head_dim]
   if (projects_output) {
     heads = ReserveRows(queries_, any_.shape.num_heads, any_.shape.v_head_dim, plan_);

@@ -41,13 +41,7 @@ class Key {
     Add(s.alibi_slopes);
     Add(s.sinks);
   }
-  void Add(const WantedResults& w) {
-    for (const bool wanted :
-         {w.output, w.attention_scores, w.attention_weights, w.query, w.key, w.value,
-          w.weighted_values, w.top_keys, w.log_sum_exp, w.present_key, w.present_value}) {
-      Add(wanted);
-    }
-  }
+  void Add(const ResultSet& wanted) { Add(wanted.bits()); }
   void Add(const ResultTypes& types) {
     for (const DataType type : {types.result, types.key, types.value}) Add(type);
   }

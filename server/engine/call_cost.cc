@@ -24,7 +24,7 @@ double Numbers(const Linear& linear) {
 
 CallCost CostOf(const AttentionCall& call) {
   const CallShape& s = call.shape;
-  const WantedResults& wanted = call.wanted;
+  const ResultSet& wanted = call.wanted;
   const SequenceOffsets totals = Totals(call);
   double flop = kBaseFlop;
   const auto* const source = std::get_if<TokensSource>(&call.source);
@@ -37,10 +37,10 @@ CallCost CostOf(const AttentionCall& call) {
     if (wanted.NeedQuery()) add(p.q, totals.queries);
     if (wanted.NeedKey()) add(p.k, totals.current_keys);
     if (wanted.NeedValue()) add(p.v, totals.current_keys);
-    if (wanted.output && p.o.has_value()) add(*p.o, totals.queries);
+    if (wanted.Has(Result::kOutput) && p.o.has_value()) add(*p.o, totals.queries);
   }
   if (wanted.NeedOperator()) {
-    const bool combines = wanted.output || wanted.weighted_values;
+    const bool combines = wanted.Has(Result::kOutput) || wanted.Has(Result::kWeightedValues);
     const auto widths = static_cast<double>(s.head_dim + (combines ? s.v_head_dim : 0));
     flop += (2.0 * widths + kScoreFlop) * static_cast<double>(totals.scores) *
             static_cast<double>(s.num_heads);

@@ -31,30 +31,32 @@ AttentionResults ResultsOf(const AttentionCall& call, const MutableBatchView& ou
     return data != nullptr ? data + numbers : nullptr;
   };
   const int64_t weight_heads = call.settings.average_weights ? 1 : heads;
-  return {.output = output.At(b, offsets.queries),
-          .type = type,
-          .attention_scores = bytes(to.attention_scores, heads * offsets.scores),
-          .attention_weights = bytes(to.attention_weights, weight_heads * offsets.scores),
-          .weighted_values = bytes(to.weighted_values, heads * offsets.scores * shape.v_head_dim),
-          .log_sum_exp = at(to.log_sum_exp, rows),
-          .top_k = to.top_k,
-          .top_indices = at(to.top_indices, rows * to.top_k),
-          .top_weights = at(to.top_weights, rows * to.top_k)};
+  return {
+      .output = output.At(b, offsets.queries),
+      .type = type,
+      .attention_scores = bytes(to.At(Result::kAttentionScores), heads * offsets.scores),
+      .attention_weights = bytes(to.At(Result::kAttentionWeights), weight_heads * offsets.scores),
+      .weighted_values =
+          bytes(to.At(Result::kWeightedValues), heads * offsets.scores * shape.v_head_dim),
+      .log_sum_exp = at(to.log_sum_exp(), rows),
+      .top_k = to.top_k,
+      .top_indices = at(to.top_indices, rows * to.top_k),
+      .top_weights = at(to.top_weights, rows * to.top_k)};
 }
 
 AttentionResults Placeholders(const AttentionCall& call) {
   alignas(float) static std::byte place;
   static float number;
   static int32_t index;
-  const WantedResults& wanted = call.wanted;
+  const ResultSet& wanted = call.wanted;
   AttentionResults results;
   results.type = call.types.result;
-  if (wanted.output) results.output.data = &place;
-  if (wanted.attention_scores) results.attention_scores = &place;
-  if (wanted.attention_weights) results.attention_weights = &place;
-  if (wanted.weighted_values) results.weighted_values = &place;
-  if (wanted.log_sum_exp) results.log_sum_exp = &number;
-  if (wanted.top_keys) results.top_indices = &index;
+  if (wanted.Has(Result::kOutput)) results.output.data = &place;
+  if (wanted.Has(Result::kAttentionScores)) results.attention_scores = &place;
+  if (wanted.Has(Result::kAttentionWeights)) results.attention_weights = &place;
+  if (wanted.Has(Result::kWeightedValues)) results.weighted_values = &place;
+  if (wanted.Has(Result::kLogSumExp)) results.log_sum_exp = &number;
+  if (wanted.Has(Result::kTopKeys)) results.top_indices = &index;
   return results;
 }
 

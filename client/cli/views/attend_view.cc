@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/cli/display_text.h"
@@ -22,33 +23,40 @@ namespace {
 // More tables than this say nothing to a reader.
 constexpr int64_t kMaxTables = 64;
 
-// One result and what its axes count, each by one letter: b sequences, h heads, q queries, k keys,
-// d numbers of one vector.
+// One result, as the contract describes it (attention.v1.ResultInfo), and what its axes count, each
+// by one letter: b sequences, h heads, q queries, k keys, d numbers of one vector.
 struct ResultView {
-  const char* name;
-  const char* axes;
-  const char* meaning;
+  std::string name;
+  std::string axes;
+  std::string meaning;
   const v1::Tensor& tensor;
 };
 
-std::vector<ResultView> ViewsOf(const v1::ComputeAttentionResponse& response) {
-  return {
-      {"query", "bhqd", "what each query token asks with", response.query()},
-      {"key", "bhkd", "what each key token is found by", response.key()},
-      {"value", "bhkd", "what each key token gives", response.value()},
-      {"present_key", "bhkd", "the keys of the past and of this call", response.present_key()},
-      {"present_value", "bhkd", "the values of the past and of this call",
-       response.present_value()},
-      {"attention_scores", "bhqk", "scale * query * key^T, or the stage asked for",
-       response.attention_scores()},
-      {"attention_weights", "bhqk", "the scores, masked and normalised along each row",
-       response.attention_weights()},
-      {"log_sum_exp", "bhq", "the logarithm of each row's softmax denominator",
-       response.log_sum_exp()},
-      {"weighted_values", "bhkqd", "attention weight times value, for each key",
-       response.weighted_values()},
-      {"output", "bhqd", "attention_weights * value", response.output()},
-  };
+char LetterOf(absl::string_view axis) {
+  if (axis == "batch") return 'b';
+  if (axis == "num_heads" || axis == "num_kv_heads") return 'h';
+  if (axis == "q_len" || axis == "tokens") return 'q';
+  if (axis == "kv_len" || axis == "new_len") return 'k';
+  return 'd';
+}
+
+// Those of `results`, an enumeration, that `response` has as tensors, in their order.
+std::vector<ResultView> ViewsOf(const google::protobuf::Message& response,
+                                const google::protobuf::EnumDescriptor& results) {
+  std::vector<ResultView> views;
+  for (int i = 0; i < results.value_count(); ++i) {
+    const v1::ResultInfo& info = results.value(i)->options().GetExtension(v1::result);
+    const google::protobuf::FieldDescriptor* const field =
+        response.GetDescriptor()->FindFieldByName(info.field());
+    if (field == nullptr || field->message_type() != v1::Tensor::descriptor()) continue;
+    if (!response.GetReflection()->HasField(response, field)) continue;
+    std::string axes;
+    for (const std::string& axis : info.axes()) axes.push_back(LetterOf(axis));
+    views.push_back(
+        {info.field(), axes, info.meaning(),
+         static_cast<const v1::Tensor&>(response.GetReflection()->GetMessage(response, field))});
+  }
+  return views;
 }
 
 std::string WithoutAxis(std::string axes, char axis) {
@@ -104,7 +112,7 @@ std::string TableName(int64_t table, absl::Span<const int64_t> outer_shape, cons
   return absl::StrJoin(parts, ", ");
 }
 
-absl::Status Unreadable(const char* name, const absl::Status& status) {
+absl::Status Unreadable(absl::string_view name, const absl::Status& status) {
   return absl::InternalError(
       absl::StrCat("the server's ", name, " cannot be read: ", status.message()));
 }
@@ -203,20 +211,11 @@ absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
   }
   names.keys = names.queries;
   std::string text;
-  absl::Status status =
-      AppendTensors({{"hidden_states", "qd", "each token's vector behind the last layer",
-                      response.hidden_states()},
-                     {"pooled", "bd", "one vector a sequence", response.pooled()}},
-                    names, text);
+  const google::protobuf::EnumDescriptor& results = *v1::EncodeResult_descriptor();
+  absl::Status status = AppendTensors(ViewsOf(response, results), names, text);
   for (int i = 0; i < response.probes_size() && status.ok(); ++i) {
-    const v1::ProbeResponse& probe = response.probes(i);
     absl::StrAppend(&text, "probe ", i, "\n\n");
-    status = AppendTensors(
-        {{"hidden_states", "qd", "each token's vector behind that layer", probe.hidden_states()},
-         {"attention_scores", "bhqk", "scale * query * key^T", probe.attention_scores()},
-         {"attention_weights", "bhqk", "the scores, masked and normalised",
-          probe.attention_weights()}},
-        names, text);
+    status = AppendTensors(ViewsOf(response.probes(i), results), names, text);
   }
   if (!status.ok()) return status;
   if (response.has_timing()) absl::StrAppend(&text, FormatTiming(response.timing()));
@@ -226,7 +225,7 @@ absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
 absl::StatusOr<std::string> FormatResults(const v1::ComputeAttentionResponse& response,
                                           const TokenNames& names) {
   std::string text;
-  absl::Status status = AppendTensors(ViewsOf(response), names, text);
+  absl::Status status = AppendTensors(ViewsOf(response, *v1::Result_descriptor()), names, text);
   if (!status.ok()) return status;
   if (response.has_top_keys()) {
     absl::StatusOr<std::string> top_keys = FormatTopKeys(response.top_keys(), names);

@@ -101,9 +101,8 @@ class Settings(TypedDict, total=False):
 class Options(Settings, total=False):
     """What any call of attention takes beside its source: the settings, and what to return."""
 
-    results: str | Iterable[str]  # of "output", "attention_scores", "attention_weights" (these three
-    #                               by default), "query", "key", "value", "weighted_values",
-    #                               "top_keys", "log_sum_exp", "present_key" and "present_value"
+    results: str | Iterable[str]  # names of enum Result in proto/attention/v1/attention.proto; by default
+    #                               "output", "attention_scores" and "attention_weights"
     query_indices: ArrayLike  # only these query rows
     top_k: int  # keys that "top_keys" names for each query
     request_id: str  # echoed

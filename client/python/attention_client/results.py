@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -38,46 +38,51 @@ class TopKeys:
     attention_weights: np.ndarray  # float32
 
 
-@dataclass(frozen=True, eq=False)
 class AttentionResult:
-    """What was asked for; the others are None. Shapes of a batch that is not ragged:
+    """What was asked for, each by its name: numpy arrays, "top_keys" a TopKeys; the others are None.
 
-    output [q_len, width], [batch, q_len, width] or [batch, num_heads, q_len, v_head_dim], as the
-    query; attention_scores and attention_weights [batch, num_heads, q_len, kv_len];
-    query [batch, num_heads, q_len, head_dim]; key and value [batch, num_kv_heads, kv_len - past_len,
-    dim]; weighted_values [batch, num_heads, kv_len, q_len, v_head_dim]; log_sum_exp [batch,
-    num_heads, q_len]; present_key and present_value [batch, num_kv_heads, kv_len, dim].
+    The results are those that the contract lists (proto/attention/v1/attention.proto, enum Result),
+    which says what each is and what its axes are. Of a ragged batch, whose sequences differ in
+    length, all but the output lie flat, sequence after sequence. `output` has as many axes as the
+    query: [q_len, width], [batch, q_len, width] or [batch, num_heads, q_len, v_head_dim].
+
+    timing: a Timing. request_id: the request's. error: of a call on a stream, an AttentionError that
+    says why there is nothing else, or None.
     """
 
-    output: np.ndarray | None
-    attention_scores: np.ndarray | None
-    attention_weights: np.ndarray | None
-    query: np.ndarray | None
-    key: np.ndarray | None
-    value: np.ndarray | None
-    weighted_values: np.ndarray | None
-    top_keys: TopKeys | None
-    log_sum_exp: np.ndarray | None
-    present_key: np.ndarray | None
-    present_value: np.ndarray | None
-    timing: Timing
-    request_id: str = ""
-    error: AttentionError | None = None  # of a call on a stream: why there is nothing else
+    def __init__(self, response: Any) -> None:
+        self._arrays = {name: _result_of(response, name) for name in _protocol.result_axes("Result")}
+        self.timing = Timing.of(response.timing)
+        self.request_id: str = response.request_id
+        self.error: AttentionError | None = None
+        if response.HasField("error"):
+            self.error = from_status(response.error, response.request_id)
 
     @classmethod
     def of(cls, response: Any) -> AttentionResult:
-        top_keys = None
-        if response.HasField("top_keys"):
-            top_keys = TopKeys(to_array(response.top_keys.indices),
-                               to_array(response.top_keys.attention_weights))
-        failed = response.HasField("error")
-        return cls(
-            **{name: array_of(response, name)
-               for name in ("output", "attention_scores", "attention_weights", "query", "key",
-                            "value", "weighted_values", "log_sum_exp", "present_key",
-                            "present_value")},
-            top_keys=top_keys, timing=Timing.of(response.timing), request_id=response.request_id,
-            error=from_status(response.error, response.request_id) if failed else None)
+        return cls(response)
+
+    def __getattr__(self, name: str) -> Any:
+        arrays = self.__dict__.get("_arrays", {})
+        if name in arrays:
+            return arrays[name]
+        raise AttributeError(f"there is no result {name!r}; there are {', '.join(arrays)}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._arrays]
+
+    def __repr__(self) -> str:
+        there = {name: array for name, array in self._arrays.items() if array is not None}
+        return f"AttentionResult({', '.join(f'{name}={array!r}' for name, array in there.items())})"
+
+
+def _result_of(response: Any, name: str) -> np.ndarray | TopKeys | None:
+    if not response.HasField(name):
+        return None
+    found = getattr(response, name)
+    if found.DESCRIPTOR.name == "TopKeys":
+        return TopKeys(to_array(found.indices), to_array(found.attention_weights))
+    return to_array(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +112,7 @@ class EncodeResult:
         lens = list(response.lens)
         together = array_of(response, "hidden_states")
         hidden = None if together is None else np.split(together, np.cumsum(lens)[:-1])
-        names = ("hidden_states", "attention_scores", "attention_weights")
+        names = [field.name for field in fields(ProbeResult)]
         return cls(pooled=array_of(response, "pooled"), hidden_states=hidden, lens=lens,
                    layer=(response.layer.name, response.layer.version),
                    probes=[ProbeResult(**{name: array_of(probe, name) for name in names})

@@ -32,7 +32,7 @@ void MergeRows(const AttentionCall& call, const SequenceOffsets& offsets, const 
   }
   MutableHeadsView output = call.outputs.output.At(rows.sequence, offsets.queries);
   if (output.data != nullptr) output.data = output.Row(rows.head, rows.to);
-  float* log_sum_exp = call.outputs.log_sum_exp;
+  float* log_sum_exp = call.outputs.log_sum_exp();
   if (log_sum_exp != nullptr) log_sum_exp += heads * offsets.queries + rows.head * q_len + rows.to;
   MergePartials(parts, 1, rows.count, call.shape.v_head_dim, output, log_sum_exp);
 }

@@ -64,13 +64,15 @@ void ReturnHeads(const Member& member) {
     const CachedHeadsView key = {.past = {}, .current = member.key.At(b, offsets.current_keys)};
     const CachedHeadsView value = {.past = {}, .current = member.value.At(b, offsets.current_keys)};
     Return(query, s.num_heads, call.sequences[b].q_len, s.head_dim,
-           {to.query, types.result, offsets.queries});
-    Return(key, s.num_kv_heads, len, s.head_dim, {to.key, types.key, offsets.current_keys});
-    Return(value, s.num_kv_heads, len, s.v_head_dim, {to.value, types.value, offsets.current_keys});
+           {to.At(Result::kQuery), types.result, offsets.queries});
+    Return(key, s.num_kv_heads, len, s.head_dim,
+           {to.At(Result::kKey), types.key, offsets.current_keys});
+    Return(value, s.num_kv_heads, len, s.v_head_dim,
+           {to.At(Result::kValue), types.value, offsets.current_keys});
     Return(member.Key(b, offsets), s.num_kv_heads, kv_len, s.head_dim,
-           {to.present_key, types.key, offsets.keys});
+           {to.At(Result::kPresentKey), types.key, offsets.keys});
     Return(member.Value(b, offsets), s.num_kv_heads, kv_len, s.v_head_dim,
-           {to.present_value, types.value, offsets.keys});
+           {to.At(Result::kPresentValue), types.value, offsets.keys});
   });
 }
 

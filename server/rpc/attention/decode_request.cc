@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/rpc/attention/decode_rotary.h"
 #include "server/rpc/attention/decode_source.h"
+#include "server/rpc/attention/result_list.h"
 #include "server/rpc/attention/write_response.h"
 #include "server/rpc/messages/decode_config.h"
 #include "server/rpc/messages/decode_fields.h"
@@ -13,6 +14,8 @@
 
 namespace attention::rpc {
 namespace {
+
+using engine::Result;
 
 // Whether the source is attended to with scores of its own.
 bool TakesScores(const v1::ComputeAttentionRequest& request) {
@@ -47,59 +50,23 @@ absl::Status DecodeSource(const v1::ComputeAttentionRequest& request, int64_t ma
   return FieldError("source", "is not set; want one of tokens, projected, weighted and partials");
 }
 
-// The place in `wanted` of `result`; null where it is none.
-bool* PlaceOf(v1::Result result, engine::WantedResults& wanted) {
-  switch (result) {
-    case v1::RESULT_OUTPUT:
-      return &wanted.output;
-    case v1::RESULT_ATTENTION_SCORES:
-      return &wanted.attention_scores;
-    case v1::RESULT_ATTENTION_WEIGHTS:
-      return &wanted.attention_weights;
-    case v1::RESULT_QUERY:
-      return &wanted.query;
-    case v1::RESULT_KEY:
-      return &wanted.key;
-    case v1::RESULT_VALUE:
-      return &wanted.value;
-    case v1::RESULT_WEIGHTED_VALUES:
-      return &wanted.weighted_values;
-    case v1::RESULT_TOP_KEYS:
-      return &wanted.top_keys;
-    case v1::RESULT_LOG_SUM_EXP:
-      return &wanted.log_sum_exp;
-    case v1::RESULT_PRESENT_KEY:
-      return &wanted.present_key;
-    case v1::RESULT_PRESENT_VALUE:
-      return &wanted.present_value;
-    default:
-      return nullptr;
-  }
-}
-
 // Whether a call with this source has the result.
-bool HasResult(v1::ComputeAttentionRequest::SourceCase source, v1::Result result) {
-  switch (source) {
-    case v1::ComputeAttentionRequest::kWeighted:  // no query and no key
-      return result == v1::RESULT_OUTPUT || result == v1::RESULT_ATTENTION_WEIGHTS ||
-             result == v1::RESULT_VALUE || result == v1::RESULT_WEIGHTED_VALUES ||
-             result == v1::RESULT_TOP_KEYS;
-    case v1::ComputeAttentionRequest::kPartials:
-      return result == v1::RESULT_OUTPUT || result == v1::RESULT_LOG_SUM_EXP;
-    default:
-      return true;
-  }
+bool HasResult(v1::ComputeAttentionRequest::SourceCase source, const engine::ResultRow& row) {
+  if (source == v1::ComputeAttentionRequest::kWeighted) return row.of_weighted;
+  if (source == v1::ComputeAttentionRequest::kPartials) return row.of_partials;
+  return true;
 }
 
 // That results[i] is a result, and one that the call can have.
 absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i) {
   const v1::Result result = request.results(i);
   const auto field = [i] { return absl::StrCat("results[", i, "]"); };
-  if (engine::WantedResults any; PlaceOf(result, any) == nullptr) {
+  const ListedResult* const listed = FindResult(result);
+  if (listed == nullptr) {
     return FieldError(field(), absl::StrCat("is ", result, "; want a value of Result from 1 to ",
                                             v1::Result_MAX));
   }
-  if (!HasResult(request.source_case(), result)) {
+  if (!HasResult(request.source_case(), *listed->row)) {
     return FieldError(field(),
                       absl::StrCat("is ", v1::Result_Name(result), "; want a result that `",
                                    SourceName(request), "` can give"));
@@ -112,22 +79,25 @@ absl::Status CheckResult(const v1::ComputeAttentionRequest& request, int i) {
 }
 
 absl::Status DecodeResults(const v1::ComputeAttentionRequest& request, DecodedRequest& decoded) {
-  engine::WantedResults& wanted = decoded.call.wanted;
+  engine::ResultSet& wanted = decoded.call.wanted;
   if (request.results_size() > kMaxResults) {
     return FieldError("results", absl::StrCat("has ", request.results_size(),
                                               " elements; want at most ", kMaxResults));
   }
   for (int i = 0; i < request.results_size(); ++i) {
     if (absl::Status status = CheckResult(request, i); !status.ok()) return status;
-    *PlaceOf(request.results(i), wanted) = true;
+    wanted.Add(FindResult(request.results(i))->row->result);
   }
   if (request.results().empty()) {
-    wanted.output = true;
-    wanted.attention_scores = wanted.attention_weights = TakesScores(request);
-    wanted.log_sum_exp = request.has_partials();
+    wanted.Add(Result::kOutput);
+    if (TakesScores(request)) {
+      wanted.Add(Result::kAttentionScores);
+      wanted.Add(Result::kAttentionWeights);
+    }
+    if (request.has_partials()) wanted.Add(Result::kLogSumExp);
   }
   decoded.call.settings.average_weights =
-      request.config().average_attention_weights() && wanted.attention_weights;
+      request.config().average_attention_weights() && wanted.Has(Result::kAttentionWeights);
   return absl::OkStatus();
 }
 
@@ -138,7 +108,7 @@ absl::Status DecodeTopK(int32_t top_k, DecodedRequest& decoded) {
     const engine::SequenceShape& s = call.sequences[b];
     if (s.q_len == 0) continue;
     fewest = std::min(fewest, s.kv_len);
-    if (s.kv_len == 0 && call.wanted.top_keys) {
+    if (s.kv_len == 0 && call.wanted.Has(Result::kTopKeys)) {
       return FieldError("results", absl::StrCat("has RESULT_TOP_KEYS; want it left out, since "
                                                 "sequence ",
                                                 b, " has no keys"));
@@ -206,7 +176,7 @@ absl::Status DecodeResultFormat(const v1::ComputeAttentionRequest& request,
   if (*form == ResultForm::kBytes) return absl::OkStatus();
   engine::AttentionCall& call = decoded.call;
   call.types = {DataType::kFloat32, DataType::kFloat32, DataType::kFloat32};
-  if (call.wanted.top_keys && call.shape.score_len() > kMostExactIndex) {
+  if (call.wanted.Has(Result::kTopKeys) && call.shape.score_len() > kMostExactIndex) {
     return FieldError("result_format",
                       absl::StrCat("asks for numbers, and float32 cannot hold the indices of ",
                                    call.shape.score_len(), " keys; want RESULT_FORMAT_BYTES"));

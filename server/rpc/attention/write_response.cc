@@ -1,82 +1,125 @@
 #include "server/rpc/attention/write_response.h"
 
 #include <string>
-#include <vector>
 
 #include "server/engine/call_sequences.h"
+#include "server/rpc/attention/result_list.h"
 #include "server/rpc/messages/make_tensor.h"
 
 namespace attention::rpc {
 namespace {
 
-// The shape of each result, in the order of attention_service.proto. Of a ragged batch all but the
-// output lie flat, sequence after sequence.
-struct ResultShapes {
+using engine::Result;
+
+// The lengths of a call's results.
+class ResultShapes {
+ public:
   explicit ResultShapes(const DecodedRequest& decoded)
-      : output(decoded.output_shape),
-        call(decoded.call),
-        s(decoded.call.shape),
-        totals(engine::Totals(decoded.call)),
-        k(decoded.top_k) {}
+      : decoded_(decoded),
+        call_(decoded.call),
+        shape_(decoded.call.shape),
+        totals_(engine::Totals(decoded.call)) {}
 
-  const Shape& output;
-  const engine::AttentionCall& call;
-  const engine::CallShape& s;
-  engine::SequenceOffsets totals;
-  int64_t k;
+  // Of a ragged batch all but the output lie flat, sequence after sequence; the most attended keys
+  // of a query stay together.
+  Shape Of(const ListedResult& listed) const {
+    if (listed.row->result == Result::kOutput) return decoded_.output_shape;
+    if (call_.ragged && listed.row->result == Result::kTopKeys) {
+      return {Product(shape_.num_heads, totals_.queries), decoded_.top_k};
+    }
+    if (call_.ragged) return {Count(listed)};
+    Shape shape;
+    for (const ResultAxis axis : listed.axes) {
+      if (HasAxis(listed, axis)) shape.push_back(Length(listed, axis));
+    }
+    return shape;
+  }
 
+  // Bytes of the numbers; a double, which does not overflow.
+  double Bytes(const ListedResult& listed) const {
+    return rpc::Bytes(Of(listed), BytesOfOne(listed.row->numbers));
+  }
+
+  DataType TypeOf(engine::NumbersOf numbers) const {
+    switch (numbers) {
+      case engine::NumbersOf::kResults:
+        return call_.types.result;
+      case engine::NumbersOf::kKeys:
+        return call_.types.key;
+      case engine::NumbersOf::kValues:
+        return call_.types.value;
+      default:
+        return DataType::kFloat32;
+    }
+  }
+
+ private:
   // The product, or 2^62 where that is more: no response has room for it.
-  static int64_t Product(int64_t a, int64_t b, int64_t c = 1) {
+  static int64_t Product(int64_t a, int64_t b) {
     constexpr int64_t kMost = int64_t{1} << 62;
-    const double product = static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
-    return product < static_cast<double>(kMost) ? a * b * c : kMost;
+    const double product = static_cast<double>(a) * static_cast<double>(b);
+    return product < static_cast<double>(kMost) ? a * b : kMost;
   }
-  // `per_sequence` in a batch of equal sequences, else `count` numbers.
-  Shape OneOf(Shape per_sequence, int64_t count) const {
-    if (call.ragged) return {count};
-    per_sequence.insert(per_sequence.begin(), s.batch);
-    return per_sequence;
-  }
-  int64_t new_keys() const { return s.kv_len - s.past_len; }
 
-  Shape Scores() const {
-    return OneOf({s.num_heads, s.q_len, s.score_len()}, Product(s.num_heads, totals.scores));
+  int64_t BytesOfOne(engine::NumbersOf numbers) const {
+    const int64_t bytes = ByteSize(TypeOf(numbers));
+    return numbers == engine::NumbersOf::kTopKeys ? 2 * bytes : bytes;
   }
-  Shape Weights() const {
-    return call.settings.average_weights ? OneOf({s.q_len, s.score_len()}, totals.scores)
-                                         : Scores();
+
+  bool HasAxis(const ListedResult& listed, ResultAxis axis) const {
+    return !(axis == ResultAxis::kNumHeads && call_.settings.average_weights &&
+             listed.row->result == Result::kAttentionWeights);
   }
-  Shape Query() const {
-    return OneOf({s.num_heads, s.q_len, s.head_dim},
-                 Product(s.num_heads, totals.queries, s.head_dim));
+
+  // A layer's own keys have scores; they are not among those that are returned.
+  int64_t Length(const ListedResult& listed, ResultAxis axis) const {
+    switch (axis) {
+      case ResultAxis::kBatch:
+        return shape_.batch;
+      case ResultAxis::kNumHeads:
+        return shape_.num_heads;
+      case ResultAxis::kNumKvHeads:
+        return shape_.num_kv_heads;
+      case ResultAxis::kQLen:
+        return shape_.q_len;
+      case ResultAxis::kKvLen:
+        return listed.row->needs_operator ? shape_.score_len() : shape_.kv_len;
+      case ResultAxis::kNewLen:
+        return shape_.kv_len - shape_.past_len;
+      case ResultAxis::kHeadDim:
+        return shape_.head_dim;
+      case ResultAxis::kVHeadDim:
+        return shape_.v_head_dim;
+      case ResultAxis::kTopK:
+        return decoded_.top_k;
+    }
+    return 0;
   }
-  Shape Key() const {
-    return OneOf({s.num_kv_heads, new_keys(), s.head_dim},
-                 Product(s.num_kv_heads, totals.current_keys, s.head_dim));
+
+  // The numbers of all sequences of a ragged batch: the product of the lengths that they share, and
+  // the sum over the sequences of those that they do not.
+  int64_t Count(const ListedResult& listed) const {
+    bool by_query = false, by_key = false, by_new_key = false;
+    int64_t count = 1;
+    for (const ResultAxis axis : listed.axes) {
+      by_query = by_query || axis == ResultAxis::kQLen;
+      by_key = by_key || axis == ResultAxis::kKvLen;
+      by_new_key = by_new_key || axis == ResultAxis::kNewLen;
+      const bool is_shared = axis != ResultAxis::kBatch && axis != ResultAxis::kQLen &&
+                             axis != ResultAxis::kKvLen && axis != ResultAxis::kNewLen;
+      if (is_shared && HasAxis(listed, axis)) count = Product(count, Length(listed, axis));
+    }
+    const int64_t sum = by_new_key           ? totals_.current_keys
+                        : by_query && by_key ? totals_.scores
+                        : by_query           ? totals_.queries
+                                             : totals_.keys;
+    return Product(count, sum);
   }
-  Shape Value() const {
-    return OneOf({s.num_kv_heads, new_keys(), s.v_head_dim},
-                 Product(s.num_kv_heads, totals.current_keys, s.v_head_dim));
-  }
-  Shape PresentKey() const {
-    return OneOf({s.num_kv_heads, s.kv_len, s.head_dim},
-                 Product(s.num_kv_heads, totals.keys, s.head_dim));
-  }
-  Shape PresentValue() const {
-    return OneOf({s.num_kv_heads, s.kv_len, s.v_head_dim},
-                 Product(s.num_kv_heads, totals.keys, s.v_head_dim));
-  }
-  Shape WeightedValues() const {
-    return OneOf({s.num_heads, s.score_len(), s.q_len, s.v_head_dim},
-                 Product(s.num_heads, totals.scores, s.v_head_dim));
-  }
-  Shape LogSumExp() const {
-    return OneOf({s.num_heads, s.q_len}, Product(s.num_heads, totals.queries));
-  }
-  Shape TopKeys() const {
-    if (call.ragged) return {Product(s.num_heads, totals.queries), k};
-    return {s.batch, s.num_heads, s.q_len, k};
-  }
+
+  const DecodedRequest& decoded_;
+  const engine::AttentionCall& call_;
+  const engine::CallShape& shape_;
+  const engine::SequenceOffsets totals_;
 };
 
 // A view of the output as the heads of the attention operator. Behind an output projection only the
@@ -94,75 +137,41 @@ engine::MutableBatchView OutputView(std::byte* data, const DecodedRequest& decod
 
 double ResponseBytes(const DecodedRequest& decoded) {
   const ResultShapes shapes(decoded);
-  const engine::WantedResults& wanted = decoded.call.wanted;
-  const engine::ResultTypes& types = decoded.call.types;
   double sum = 0;
-  const auto add = [&](bool is_wanted, Shape (ResultShapes::*shape)() const, int64_t size) {
-    if (is_wanted) sum += Bytes((shapes.*shape)(), size);
-  };
-  const int64_t result = ByteSize(types.result), float32 = ByteSize(DataType::kFloat32);
-  if (wanted.output) sum += Bytes(shapes.output, result);
-  add(wanted.attention_scores, &ResultShapes::Scores, result);
-  add(wanted.attention_weights, &ResultShapes::Weights, result);
-  add(wanted.query, &ResultShapes::Query, result);
-  add(wanted.key, &ResultShapes::Key, ByteSize(types.key));
-  add(wanted.value, &ResultShapes::Value, ByteSize(types.value));
-  add(wanted.weighted_values, &ResultShapes::WeightedValues, result);
-  add(wanted.top_keys, &ResultShapes::TopKeys, 2 * float32);  // an int32 takes as much
-  add(wanted.log_sum_exp, &ResultShapes::LogSumExp, float32);
-  add(wanted.present_key, &ResultShapes::PresentKey, ByteSize(types.key));
-  add(wanted.present_value, &ResultShapes::PresentValue, ByteSize(types.value));
+  for (const ListedResult& listed : ListedResults()) {
+    if (decoded.call.wanted.Has(listed.row->result)) sum += shapes.Bytes(listed);
+  }
   return sum;
 }
 
 void MakeRoom(DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
   const ResultShapes shapes(decoded);
-  const engine::WantedResults& wanted = decoded.call.wanted;
-  const auto [type, key_type, value_type] = decoded.call.types;
-  const ResultForm form = decoded.form;
   engine::CallOutputs& to = decoded.call.outputs;
-  if (wanted.output) {
-    to.output =
-        OutputView(MakeTensor(shapes.output, type, form, *response.mutable_output()), decoded);
-  }
-  if (wanted.attention_scores) {
-    to.attention_scores =
-        MakeTensor(shapes.Scores(), type, form, *response.mutable_attention_scores());
-  }
-  if (wanted.attention_weights) {
-    to.attention_weights =
-        MakeTensor(shapes.Weights(), type, form, *response.mutable_attention_weights());
-  }
-  if (wanted.query) to.query = MakeTensor(shapes.Query(), type, form, *response.mutable_query());
-  if (wanted.key) to.key = MakeTensor(shapes.Key(), key_type, form, *response.mutable_key());
-  if (wanted.value) {
-    to.value = MakeTensor(shapes.Value(), value_type, form, *response.mutable_value());
-  }
-  if (wanted.weighted_values) {
-    to.weighted_values =
-        MakeTensor(shapes.WeightedValues(), type, form, *response.mutable_weighted_values());
-  }
-  if (wanted.top_keys) {
-    v1::TopKeys& top_keys = *response.mutable_top_keys();
-    to.top_k = decoded.top_k;
-    to.top_indices = MakeIndices(shapes.TopKeys(), form, *top_keys.mutable_indices());
-    to.top_weights = MakeFloats(shapes.TopKeys(), form, *top_keys.mutable_attention_weights());
-  }
-  if (wanted.log_sum_exp) {
-    to.log_sum_exp = MakeFloats(shapes.LogSumExp(), form, *response.mutable_log_sum_exp());
-  }
-  if (wanted.present_key) {
-    to.present_key =
-        MakeTensor(shapes.PresentKey(), key_type, form, *response.mutable_present_key());
-  }
-  if (wanted.present_value) {
-    to.present_value =
-        MakeTensor(shapes.PresentValue(), value_type, form, *response.mutable_present_value());
+  for (const ListedResult& listed : ListedResults()) {
+    const Result result = listed.row->result;
+    if (!decoded.call.wanted.Has(result)) continue;
+    const Shape shape = shapes.Of(listed);
+    if (result == Result::kTopKeys) {
+      v1::TopKeys& top_keys = *response.mutable_top_keys();
+      to.top_k = decoded.top_k;
+      to.top_indices = MakeIndices(shape, decoded.form, *top_keys.mutable_indices());
+      to.top_weights = MakeFloats(shape, decoded.form, *top_keys.mutable_attention_weights());
+      continue;
+    }
+    auto& tensor = static_cast<v1::Tensor&>(
+        *response.GetReflection()->MutableMessage(&response, listed.field));
+    std::byte* const place =
+        MakeTensor(shape, shapes.TypeOf(listed.row->numbers), decoded.form, tensor);
+    if (result == Result::kOutput) {
+      to.output = OutputView(place, decoded);
+    } else {
+      to.Set(result, place);
+    }
   }
 }
 
 void FinishResults(const DecodedRequest& decoded, v1::ComputeAttentionResponse& response) {
-  if (decoded.form == ResultForm::kFloatValues && decoded.call.wanted.top_keys) {
+  if (decoded.form == ResultForm::kFloatValues && decoded.call.wanted.Has(Result::kTopKeys)) {
     IndicesToFloats(*response.mutable_top_keys()->mutable_indices());
   }
 }

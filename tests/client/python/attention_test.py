@@ -157,7 +157,7 @@ class Attention(ServerTest):
         tokens = self.floats(2, 4)
         with self.assertRaisesRegex(TypeError, "no setting 'num_head'; there are num_heads"):
             self.client.compute_attention(tokens, num_head=2)
-        with self.assertRaisesRegex(ValueError, "Result has no 'out'; there are output"):
+        with self.assertRaisesRegex(ValueError, "Result has no 'out'; there are query, "):
             self.client.compute_attention(tokens, results=["out"])
         with self.assertRaisesRegex(TypeError, "an array of complex64"):
             self.client.compute_attention(tokens.astype(np.complex64))

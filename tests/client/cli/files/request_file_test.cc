@@ -84,7 +84,7 @@ TEST(ParseRequestFile, NamesTheValuesOfAnEnumThatHasNotThisOne) {
   EXPECT_EQ(RequestFailure(R"({"config": {"normalization": "MAX"}})"),
             "x.json: request.config.normalization is \"MAX\"; want one of SOFTMAX, SUM");
   EXPECT_THAT(RequestFailure(R"({"results": ["OUTPUT", "OUTPUTS"]})"),
-              StartsWith("x.json: request.results[1] is \"OUTPUTS\"; want one of OUTPUT, "));
+              StartsWith("x.json: request.results[1] is \"OUTPUTS\"; want one of QUERY, "));
 }
 
 TEST(ParseRequestFile, NamesTheFieldsOfAMessageThatHasNotThisOne) {

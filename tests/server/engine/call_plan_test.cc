@@ -1,0 +1,102 @@
+// A call's plan has the steps that the call needs, and no others.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "server/engine/attention_plan.h"
+
+namespace attention::engine {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+constexpr int64_t kLen = 3, kWidth = 8;
+
+// The names of the steps of `call`, counted.
+std::vector<std::string> StepsOf(const AttentionCall& call) {
+  Operators operators;
+  AttentionPlan plan(call, operators, 1);
+  const absl::Status status = plan.Write();
+  EXPECT_TRUE(status.ok()) << status;
+  const std::vector<absl::string_view> names = plan.plan().StepNames();
+  return {names.begin(), names.end()};
+}
+
+AttentionCall CallFor(Result result) {
+  AttentionCall call;
+  call.shape = {.q_len = kLen, .kv_len = kLen, .head_dim = kWidth, .v_head_dim = kWidth};
+  call.sequences = {{.q_len = kLen, .kv_len = kLen, .visible_len = kLen}};
+  call.source_len = kLen;
+  call.wanted.Add(result);
+  return call;
+}
+
+AttentionCall TokensWithoutWeights(Result result) {
+  AttentionCall call = CallFor(result);
+  TokensSource source;
+  source.d_model = kWidth;
+  call.source = source;
+  return call;
+}
+
+AttentionCall TokensWithWeights(Result result, bool projects_output) {
+  AttentionCall call = CallFor(result);
+  Projections projections;
+  for (Linear* const linear : {&projections.q, &projections.k, &projections.v}) {
+    linear->weight.in = linear->weight.out = kWidth;
+  }
+  if (projects_output) projections.o = projections.q;
+  TokensSource source;
+  source.d_model = kWidth;
+  source.projections = projections;
+  call.source = source;
+  return call;
+}
+
+TEST(CallPlan, AttendsAloneWhereQueriesKeysAndValuesAreGiven) {
+  EXPECT_THAT(StepsOf(TokensWithoutWeights(Result::kOutput)), ElementsAre("attend"));
+}
+
+TEST(CallPlan, ProjectsWhereThereAreWeights) {
+  EXPECT_THAT(StepsOf(TokensWithWeights(Result::kOutput, false)), ElementsAre("project", "attend"));
+  EXPECT_THAT(StepsOf(TokensWithWeights(Result::kOutput, true)),
+              ElementsAre("project", "attend", "project output"));
+  EXPECT_THAT(StepsOf(TokensWithWeights(Result::kAttentionWeights, true)),
+              ElementsAre("project", "attend"));
+}
+
+TEST(CallPlan, GathersAndRotatesWhereTheCallAsksForIt) {
+  AttentionCall call = TokensWithWeights(Result::kOutput, false);
+  call.query_indices = {2, 0};
+  call.rotary.emplace();
+  EXPECT_THAT(StepsOf(call), ElementsAre("gather", "project", "rotate", "attend"));
+}
+
+TEST(CallPlan, DoesNotAttendForKeysAlone) {
+  EXPECT_THAT(StepsOf(TokensWithWeights(Result::kKey, true)),
+              ElementsAre("project", "return heads"));
+}
+
+TEST(CallPlan, MergesPartialResultsAndCombinesGivenWeights) {
+  AttentionCall partials = CallFor(Result::kOutput);
+  partials.source = PartialsSource{.parts = {{}}};
+  EXPECT_THAT(StepsOf(partials), ElementsAre("merge"));
+  AttentionCall weighted = CallFor(Result::kOutput);
+  weighted.source = WeightedSource();
+  EXPECT_THAT(StepsOf(weighted), ElementsAre("combine"));
+}
+
+// The table of results says which step makes each of them.
+TEST(CallPlan, HasTheStepThatMakesEachResult) {
+  for (const ResultRow& row : kResults) {
+    SCOPED_TRACE(row.field);
+    EXPECT_EQ(&RowOf(row.result), &row);
+    EXPECT_THAT(StepsOf(TokensWithoutWeights(row.result)), Contains(std::string(row.step)));
+  }
+}
+
+}  // namespace
+}  // namespace attention::engine
