@@ -5,8 +5,9 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/attention/attention_tile.h"
+#include "kernels/attention/in_place_tile.h"
 #include "kernels/attention/packed_heads.h"
+#include "kernels/attention/packed_tile.h"
 #include "kernels/attention/rows/score_rows.h"
 #include "kernels/attention/rows/stream_rows.h"
 #include "kernels/simd/convert.h"
@@ -87,8 +88,8 @@ class Computation {
   }
   // Floats of workspace that a task of the sequence needs, its own packed head apart.
   int64_t WorkspaceSize(const AttentionSequence& s) const {
-    const int64_t tile =
-        AttentionTile::WorkspaceSize(products_, settings_, s, InPlace(settings_, s));
+    const int64_t tile = InPlace(settings_, s) ? InPlaceTile::WorkspaceSize(products_, settings_, s)
+                                               : PackedTile::WorkspaceSize(products_, settings_, s);
     const int64_t mean = settings_.average_weights ? kRowTile * s.kv_len : 0;
     return std::max(tile + mean, PackedHead::ScratchSize(products_.widths()));
   }
@@ -211,16 +212,23 @@ class Computation {
 
   absl::Status RunTile(int64_t sequence, const RowTile& tile, const PackedHead& head, float* memory,
                        float* mean) const {
-    const AttentionSequence& s = sequences_[sequence];
-    AttentionTile work(products_, settings_, s, tile, InPlace(settings_, s) ? nullptr : &head,
-                       memory, mean);
-    if (weighted_.empty()) {
-      const absl::Status status = work.Run();
-      if (status.ok()) return status;
-      return {status.code(), absl::StrCat("in sequence ", sequence, ": ", status.message())};
+    const AttentionTile::Task task = {products_, settings_, sequences_[sequence], tile, mean};
+    if (InPlace(settings_, task.sequence)) {
+      InPlaceTile work(task, memory);
+      return RunTile(sequence, work);
     }
-    work.Combine(weighted_[sequence].attention_weights);
-    return absl::OkStatus();
+    PackedTile work(task, head, memory);
+    return RunTile(sequence, work);
+  }
+
+  absl::Status RunTile(int64_t sequence, AttentionTile& work) const {
+    if (!weighted_.empty()) {
+      work.Combine(weighted_[sequence].attention_weights);
+      return absl::OkStatus();
+    }
+    const absl::Status status = work.Run();
+    if (status.ok()) return status;
+    return {status.code(), absl::StrCat("in sequence ", sequence, ": ", status.message())};
   }
 
   const AttentionProducts& products_;

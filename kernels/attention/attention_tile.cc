@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/attention/rows/score_rows.h"
@@ -17,8 +18,8 @@ namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-// Keys of one block where keys and values are read in place.
-constexpr int64_t kStreamedKeys = 512;
+// The place of key `j` of a block among weights interleaved as RowPairs::kSixteenApart.
+constexpr int64_t InterleavedPlace(int64_t j) { return j / 32 * 32 + j % 16 * 2 + j % 32 / 16; }
 
 // Hands out parts of a workspace, or counts what they take.
 class Cursor {
@@ -43,38 +44,31 @@ class Cursor {
 
 }  // namespace
 
-AttentionTile::AttentionTile(const AttentionProducts& products, const AttentionSettings& settings,
-                             const AttentionSequence& sequence, const RowTile& tile,
-                             const PackedHead* head, float* workspace, float* mean_weights)
-    : products_(products),
-      settings_(settings),
-      sequence_(sequence),
-      tile_(tile),
-      head_(head),
-      mean_weights_(mean_weights),
-      bfloat16_(head != nullptr && products.widths().format.operand == DataType::kBfloat16),
-      only_key_ranges_(settings.softcap == 0 && sequence.mask.empty() &&
-                       settings.alibi_slopes.empty() && settings.scale > 0 &&
-                       settings.normalization == Normalization::kSoftmax) {
-  LayOut(workspace);
-}
+AttentionTile::AttentionTile(const Task& task, const Layout& layout)
+    : products_(task.products),
+      settings_(task.settings),
+      sequence_(task.sequence),
+      tile_(task.rows),
+      layout_(layout),
+      mean_weights_(task.mean_weights),
+      bfloat16_(layout.format.operand == DataType::kBfloat16),
+      only_key_ranges_(settings_.softcap == 0 && sequence_.mask.empty() &&
+                       settings_.alibi_slopes.empty() && settings_.scale > 0 &&
+                       settings_.normalization == Normalization::kSoftmax) {}
 
 int64_t AttentionTile::LayOut(float* workspace) {
   const PackedHead::Widths& widths = products_.widths();
-  product_rows_ = head_ == nullptr ? rows() : AttentionProducts::RowsFor(rows());
-  sum_stride_ = RoundUp(widths.v_head_dim, 16);
-  const int64_t block_keys = head_ == nullptr ? kStreamedKeys : products_.most_keys();
+  const int64_t product_rows = layout_.product_rows;
   Cursor cursor(workspace);
   visible_ = cursor.TakeArray<VisibleKeys>(rows());
   states_ = cursor.TakeArray<RowState>(rows());
   factors_ = cursor.Take(rows());
-  queries_ = cursor.Take(product_rows_ * RoundUp(widths.head_dim, 16));
-  scores_ = cursor.Take(product_rows_ * block_keys);
-  weights16_ = bfloat16_ ? cursor.TakeArray<uint16_t>(product_rows_ * block_keys) : nullptr;
-  sums_ = cursor.Take(product_rows_ * RoundUp(widths.v_head_dim, kPanelWidth));
-  row_ = cursor.Take(std::max({widths.head_dim, sum_stride_, block_keys}));
-  saved_sums_ = head_ == nullptr ? cursor.Take(rows() * sum_stride_) : nullptr;
-  values_ = head_ == nullptr ? cursor.Take(kPanelWidth * widths.v_head_dim) : nullptr;
+  queries_ = cursor.Take(product_rows * RoundUp(widths.head_dim, 16));
+  scores_ = cursor.Take(product_rows * layout_.block_keys);
+  weights16_ = bfloat16_ ? cursor.TakeArray<uint16_t>(product_rows * layout_.block_keys) : nullptr;
+  sums_ = cursor.Take(SumsSize());
+  row_ =
+      cursor.Take(std::max({widths.head_dim, RoundUp(widths.v_head_dim, 16), layout_.block_keys}));
   const AttentionResults& results = sequence_.results;
   const bool aligned = reinterpret_cast<uintptr_t>(results.attention_weights) % alignof(float) == 0;
   const bool in_results = results.attention_weights != nullptr && !settings_.average_weights &&
@@ -91,17 +85,6 @@ int64_t AttentionTile::LayOut(float* workspace) {
     exact_ = cursor.TakeArray<double>(kExactRows * 2 * widths.v_head_dim);
   }
   return cursor.used();
-}
-
-int64_t AttentionTile::WorkspaceSize(const AttentionProducts& products,
-                                     const AttentionSettings& settings,
-                                     const AttentionSequence& sequence, bool in_place) {
-  const RowTile largest = RowTiling(settings, sequence.q_len).Tile(0, 0, 0);
-  // A packed head that is never read: it stands for "not in place".
-  const PackedHead some_head(products.widths(), sequence.kv_len, nullptr);
-  return AttentionTile(products, settings, sequence, largest, in_place ? nullptr : &some_head,
-                       nullptr, nullptr)
-      .LayOut(nullptr);
 }
 
 absl::Status AttentionTile::Run() {
@@ -153,25 +136,17 @@ void AttentionTile::LoadGivenWeights(int64_t row, const KeyBlock& block) {
   std::fill(to + block.count, to + block.keys, 0.0f);
 }
 
-KeyBlock AttentionTile::NextBlock(int64_t first, int64_t end) const {
-  if (head_ != nullptr) return products_.Block(first, end, sequence_.kv_len);
-  const int64_t count = std::min(kStreamedKeys, std::min(end, sequence_.kv_len) - first);
-  return {.first = first, .keys = RoundUp(count, 32), .count = count, .stride = kStreamedKeys};
-}
-
 void AttentionTile::LoadQueries() {
-  const PackedHead::Widths& widths = products_.widths();
-  const int64_t dim = widths.head_dim, stride = head_ == nullptr ? RoundUp(dim, 16) : dim;
-  const OperandFormat format = head_ == nullptr ? OperandFormat{} : widths.format;
-  const int64_t row_bytes = stride * ByteSize(format.operand);
+  const int64_t dim = products_.widths().head_dim, stride = layout_.query_stride;
+  const int64_t row_bytes = stride * ByteSize(layout_.format.operand);
   const HeadsView& query = sequence_.query;
   char* to = static_cast<char*>(queries_);
   for (int64_t h = 0; h < tile_.heads; ++h, to += tile_.queries * row_bytes) {
     LoadRows(
         {query.Row(tile_.head + h, tile_.first), query.type, query.row_stride, tile_.queries, dim},
-        format, stride, to);
+        layout_.format, stride, to);
   }
-  std::fill_n(to, (product_rows_ - rows()) * row_bytes, char{0});
+  std::fill_n(to, (layout_.product_rows - rows()) * row_bytes, char{0});
 }
 
 void AttentionTile::ClearRows() {
@@ -198,14 +173,169 @@ void AttentionTile::ClearRows() {
   if (range_.empty()) range_ = {0, 0};
   range_.begin = range_.begin / kPanelWidth * kPanelWidth;
   if (key_sizes_ != nullptr) std::fill_n(key_sizes_, products_.widths().head_dim, 0.0f);
-  // The first packed block replaces what Y holds.
   has_sums_ = false;
-  if (head_ == nullptr || range_.empty()) ClearSums();
+  if (layout_.adds_from_zero || range_.empty()) ClearSums();
 }
 
 void AttentionTile::ClearSums() {
-  std::fill_n(sums_, product_rows_ * RoundUp(products_.widths().v_head_dim, kPanelWidth), 0.0f);
+  std::fill_n(sums_, SumsSize(), 0.0f);
   has_sums_ = true;
+}
+
+void AttentionTile::ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
+                                float* s) const {
+  ScoreStages stages = {.scale = settings_.scale, .approximate = bfloat16_, .hidden = hidden};
+  if (stage != ScoreStage::kRaw) stages.softcap = settings_.softcap;
+  if (stage != ScoreStage::kBiased) return attention::ApplyStages(s, block.count, stages);
+  const VisibleKeys& visible = visible_[row];
+  const int64_t begin = std::clamp<int64_t>(visible.range().begin - block.first, 0, block.keys);
+  const int64_t end = std::clamp(visible.range().end - block.first, begin, block.keys);
+  const int64_t first = block.first + begin;
+  if (!settings_.alibi_slopes.empty()) stages.slope = settings_.alibi_slopes[tile_.Head(row)];
+  stages.distance = visible.position() - first;
+  if (visible.bias() != nullptr) stages.bias = visible.bias() + first;
+  if (visible.visible() != nullptr) stages.visible = visible.visible() + first;
+  attention::ApplyStages(s + begin, end - begin, stages);
+  std::fill(s, s + begin, hidden);
+  std::fill(s + end, s + block.keys, hidden);
+}
+
+void AttentionTile::ReturnScores(const KeyBlock& block, int64_t from) {
+  const AttentionResults& results = sequence_.results;
+  const int64_t skipped = from - block.first;
+  for (int64_t r = 0; r < rows(); ++r) {
+    std::copy_n(scores_ + r * block.stride, block.keys, row_);
+    ApplyStages(r, block, settings_.score_stage, kNothing, row_);
+    const int64_t at = ResultRow(r) * sequence_.kv_len + from;
+    FromFloat32(row_ + skipped, block.count - skipped, results.type,
+                results.attention_scores + at * ByteSize(results.type));
+  }
+}
+
+// Before the bias they are wanted all the same; with it they are -inf, and nothing is computed.
+void AttentionTile::ReturnUnseenScores(int64_t end) {
+  const bool compute = settings_.score_stage != ScoreStage::kBiased;
+  const auto give_back = [&](int64_t from, int64_t to) {
+    for (int64_t first = from / kPanelWidth * kPanelWidth; first < to;) {
+      const KeyBlock block = NextBlock(first, to);
+      if (compute) ScoreBlock(block);
+      KeyBlock wanted = block;
+      wanted.count = std::min(block.count, to - first);
+      ReturnScores(wanted, std::max(from, first));
+      first += block.keys;
+    }
+  };
+  give_back(0, range_.begin);
+  give_back(end, sequence_.kv_len);
+}
+
+// P = e^(S + bias - shift), and their sums; a few rows at a time, whose scores stay in the L1
+// cache.
+void AttentionTile::WeighBlock(const KeyBlock& block) {
+  const bool softmax = settings_.normalization == Normalization::kSoftmax;
+  // All keys stand in one short block.
+  normalized_ = softmax && block.keys <= kShortRow && block.first == range_.begin && !bfloat16_ &&
+                settings_.sinks.empty();
+  bool rescaled = false;
+  for (int64_t first = 0; first < rows(); first += kSoftmaxRows) {
+    const int64_t end = std::min(first + kSoftmaxRows, rows());
+    const float* mask_ahead[kSoftmaxRows] = {};
+    if (sequence_.mask.bias != nullptr) {
+      for (int64_t r = end; r < std::min(end + kSoftmaxRows, rows()); ++r) {
+        mask_ahead[r - end] = visible_[r].bias() + block.first;
+      }
+    }
+    for (int64_t r = first; r < end; ++r) BiasRow(r, block, softmax ? kNothing : 0.0f);
+    if (!softmax) {
+      for (int64_t r = first; r < end; ++r) {
+        AddToSum(scores_ + r * block.stride, block.keys, states_[r]);
+      }
+    } else if (normalized_) {
+      for (int64_t r = first; r < end; ++r) {
+        SoftmaxRow(scores_ + r * block.stride, block.keys, ScaleLeft(), states_[r]);
+      }
+    } else {
+      rescaled |= SoftmaxTile({.scores = scores_ + first * block.stride,
+                               .rows = end - first,
+                               .keys = block.keys,
+                               .stride = block.stride,
+                               .scale = ScaleLeft(),
+                               .bfloat16 = bfloat16_ ? weights16_ + first * block.stride : nullptr,
+                               .keep_float32 = sequence_.results.NeedWholeRows(),
+                               .states = states_ + first,
+                               .factors = factors_ + first,
+                               .ahead = mask_ahead});
+    }
+  }
+  if (!rescaled) return;
+  for (int64_t r = 0; r < rows(); ++r) {
+    if (factors_[r] != 1.0f) Rescale(r, factors_[r], block.first);
+  }
+}
+
+// "Score", "Cap" and "Bias" for one row, but for the scale where nothing else needs it.
+void AttentionTile::BiasRow(int64_t row, const KeyBlock& block, float hidden) {
+  float* const s = scores_ + row * block.stride;
+  if (!only_key_ranges_) return ApplyStages(row, block, ScoreStage::kBiased, hidden, s);
+  const bool all_seen = all_see_.begin <= block.first && block.first + block.keys <= all_see_.end;
+  if (all_seen) return;
+  const KeyRange seen = visible_[row].range();
+  const int64_t begin = std::clamp<int64_t>(seen.begin - block.first, 0, block.keys);
+  const int64_t end = std::clamp(seen.end - block.first, begin, block.keys);
+  std::fill(s, s + begin, hidden);
+  std::fill(s + end, s + block.keys, hidden);
+}
+
+// What the row has gathered from keys before `end` was weighed with another shift.
+void AttentionTile::Rescale(int64_t row, float factor, int64_t end) {
+  if (has_sums_) {
+    ForEachPanel(row, [&](float* sums, int64_t width) { ScaleRow(sums, width, factor); });
+  }
+  if (sequence_.results.NeedWholeRows()) {
+    ScaleRow(WholeRow(row) + range_.begin, end - range_.begin, factor);
+  }
+}
+
+void AttentionTile::KeepWholeRows(const KeyBlock& block) {
+  if (!sequence_.results.NeedWholeRows()) return;
+  for (int64_t r = 0; r < rows(); ++r) {
+    ToFloat32(scores_ + r * block.stride, DataType::kFloat32, block.count,
+              WholeRow(r) + block.first);
+  }
+}
+
+float AttentionTile::TakeWeight(int64_t row, const KeyBlock& block, int64_t j) {
+  float weight = 0;
+  if (bfloat16_) {
+    uint16_t& taken = weights16_[row * block.stride + InterleavedPlace(j)];
+    ToFloat32(&taken, DataType::kBfloat16, 1, &weight);
+    taken = 0;
+  } else {
+    std::swap(weight, scores_[row * block.stride + j]);
+  }
+  return weight;
+}
+
+const float* AttentionTile::LoadValue(int64_t key) {
+  ToFloat32(sequence_.value.Row(kv_head(), key), sequence_.value.Type(key),
+            products_.widths().v_head_dim, row_);
+  return row_;
+}
+
+void AttentionTile::AddValue(int64_t row, float weight, const float* value) {
+  for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
+    float* const sums = SumsOf(row, panel);
+    for (int64_t d = 0; d < products_.PanelWidth(panel); ++d) {
+      sums[d] += weight * value[panel * kPanelWidth + d];
+    }
+  }
+}
+
+void AttentionTile::FindTermSizes() {
+  const int64_t dim = products_.widths().head_dim;
+  std::fill_n(term_sizes_, rows(), 0.0f);
+  AddRowSizes({queries_, DataType::kFloat32, layout_.query_stride, rows(), dim}, key_sizes_,
+              term_sizes_);
 }
 
 double AttentionTile::SumOfSink(int64_t row) const {
@@ -290,8 +420,7 @@ void AttentionTile::ReturnOutput() {
     bool ordinary = true;
     for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
       const int64_t width = products_.PanelWidth(panel);
-      ordinary &= StoreScaledRows(SumsOf(row, panel), head_ == nullptr ? sum_stride_ : width,
-                                  factors_ + row,
+      ordinary &= StoreScaledRows(SumsOf(row, panel), SumStride(panel), factors_ + row,
                                   {to + panel * kPanelWidth * ByteSize(output.type), output.type,
                                    output.row_stride, tile_.queries, width});
     }
@@ -306,9 +435,16 @@ float* AttentionTile::WholeRow(int64_t row) const {
          ResultRow(row) * sequence_.kv_len;
 }
 
+int64_t AttentionTile::SumsSize() const {
+  return layout_.product_rows * RoundUp(products_.widths().v_head_dim, kPanelWidth);
+}
+
+int64_t AttentionTile::SumStride(int64_t panel) const {
+  return layout_.sum_stride != 0 ? layout_.sum_stride : products_.PanelWidth(panel);
+}
+
 float* AttentionTile::SumsOf(int64_t row, int64_t panel) const {
-  if (head_ == nullptr) return sums_ + row * sum_stride_ + panel * kPanelWidth;
-  return sums_ + panel * kPanelWidth * product_rows_ + row * products_.PanelWidth(panel);
+  return sums_ + panel * layout_.panel_stride + row * SumStride(panel);
 }
 
 }  // namespace attention

@@ -7,11 +7,10 @@
 #include "absl/types/span.h"
 #include "kernels/attention/attention_problem.h"
 #include "kernels/attention/attention_products.h"
-#include "kernels/attention/packed_heads.h"
 #include "kernels/attention/row_tiles.h"
 #include "kernels/attention/rows/softmax_rows.h"
 #include "kernels/attention/visible_keys.h"
-#include "kernels/memory/aligned_buffer.h"
+#include "kernels/memory/panel_layout.h"
 
 namespace attention {
 
@@ -22,22 +21,27 @@ namespace attention {
 //
 // (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). Where Y before its division is
 // not safely within float32, the row is combined once more, divided first and in double precision
-// (CorrectOutput). The blocks depend on the tile's
-// own rows and on the lengths of its sequence alone, whatever results are asked for, so that these
-// always have the same bits. Lives for one tile, on one thread.
+// (CorrectOutput). The blocks depend on the tile's own rows and on the lengths of its sequence
+// alone, whatever results are asked for, so that these always have the same bits.
+//
+// This class has what lies between the two products. Where the keys and values come from, and how
+// the products read them, is that of the two kinds of tiles: PackedTile, InPlaceTile. Lives for one
+// tile, on one thread.
 class AttentionTile {
  public:
-  // Floats of workspace that a tile of the sequence needs; `in_place` as below.
-  static int64_t WorkspaceSize(const AttentionProducts& products, const AttentionSettings& settings,
-                               const AttentionSequence& sequence, bool in_place);
+  // What a tile works on; all must outlive it.
+  struct Task {
+    const AttentionProducts& products;
+    const AttentionSettings& settings;
+    const AttentionSequence& sequence;
+    RowTile rows;
+    // With average_weights the weights are added to these [queries, kv_len]; else null.
+    float* mean_weights = nullptr;
+  };
 
-  // `head` holds the packed keys and values that the tile's heads read; null: they are read in
-  // place, for up to kMostStreamedRows rows. All arguments must outlive the tile. `workspace` has
-  // WorkspaceSize floats, aligned to 64 bytes. With average_weights the weights are added to
-  // `mean_weights` [queries, kv_len]; else it is null.
-  AttentionTile(const AttentionProducts& products, const AttentionSettings& settings,
-                const AttentionSequence& sequence, const RowTile& tile, const PackedHead* head,
-                float* workspace, float* mean_weights);
+  AttentionTile(const AttentionTile&) = delete;
+  AttentionTile& operator=(const AttentionTile&) = delete;
+  virtual ~AttentionTile() = default;
 
   // INVALID_ARGUMENT where a row that sees keys sums to no more than its rounding error under kSum
   // (AttentionOp::Run), naming the first such row.
@@ -46,23 +50,70 @@ class AttentionTile {
   // Y = P V with weights that are given, [num_heads, number of rows, kv_len].
   void Combine(const HeadsView& attention_weights);
 
+ protected:
+  // How the operands of the products lie in memory.
+  struct Layout {
+    int64_t product_rows = 0;  // that a product computes, whether they are all there or not
+    OperandFormat format;      // of queries and weights
+    int64_t query_stride = 0;  // from one query to the next
+    int64_t block_keys = 0;    // of the largest block
+    // From one row of a panel of Y to the next; 0: the panel's width.
+    int64_t sum_stride = 0;
+    int64_t panel_stride = 0;         // from one panel of Y to the next
+    bool adds_from_zero = false;      // the first block too is added to Y
+    bool rounds_to_bfloat16 = false;  // weights and values, whatever type holds them
+  };
+
+  AttentionTile(const Task& task, const Layout& layout);
+
+  // What the source of the keys decides.
+
+  // The block that begins at `first`, a multiple of 64, where keys up to `end` are wanted.
+  virtual KeyBlock NextBlock(int64_t first, int64_t end) const = 0;
+  // S = Q K^T, to scores_.
+  virtual void ScoreBlock(const KeyBlock& block) = 0;
+  // Adds sum_j |K[j, d]| of the block to key_sizes_.
+  virtual void AddKeySizes(const KeyBlock& block) = 0;
+  // Y += P V. An infinity or a NaN among the values reaches the rows that see it, and no others.
+  virtual void CombineBlock(const KeyBlock& block) = 0;
+
+  int64_t rows() const { return tile_.rows(); }
+  int64_t kv_head() const { return settings_.KvHead(tile_.head); }
+
+  // Points the members below into `workspace`, or nowhere where it is null; returns its size.
+  int64_t LayOut(float* workspace);
+  // Y = 0.
+  void ClearSums();
+  // The weight of key `j` of the block, which becomes 0.
+  float TakeWeight(int64_t row, const KeyBlock& block, int64_t j);
+  bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
+  // Value `key` as float32; valid until the next use of row_.
+  const float* LoadValue(int64_t key);
+  void AddValue(int64_t row, float weight, const float* value);
+
+  const AttentionProducts& products_;
+  const AttentionSettings& settings_;
+  const AttentionSequence& sequence_;
+  const RowTile tile_;
+  const Layout layout_;
+  bool has_sums_ = false;  // Y holds what blocks so far gave
+
+  // In the workspace.
+  void* queries_ = nullptr;        // [product_rows, query_stride], in operand form
+  float* scores_ = nullptr;        // [product_rows, block.stride]: S, then P
+  uint16_t* weights16_ = nullptr;  // the same: P as bfloat16, interleaved
+  float* sums_ = nullptr;          // Y, see SumsOf
+  float* key_sizes_ = nullptr;     // [head_dim]: sum_j |K[j, d]|, for kSum
+
  private:
   // Rows that CombineExactly takes at once: each further run computes all scores of the tile again,
   // which takes less than the sums of 8 rows in double precision.
   static constexpr int64_t kExactRows = 8;
 
-  int64_t rows() const { return tile_.rows(); }
-  int64_t kv_head() const { return settings_.KvHead(tile_.head); }
   bool wants_output() const { return sequence_.results.output.data != nullptr; }
-
-  // Points the members below into `workspace`, or nowhere where it is null; returns its size.
-  int64_t LayOut(float* workspace);
-  KeyBlock NextBlock(int64_t first, int64_t end) const;
 
   void LoadQueries();
   void ClearRows();
-  void ClearSums();
-  void ScoreBlock(const KeyBlock& block);
   // "Score", "Cap" and "Bias" up to `stage` for one row of raw scores of a block; a hidden key gets
   // `hidden`.
   void ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
@@ -77,17 +128,6 @@ class AttentionTile {
   float ScaleLeft() const { return only_key_ranges_ ? settings_.scale : 1.0f; }
   void Rescale(int64_t row, float factor, int64_t end);
   void KeepWholeRows(const KeyBlock& block);
-
-  void CombineBlock(const KeyBlock& block);
-  void CombineInPlace(const KeyBlock& block);
-  // Adds the values that hold infinities or NaNs to the rows that see them, and takes their weights
-  // out of the product.
-  void CombineNonFinite(const KeyBlock& block);
-  float TakeWeight(int64_t row, const KeyBlock& block, int64_t j);
-  // Value `key` as float32; valid until the next use of row_.
-  const float* LoadValue(int64_t key);
-  void AddValue(int64_t row, float weight, const float* value);
-  bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
 
   // Suspects those of `count` rows whose output is not all ordinary (kLeastOrdinary).
   void SuspectRows(int64_t first, int64_t count);
@@ -107,8 +147,7 @@ class AttentionTile {
   void WeighExactly(int64_t row, const KeyBlock& block);
   void ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes);
 
-  // kSum: adds the block's keys to key_sizes_; makes term_sizes_ of all of them.
-  void AddKeySizes(const KeyBlock& block);
+  // kSum: makes term_sizes_ of key_sizes_.
   void FindTermSizes();
   // kSum: an error where the row's sum is not above its rounding error.
   absl::Status CheckSum(int64_t row, double sum);
@@ -128,6 +167,8 @@ class AttentionTile {
 
   // Row `row` of all its weights, [kv_len].
   float* WholeRow(int64_t row) const;
+  int64_t SumsSize() const;
+  int64_t SumStride(int64_t panel) const;
   // Columns of panel `panel` of row `row` of Y.
   float* SumsOf(int64_t row, int64_t panel) const;
   // Calls f(columns of row `row` of Y, how many) for each panel.
@@ -142,11 +183,6 @@ class AttentionTile {
     return tile_.Head(row) * sequence_.q_len + tile_.Query(row);
   }
 
-  const AttentionProducts& products_;
-  const AttentionSettings& settings_;
-  const AttentionSequence& sequence_;
-  const RowTile tile_;
-  const PackedHead* const head_;
   float* const mean_weights_;
   const bool bfloat16_;         // products of bfloat16
   const bool only_key_ranges_;  // nothing but ranges of keys stands between the products
@@ -156,33 +192,19 @@ class AttentionTile {
   HeadsView given_weights_;  // these
   uint64_t suspects_ = 0;    // bit r: row r's output may be wrong (CorrectOutput)
   KeyRange largest_keys_;    // of largest_
+  KeyRange range_;           // all keys that any row sees, from a multiple of 64 on
+  KeyRange all_see_;         // the keys that every row sees, as far as ranges go
 
-  bool has_sums_ = false;  // Y holds what blocks so far gave
-
-  KeyRange range_;    // all keys that any row sees, from a multiple of 64 on
-  KeyRange all_see_;  // the keys that every row sees, as far as ranges go
-
-  int64_t product_rows_ = 0;  // rows of the products
-  int64_t sum_stride_ = 0;    // in place: from one row of Y to the next
   // In the workspace.
   VisibleKeys* visible_ = nullptr;  // [rows]
   RowState* states_ = nullptr;      // [rows]
   float* factors_ = nullptr;        // [rows]
-  void* queries_ = nullptr;         // [product_rows, head_dim], in operand form
-  float* scores_ = nullptr;         // [product_rows, block.stride]: S, then P
-  uint16_t* weights16_ = nullptr;   // the same: P as bfloat16, interleaved
-  float* sums_ = nullptr;           // Y, see SumsOf
   float* row_ = nullptr;            // one row of scores, of values, or of the output
-  float* saved_sums_ = nullptr;     // in place: what sums_ held before a block
-  float* values_ = nullptr;         // in place: [64, v_head_dim]
   float* whole_rows_ = nullptr;     // [rows, kv_len], where they are not the results themselves
-  // For kSum, with keys j of range_:
-  float* query_ = nullptr;       // [head_dim]
-  float* key_sizes_ = nullptr;   // [head_dim]: sum_j |K[j, d]|
-  float* term_sizes_ = nullptr;  // [rows]: sum_j sum_d |Q[r, d] K[j, d]|
-  // For CorrectOutput:
-  uint32_t* largest_ = nullptr;  // [v_head_dim]
-  double* exact_ = nullptr;      // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
+  float* query_ = nullptr;          // [head_dim], for kSum
+  float* term_sizes_ = nullptr;     // [rows]: sum_j sum_d |Q[r, d] K[j, d]| over range_, for kSum
+  uint32_t* largest_ = nullptr;     // [v_head_dim], for CorrectOutput
+  double* exact_ = nullptr;         // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
 };
 
 }  // namespace attention

@@ -146,14 +146,11 @@ void AttentionTile::WeighExactly(int64_t row, const KeyBlock& block) {
 // What is within the rounding errors of the tile's own products stays as it is: a number that is
 // next to nothing because its terms cancel keeps its bits.
 void AttentionTile::ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes) {
-  const OperandFormat& format = products_.widths().format;
-  const bool rounded =
-      head_ != nullptr && (format.operand == DataType::kBfloat16 || format.round_to_bfloat16);
   const KeyRange seen = given_ ? range_ : visible_[row].range();
   // The bound for a sum of n float32 products and for their weights, and of what the specification
   // grants an output.
   const double sum_error = 0x1p-24 * static_cast<double>(seen.end - seen.begin + 8);
-  const double error = rounded ? 0x1p-7 : std::min(sum_error, 0x1p-17);
+  const double error = layout_.rounds_to_bfloat16 ? 0x1p-7 : std::min(sum_error, 0x1p-17);
   const MutableHeadsView& output = sequence_.results.output;
   std::byte* const to = output.Row(tile_.Head(row), tile_.Query(row));
   for (int64_t panel = 0; panel < products_.value_panels(); ++panel) {
