@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <iterator>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -159,16 +162,14 @@ std::optional<attention::client::TlsFiles> Tls() {
   return files;
 }
 
-ExitCode RunCommand(const std::vector<std::string>& words) {
-  if (words.empty())
-    return UsageError("want a command: attend, explain, encode, layers, health or completion");
-  const std::string& command = words[0];
+// The options of `command`, as the flags have them. INVALID_ARGUMENT: what is wrong with a flag.
+absl::StatusOr<CommandOptions> OptionsFromFlags(const std::string& command) {
   CommandOptions options;
   options.client.target = absl::GetFlag(FLAGS_target);
   options.client.tls = Tls();
   const int max_message_mib = absl::GetFlag(FLAGS_max_message_mib);
   if (max_message_mib < 1 || max_message_mib > kMostMessageMib) {
-    return UsageError(
+    return absl::InvalidArgumentError(
         absl::StrCat("--max_message_mib is ", max_message_mib, "; want 1 to ", kMostMessageMib));
   }
   options.client.max_message_bytes = int64_t{max_message_mib} << 20;
@@ -188,35 +189,52 @@ ExitCode RunCommand(const std::vector<std::string>& words) {
     options.client.timeout = timeout;
   }
   const absl::StatusOr<Shading> shading = ChooseShading(absl::GetFlag(FLAGS_color));
-  if (!shading.ok()) return UsageError(shading.status().message());
+  if (!shading.ok()) return shading.status();
   options.shading = *shading;
+  return options;
+}
 
-  if (command == "health") {
-    if (words.size() > 1) return UsageError("health takes no FILE");
-    return attention::client::RunHealth(options, std::cout, std::cerr);
+ExitCode PrintCompletion(const CommandOptions& /*options*/, std::ostream& out,
+                         std::ostream& /*err*/) {
+  out << attention::client::kCompletion;
+  return attention::client::kExitOk;
+}
+
+// A command, and how many words it takes behind its name.
+struct Command {
+  absl::string_view name;
+  size_t least, most;
+  ExitCode (*run)(const CommandOptions& options, std::ostream& out, std::ostream& err);
+};
+constexpr size_t kAnyNumber = std::numeric_limits<size_t>::max();
+constexpr Command kCommands[] = {{"attend", 1, kAnyNumber, &attention::client::RunAttend},
+                                 {"explain", 1, 1, &attention::client::RunExplain},
+                                 {"encode", 1, 1, &attention::client::RunEncode},
+                                 {"layers", 0, kAnyNumber, &attention::client::RunLayers},
+                                 {"health", 0, 0, &attention::client::RunHealth},
+                                 {"completion", 0, kAnyNumber, &PrintCompletion}};
+
+ExitCode RunCommand(const std::vector<std::string>& words) {
+  constexpr char kNames[] = "attend, explain, encode, layers, health or completion";
+  if (words.empty()) return UsageError(absl::StrCat("want a command: ", kNames));
+  const auto* const command = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                           [&](const Command& c) { return c.name == words[0]; });
+  if (command == std::end(kCommands)) {
+    return UsageError(absl::StrCat("there is no command \"", words[0], "\"; want ", kNames));
   }
-  if (command == "layers") {
-    options.arguments.assign(words.begin() + 1, words.end());
-    return attention::client::RunLayers(options, std::cout, std::cerr);
+  absl::StatusOr<CommandOptions> options = OptionsFromFlags(words[0]);
+  if (!options.ok()) return UsageError(options.status().message());
+  const size_t given = words.size() - 1;
+  if (given < command->least || given > command->most) {
+    const char* const takes = given < command->least ? " takes a FILE"
+                              : command->most == 0   ? " takes no FILE"
+                                                     : " takes one FILE";
+    return UsageError(absl::StrCat(words[0], takes));
   }
-  if (command == "completion") {
-    std::cout << attention::client::kCompletion;
-    return attention::client::kExitOk;
-  }
-  if (command != "attend" && command != "explain" && command != "encode") {
-    return UsageError(
-        absl::StrCat("there is no command \"", command,
-                     "\"; want attend, explain, encode, layers, health or completion"));
-  }
-  if (words.size() < 2) return UsageError(absl::StrCat(command, " takes a FILE"));
-  if (words.size() > 2 && command != "attend") {
-    return UsageError(absl::StrCat(command, " takes one FILE"));
-  }
-  options.file = words[1];
-  options.more_files.assign(words.begin() + 2, words.end());
-  if (command == "attend") return attention::client::RunAttend(options, std::cout, std::cerr);
-  if (command == "encode") return attention::client::RunEncode(options, std::cout, std::cerr);
-  return attention::client::RunExplain(options, std::cout, std::cerr);
+  options->arguments.assign(words.begin() + 1, words.end());
+  if (given > 0) options->file = words[1];
+  if (given > 1) options->more_files.assign(words.begin() + 2, words.end());
+  return command->run(*options, std::cout, std::cerr);
 }
 
 ExitCode Run(absl::Span<const char* const> arguments) {

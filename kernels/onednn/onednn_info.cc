@@ -1,7 +1,10 @@
 #include "kernels/onednn/onednn_info.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/memory/data_type.h"
@@ -28,26 +31,19 @@ std::string OnednnVersion() {
 }
 
 std::string OnednnIsa() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41:
-      return "sse41";
-    case dnnl::cpu_isa::avx:
-      return "avx";
-    case dnnl::cpu_isa::avx2:
-      return "avx2";
-    case dnnl::cpu_isa::avx2_vnni:
-      return "avx2_vnni";
-    case dnnl::cpu_isa::avx512_core:
-      return "avx512_core";
-    case dnnl::cpu_isa::avx512_core_vnni:
-      return "avx512_core_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16:
-      return "avx512_core_bf16";
-    case dnnl::cpu_isa::avx512_core_amx:
-      return "avx512_core_amx";
-    default:
-      return "other";
-  }
+  constexpr std::pair<dnnl::cpu_isa, const char*> kNames[] = {
+      {dnnl::cpu_isa::sse41, "sse41"},
+      {dnnl::cpu_isa::avx, "avx"},
+      {dnnl::cpu_isa::avx2, "avx2"},
+      {dnnl::cpu_isa::avx2_vnni, "avx2_vnni"},
+      {dnnl::cpu_isa::avx512_core, "avx512_core"},
+      {dnnl::cpu_isa::avx512_core_vnni, "avx512_core_vnni"},
+      {dnnl::cpu_isa::avx512_core_bf16, "avx512_core_bf16"},
+      {dnnl::cpu_isa::avx512_core_amx, "avx512_core_amx"}};
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  const auto* const found = std::find_if(std::begin(kNames), std::end(kNames),
+                                         [&](const auto& name) { return name.first == isa; });
+  return found == std::end(kNames) ? "other" : found->second;
 }
 
 std::string OnednnProducts() {

@@ -6,19 +6,24 @@
 namespace attention::engine {
 namespace {
 
-// What is added to the score of key `j` for row `i` of a head.
+// What the caller's mask adds to the score of key `j` for position `row` of a head.
+float MaskOf(const MaskView& mask, int64_t head, int64_t row, int64_t j) {
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  if (mask.empty()) return 0;
+  if (j >= mask.key_count) return kHidden;
+  const int64_t at = head * mask.head_stride + row * mask.row_stride + j;
+  if (mask.bias != nullptr) return mask.bias[at];
+  return mask.visible[at] != 0 ? 0 : kHidden;
+}
+
+// The same of all that hides keys, for row `i`.
 float BiasOf(const AttentionSettings& settings, const AttentionSequence& s, int64_t head, int64_t i,
              int64_t j) {
-  constexpr float kHidden = -std::numeric_limits<float>::infinity();
   const int64_t row = s.Position(i), p = row + s.causal_offset;
-  if (j >= s.visible_len || (settings.causal && j > p)) return kHidden;
-  if (settings.left_window >= 0 && j < p - settings.left_window) return kHidden;
-  if (settings.right_window >= 0 && j > p + settings.right_window) return kHidden;
-  if (s.mask.empty()) return 0;
-  if (j >= s.mask.key_count) return kHidden;
-  const int64_t at = head * s.mask.head_stride + row * s.mask.row_stride + j;
-  if (s.mask.bias != nullptr) return s.mask.bias[at];
-  return s.mask.visible[at] != 0 ? 0 : kHidden;
+  const bool hidden = j >= s.visible_len || (settings.causal && j > p) ||
+                      (settings.left_window >= 0 && j < p - settings.left_window) ||
+                      (settings.right_window >= 0 && j > p + settings.right_window);
+  return hidden ? -std::numeric_limits<float>::infinity() : MaskOf(s.mask, head, row, j);
 }
 
 int64_t MaskHeads(const AttentionSequence& s, int64_t num_heads) {

@@ -34,6 +34,46 @@ absl::Status DecodePart(const v1::PartialResult& part, int index, absl::Span<con
   return absl::OkStatus();
 }
 
+// What the first part says for all: heads, lengths and the shape of the output.
+absl::Status DecodeFirst(const v1::PartialsSource& source, const v1::AttentionConfig& config,
+                         int64_t max_tokens, const TensorView& output, DecodedRequest& decoded) {
+  engine::CallShape& s = decoded.call.shape;
+  absl::Status status = DecodeHeads(config, ImpliedHeads(output).value_or(1), std::nullopt, s);
+  if (!status.ok()) return status;
+  const absl::StatusOr<HeadsShape> heads =
+      ReadHeads(output, s.num_heads, "num_heads", PartField(0, "output"));
+  if (!heads.ok()) return heads.status();
+  s.head_dim = s.v_head_dim = heads->dim;
+  status = DecodeLengths({.rank = output.rank(),
+                          .batch = heads->batch,
+                          .q_len = heads->len,
+                          .kv_len = source.q_lens().empty() ? 1 : heads->len,
+                          .q_lens = source.q_lens(),
+                          .kv_lens = {}},
+                         config.causal_alignment(), max_tokens, "partials", decoded.call);
+  if (!status.ok()) return status;
+  decoded.output_shape = OutputShape(output.rank(), heads->len, s);
+  return absl::OkStatus();
+}
+
+// The place of a part, whose shapes have to fit the call's.
+absl::Status AddPart(int index, const TensorView& output, const TensorView& logs,
+                     DecodedRequest& decoded, engine::PartialsSource& to) {
+  const engine::CallShape& s = decoded.call.shape;
+  const absl::StatusOr<HeadsShape> heads =
+      ReadHeads(output, s.num_heads, "num_heads", PartField(index, "output"));
+  if (!heads.ok()) return heads.status();
+  const bool ragged = decoded.call.ragged;
+  const std::vector<int64_t> want =
+      ragged ? std::vector{s.num_heads * heads->len} : std::vector{s.batch, s.num_heads, s.q_len};
+  absl::Status status =
+      WantShape(logs, want, ragged ? "[num_heads * sum of q_lens]" : "[batch, num_heads, q_len]",
+                PartField(index, "log_sum_exp"));
+  if (!status.ok()) return status;
+  to.parts.push_back({ViewHeads(output, *heads), AsFloats(logs, decoded.storage)});
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status DecodePartials(const v1::PartialsSource& source, const v1::AttentionConfig& config,
@@ -42,43 +82,20 @@ absl::Status DecodePartials(const v1::PartialsSource& source, const v1::Attentio
     return FieldError("partials.parts", absl::StrCat("has ", source.parts_size(),
                                                      " elements; want 1 to ", kMaxParts));
   }
-  engine::AttentionCall& call = decoded.call;
-  engine::CallShape& s = call.shape;
   engine::PartialsSource to;
   TensorView first;
   for (int i = 0; i < source.parts_size(); ++i) {
     TensorView output, logs;
     absl::Status status = DecodePart(source.parts(i), i, first.shape, output, logs);
-    if (!status.ok()) return status;
-    const std::string field = PartField(i, "output");
-    if (i == 0) status = DecodeHeads(config, ImpliedHeads(output).value_or(1), std::nullopt, s);
-    if (!status.ok()) return status;
-    const absl::StatusOr<HeadsShape> heads = ReadHeads(output, s.num_heads, "num_heads", field);
-    if (!heads.ok()) return heads.status();
-    if (i == 0) {
+    if (status.ok() && i == 0) {
       first = output;
-      s.head_dim = s.v_head_dim = heads->dim;
-      status = DecodeLengths({.rank = output.rank(),
-                              .batch = heads->batch,
-                              .q_len = heads->len,
-                              .kv_len = source.q_lens().empty() ? 1 : heads->len,
-                              .q_lens = source.q_lens(),
-                              .kv_lens = {}},
-                             config.causal_alignment(), max_tokens, "partials", call);
-      if (!status.ok()) return status;
-      decoded.output_shape = OutputShape(output.rank(), heads->len, s);
+      status = DecodeFirst(source, config, max_tokens, output, decoded);
     }
-    const bool ragged = call.ragged;
-    const std::vector<int64_t> want =
-        ragged ? std::vector{s.num_heads * heads->len} : std::vector{s.batch, s.num_heads, s.q_len};
-    status =
-        WantShape(logs, want, ragged ? "[num_heads * sum of q_lens]" : "[batch, num_heads, q_len]",
-                  PartField(i, "log_sum_exp"));
+    if (status.ok()) status = AddPart(i, output, logs, decoded, to);
     if (!status.ok()) return status;
-    to.parts.push_back({ViewHeads(output, *heads), AsFloats(logs, decoded.storage)});
   }
-  call.types = {first.numbers.type, first.numbers.type, first.numbers.type};
-  call.source = std::move(to);
+  decoded.call.types = {first.numbers.type, first.numbers.type, first.numbers.type};
+  decoded.call.source = std::move(to);
   return absl::OkStatus();
 }
 

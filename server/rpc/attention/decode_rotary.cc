@@ -32,38 +32,43 @@ absl::Status DecodePositions(absl::Span<const int64_t> given, int64_t count, int
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status DecodeRotary(const v1::RotaryEmbedding& rotary, engine::AttentionCall& call) {
+absl::Status DecodeSettings(const v1::RotaryEmbedding& rotary, int64_t head_dim,
+                            RotarySettings& to) {
   using v1::RotaryEmbedding;
   absl::Status status =
       WantEnum(RotaryEmbedding::Pairing_IsValid(rotary.pairing()), rotary.pairing(),
                "PAIRING_SPLIT_HALF or PAIRING_INTERLEAVED", "config.rotary.pairing");
   if (!status.ok()) return status;
-  engine::CallRotary& to = call.rotary.emplace();
   if (rotary.pairing() == RotaryEmbedding::PAIRING_INTERLEAVED) {
-    to.settings.pairing = RotaryPairing::kInterleaved;
+    to.pairing = RotaryPairing::kInterleaved;
   }
-  const int64_t head_dim = call.shape.head_dim;
   if (head_dim < 2) {
     return FieldError("config.rotary",
                       absl::StrCat("is set; want it unset, since it rotates pairs of numbers and "
                                    "head_dim is ",
                                    head_dim));
   }
-  to.settings.rotary_dim = rotary.rotary_dim() == 0 ? head_dim : rotary.rotary_dim();
-  const int64_t dim = to.settings.rotary_dim;
-  if (dim < 2 || dim % 2 != 0 || dim > head_dim) {
+  to.rotary_dim = rotary.rotary_dim() == 0 ? head_dim : rotary.rotary_dim();
+  if (to.rotary_dim < 2 || to.rotary_dim % 2 != 0 || to.rotary_dim > head_dim) {
     return FieldError(
         "config.rotary.rotary_dim",
         absl::StrCat("is ", rotary.rotary_dim(), rotary.rotary_dim() == 0 ? ", all" : "",
                      "; want an even number from 2 to ", head_dim, " = head_dim"));
   }
-  if (rotary.base() != 0) to.settings.base = rotary.base();
-  if (!std::isfinite(to.settings.base) || to.settings.base < 1) {
+  if (rotary.base() != 0) to.base = rotary.base();
+  if (!std::isfinite(to.base) || to.base < 1) {
     return FieldError("config.rotary.base",
                       absl::StrCat("is ", rotary.base(), "; want at least 1, or 0 for 10000"));
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DecodeRotary(const v1::RotaryEmbedding& rotary, engine::AttentionCall& call) {
+  engine::CallRotary& to = call.rotary.emplace();
+  absl::Status status = DecodeSettings(rotary, call.shape.head_dim, to.settings);
+  if (!status.ok()) return status;
   if (rotary.query_positions().empty() != rotary.key_positions().empty()) {
     return FieldError(rotary.query_positions().empty() ? "config.rotary.query_positions"
                                                        : "config.rotary.key_positions",

@@ -60,61 +60,92 @@ absl::StatusOr<Linear> DecodeProjection(const ProjectionFields& fields,
   return projection;
 }
 
+// The projections that come with a call, one after the other: each tells the next how wide heads
+// are.
+class ProjectionsDecoder {
+ public:
+  ProjectionsDecoder(const v1::ProjectionWeights& weights, const TensorView& tokens,
+                     const TensorView& context, DecodedRequest& decoded,
+                     engine::Projections& projections)
+      : w_(weights),
+        queries_{tokens.shape.back(), "d_model, the width of tokens", &tokens},
+        attended_{context.shape.back(), "the width of the tokens attended to", &context},
+        shape_(decoded.call.shape),
+        storage_(decoded.storage),
+        to_(projections) {}
+
+  // Sets head_dim.
+  absl::Status Query(const v1::AttentionConfig& config) {
+    absl::Status status =
+        Decode({w_.has_q_proj(), w_.q_proj(), w_.has_q_bias(), w_.q_bias(), "q"}, queries_, to_.q);
+    if (status.ok()) status = Width(to_.q, shape_.num_heads, "num_heads", "q", shape_.head_dim);
+    return status.ok() ? CheckHeadDim(config, shape_.head_dim) : status;
+  }
+
+  absl::Status Key() {
+    absl::Status status =
+        Decode({w_.has_k_proj(), w_.k_proj(), w_.has_k_bias(), w_.k_bias(), "k"}, attended_, to_.k);
+    if (!status.ok()) return status;
+    return WantShape(Matrix(to_.k), {attended_.width, shape_.num_kv_heads * shape_.head_dim},
+                     "[d_context, num_kv_heads * head_dim]", absl::StrCat(kWeights, ".k_proj"));
+  }
+
+  // Sets v_head_dim.
+  absl::Status Value() {
+    absl::Status status =
+        Decode({w_.has_v_proj(), w_.v_proj(), w_.has_v_bias(), w_.v_bias(), "v"}, attended_, to_.v);
+    if (!status.ok()) return status;
+    return Width(to_.v, shape_.num_kv_heads, "num_kv_heads", "v", shape_.v_head_dim);
+  }
+
+  absl::Status Output() {
+    if (w_.has_o_proj()) {
+      return Decode({true, w_.o_proj(), w_.has_o_bias(), w_.o_bias(), "o"},
+                    {shape_.num_heads * shape_.v_head_dim, "num_heads * v_head_dim"},
+                    to_.o.emplace());
+    }
+    if (!w_.has_o_bias()) return absl::OkStatus();
+    return FieldError(absl::StrCat(kWeights, ".o_bias"),
+                      "is set without o_proj; want both or none");
+  }
+
+ private:
+  absl::Status Decode(const ProjectionFields& fields, const ProjectionInput& input, Linear& to) {
+    absl::StatusOr<Linear> projection = DecodeProjection(fields, input, storage_);
+    if (projection.ok()) to = *projection;
+    return projection.status();
+  }
+
+  static TensorView Matrix(const Linear& projection) {
+    return {.shape = {projection.weight.in, projection.weight.out}, .numbers = {}};
+  }
+
+  // The width of one of `heads` heads.
+  static absl::Status Width(const Linear& projection, int64_t heads, absl::string_view heads_name,
+                            absl::string_view name, int64_t& to) {
+    const absl::StatusOr<int64_t> width = HeadWidth(Matrix(projection), heads, heads_name,
+                                                    absl::StrCat(kWeights, ".", name, "_proj"));
+    if (width.ok()) to = *width;
+    return width.status();
+  }
+
+  const v1::ProjectionWeights& w_;
+  const ProjectionInput queries_, attended_;
+  engine::CallShape& shape_;
+  TensorStorage& storage_;
+  engine::Projections& to_;
+};
+
 // Decodes the four projections; sets head_dim and v_head_dim.
 absl::Status DecodeProjections(const v1::ProjectionWeights& weights,
                                const v1::AttentionConfig& config, const TensorView& tokens,
                                const TensorView& context, DecodedRequest& decoded,
                                engine::Projections& projections) {
-  engine::CallShape& shape = decoded.call.shape;
-  const int64_t d_context = context.shape.back();
-  const ProjectionInput attended = {d_context, "the width of the tokens attended to", &context};
-  const auto decode = [&](const ProjectionFields& fields, const ProjectionInput& input,
-                          Linear& to) {
-    absl::StatusOr<Linear> projection = DecodeProjection(fields, input, decoded.storage);
-    if (projection.ok()) to = *projection;
-    return projection.status();
-  };
-  const auto width = [&](const Linear& projection, int64_t heads, absl::string_view heads_name,
-                         absl::string_view name) {
-    const TensorView matrix = {.shape = {projection.weight.in, projection.weight.out},
-                               .numbers = {}};
-    return HeadWidth(matrix, heads, heads_name, absl::StrCat(kWeights, ".", name, "_proj"));
-  };
-  const auto& w = weights;
-  absl::Status status =
-      decode({w.has_q_proj(), w.q_proj(), w.has_q_bias(), w.q_bias(), "q"},
-             {tokens.shape.back(), "d_model, the width of tokens", &tokens}, projections.q);
-  if (!status.ok()) return status;
-  const absl::StatusOr<int64_t> head_dim = width(projections.q, shape.num_heads, "num_heads", "q");
-  if (!head_dim.ok()) return head_dim.status();
-  shape.head_dim = *head_dim;
-  status = CheckHeadDim(config, shape.head_dim);
-  if (!status.ok()) return status;
-
-  status = decode({w.has_k_proj(), w.k_proj(), w.has_k_bias(), w.k_bias(), "k"}, attended,
-                  projections.k);
-  if (!status.ok()) return status;
-  status = WantShape({.shape = {projections.k.weight.in, projections.k.weight.out}, .numbers = {}},
-                     {d_context, shape.num_kv_heads * shape.head_dim},
-                     "[d_context, num_kv_heads * head_dim]", absl::StrCat(kWeights, ".k_proj"));
-  if (!status.ok()) return status;
-
-  status = decode({w.has_v_proj(), w.v_proj(), w.has_v_bias(), w.v_bias(), "v"}, attended,
-                  projections.v);
-  if (!status.ok()) return status;
-  const absl::StatusOr<int64_t> v_head_dim =
-      width(projections.v, shape.num_kv_heads, "num_kv_heads", "v");
-  if (!v_head_dim.ok()) return v_head_dim.status();
-  shape.v_head_dim = *v_head_dim;
-
-  if (!w.has_o_proj()) {
-    if (!w.has_o_bias()) return absl::OkStatus();
-    return FieldError(absl::StrCat(kWeights, ".o_bias"),
-                      "is set without o_proj; want both or none");
-  }
-  return decode({true, w.o_proj(), w.has_o_bias(), w.o_bias(), "o"},
-                {shape.num_heads * shape.v_head_dim, "num_heads * v_head_dim"},
-                projections.o.emplace());
+  ProjectionsDecoder decoder(weights, tokens, context, decoded, projections);
+  absl::Status status = decoder.Query(config);
+  if (status.ok()) status = decoder.Key();
+  if (status.ok()) status = decoder.Value();
+  return status.ok() ? decoder.Output() : status;
 }
 
 // A setting that a stored layer decides: unset, or what the layer says.
@@ -180,66 +211,89 @@ absl::Status DecodeSimplified(const TensorView& tokens, const TensorView& contex
                                  "projection_weights to change the width"));
 }
 
+// The tokens, and those that they attend to: `tokens` themselves where there are no others.
+struct TokenTensors {
+  TensorView tokens, context;
+  int64_t rank() const { return tokens.rank(); }
+};
+
+absl::Status CheckTokens(const TensorView& tokens) {
+  if (tokens.rank() == 2 || tokens.rank() == 3) return absl::OkStatus();
+  return FieldError(absl::StrCat(kTokens, ".shape"),
+                    absl::StrCat("is ", ShapeText(tokens.shape),
+                                 "; want [q_len, d_model] or [batch, q_len, d_model]",
+                                 TokenIdsHint(tokens, kTakesIds)));
+}
+
+absl::Status CheckContext(const TensorView& context, const TensorView& tokens) {
+  const int64_t rank = tokens.rank();
+  const bool fits = context.rank() == rank && (rank == 2 || context.shape[0] == tokens.shape[0]);
+  if (fits) return absl::OkStatus();
+  return FieldError(absl::StrCat(kContext, ".shape"),
+                    absl::StrCat("is ", ShapeText(context.shape), "; want ", rank,
+                                 " axes and the batch of tokens ", ShapeText(tokens.shape),
+                                 TokenIdsHint(context, kTakesIds)));
+}
+
+absl::StatusOr<TokenTensors> DecodeTensors(const v1::TokensSource& source) {
+  if (!source.has_tokens()) return FieldError(kTokens, "is not set; want a float tensor");
+  const absl::StatusOr<TensorView> tokens = DecodeEmbeddings(source.tokens(), kTokens, kTakesIds);
+  if (!tokens.ok()) return tokens.status();
+  if (absl::Status fits = CheckTokens(*tokens); !fits.ok()) return fits;
+  if (!source.has_context()) return TokenTensors{*tokens, *tokens};
+  const absl::StatusOr<TensorView> context =
+      DecodeEmbeddings(source.context(), kContext, kTakesIds);
+  absl::Status status = context.ok() ? CheckContext(*context, *tokens) : context.status();
+  if (!status.ok()) return status;
+  return TokenTensors{*tokens, *context};
+}
+
+// Where the projections come from; sets head_dim and v_head_dim.
+absl::Status DecodeWeights(const v1::TokensSource& source, const v1::AttentionConfig& config,
+                           const TokenTensors& given, engine::LayerStore& layers,
+                           DecodedRequest& decoded, engine::TokensSource& to) {
+  if (source.has_layer()) {
+    return DecodeStored(source.layer(), config, given.tokens, given.context, source.has_context(),
+                        layers, decoded.call, to);
+  }
+  absl::Status status = DecodeHeads(config, 1, std::nullopt, decoded.call.shape);
+  if (!status.ok()) return status;
+  if (source.has_projection_weights()) {
+    return DecodeProjections(source.projection_weights(), config, given.tokens, given.context,
+                             decoded, to.projections.emplace());
+  }
+  return DecodeSimplified(given.tokens, given.context, source.has_context(), config,
+                          decoded.call.shape);
+}
+
 }  // namespace
 
 absl::Status DecodeTokens(const v1::TokensSource& source, const v1::AttentionConfig& config,
                           int64_t max_tokens, engine::LayerStore& layers, DecodedRequest& decoded) {
-  if (!source.has_tokens()) return FieldError(kTokens, "is not set; want a float tensor");
-  const absl::StatusOr<TensorView> tokens = DecodeEmbeddings(source.tokens(), kTokens, kTakesIds);
-  if (!tokens.ok()) return tokens.status();
-  const int64_t rank = tokens->rank();
-  if (rank != 2 && rank != 3) {
-    return FieldError(absl::StrCat(kTokens, ".shape"),
-                      absl::StrCat("is ", ShapeText(tokens->shape),
-                                   "; want [q_len, d_model] or [batch, q_len, d_model]",
-                                   TokenIdsHint(*tokens, kTakesIds)));
-  }
-  TensorView context = *tokens;
-  if (source.has_context()) {
-    const absl::StatusOr<TensorView> given =
-        DecodeEmbeddings(source.context(), kContext, kTakesIds);
-    if (!given.ok()) return given.status();
-    if (given->rank() != rank || (rank == 3 && given->shape[0] != tokens->shape[0])) {
-      return FieldError(absl::StrCat(kContext, ".shape"),
-                        absl::StrCat("is ", ShapeText(given->shape), "; want ", rank,
-                                     " axes and the batch of tokens ", ShapeText(tokens->shape),
-                                     TokenIdsHint(*given, kTakesIds)));
-    }
-    context = *given;
-  }
-
+  const absl::StatusOr<TokenTensors> given = DecodeTensors(source);
+  if (!given.ok()) return given.status();
+  const auto& [tokens, context] = *given;
+  const int64_t rank = given->rank();
   engine::AttentionCall& call = decoded.call;
-  engine::CallShape& shape = call.shape;
+  engine::TokensSource to = {.tokens = tokens.numbers,
+                             .context = context.numbers,
+                             .d_model = tokens.shape.back(),
+                             .projections = std::nullopt};
   absl::Status status = DecodeLengths({.rank = rank,
-                                       .batch = rank == 3 ? tokens->shape[0] : 1,
-                                       .q_len = tokens->shape[rank - 2],
+                                       .batch = rank == 3 ? tokens.shape[0] : 1,
+                                       .q_len = tokens.shape[rank - 2],
                                        .kv_len = context.shape[rank - 2],
                                        .q_lens = source.q_lens(),
                                        .kv_lens = source.kv_lens()},
                                       config.causal_alignment(), max_tokens, "tokens", call);
-  if (status.ok() && !source.has_layer()) status = DecodeHeads(config, 1, std::nullopt, shape);
-  if (!status.ok()) return status;
-
-  engine::TokensSource to = {.tokens = tokens->numbers,
-                             .context = context.numbers,
-                             .d_model = tokens->shape.back(),
-                             .projections = std::nullopt};
-  if (source.has_layer()) {
-    status = DecodeStored(source.layer(), config, *tokens, context, source.has_context(), layers,
-                          call, to);
-  } else if (source.has_projection_weights()) {
-    status = DecodeProjections(source.projection_weights(), config, *tokens, context, decoded,
-                               to.projections.emplace());
-  } else {
-    status = DecodeSimplified(*tokens, context, source.has_context(), config, shape);
-  }
+  if (status.ok()) status = DecodeWeights(source, config, *given, layers, decoded, to);
   if (!status.ok()) return status;
 
   const bool has_o = to.projections.has_value() && to.projections->o.has_value();
-  decoded.output_shape.assign(tokens->shape.begin(), tokens->shape.end());
+  decoded.output_shape.assign(tokens.shape.begin(), tokens.shape.end());
   decoded.output_shape.back() =
-      has_o ? to.projections->o->weight.out : shape.num_heads * shape.v_head_dim;
-  call.types = {tokens->numbers.type, context.numbers.type, context.numbers.type};
+      has_o ? to.projections->o->weight.out : call.shape.num_heads * call.shape.v_head_dim;
+  call.types = {tokens.numbers.type, context.numbers.type, context.numbers.type};
   call.source = to;
   return absl::OkStatus();
 }

@@ -129,10 +129,10 @@ absl::Status Upload(const grpc::ServerContext& context, const v1::UploadLayerHea
   if (!upload.ok()) return AsField(upload.status(), "header.config_json");
   const absl::StatusOr<int64_t> bytes = ReadChunks(reader, header.file_bytes(), *upload);
   if (!bytes.ok()) return bytes.status();
-  if (absl::Status status = CheckWanted(context); !status.ok()) return status;
-  if (absl::Status s = upload->Finish(); !s.ok()) return AsField(s, "chunk");
-  if (absl::Status s = CheckFile(header, *bytes, upload->sha256()); !s.ok()) return s;
-  return Publish(context, *upload, layers, response);
+  absl::Status status = CheckWanted(context);
+  if (status.ok()) status = AsField(upload->Finish(), "chunk");
+  if (status.ok()) status = CheckFile(header, *bytes, upload->sha256());
+  return status.ok() ? Publish(context, *upload, layers, response) : status;
 }
 
 absl::Status Create(const grpc::ServerContext& context, const v1::CreateLayerRequest& request,

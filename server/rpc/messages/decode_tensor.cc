@@ -81,12 +81,12 @@ std::optional<DataType> FloatType(const v1::Tensor& tensor) {
       return DataType::kFloat16;
     case v1::DATA_TYPE_FLOAT64:
       return DataType::kFloat64;
-    case v1::DATA_TYPE_UNSPECIFIED:  // typed by hand
-      if (!tensor.float_values().empty()) return DataType::kFloat32;
-      return std::nullopt;
     default:
-      return std::nullopt;
+      break;
   }
+  const bool typed_by_hand =
+      tensor.data_type() == v1::DATA_TYPE_UNSPECIFIED && !tensor.float_values().empty();
+  return typed_by_hand ? std::optional(DataType::kFloat32) : std::nullopt;
 }
 
 absl::StatusOr<TensorView> Decode(const v1::Tensor& tensor, int may_be_empty,
