@@ -23,7 +23,7 @@
 #include "server/transport.h"
 #include "tests/bench/callers.h"
 #include "tests/bench/rounds.h"
-#include "tests/bench/server_process.h"
+#include "tests/server_process.h"
 
 namespace attention {
 namespace {

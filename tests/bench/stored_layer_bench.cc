@@ -24,7 +24,7 @@
 #include "server/server.h"
 #include "tests/bench/callers.h"
 #include "tests/bench/rounds.h"
-#include "tests/bench/server_process.h"
+#include "tests/server_process.h"
 
 namespace attention {
 namespace {

@@ -8,11 +8,11 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("ATTENTION_BUILD", ROOT / "build" / "release")).resolve()
-sys.path += [str(BUILD / "python"), str(ROOT / "tests" / "end_to_end" / "trials")]
+sys.path += [str(BUILD / "python"), str(ROOT / "tests"), str(ROOT / "tests" / "end_to_end" / "trials")]
+from server_process import DoesNotListen, Listener  # noqa: E402
 
 # attention_loadtest would tell each time that a peer has no grpc.health.v1.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -33,38 +33,17 @@ def _environment():
     return {**os.environ, "PYTHONPATH": str(BUILD / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-class Peer:
-    """peer_server.py on a free loopback port, until the end of a with statement; as `Server` of the
-    trials is."""
+class Peer(Listener):
+    """peer_server.py on a free loopback port."""
 
     def __init__(self, python, backend, *flags):
-        self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [python, PEER, f"--backend={backend}", "--port=0", *flags], env=_environment(),
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
-        line = self.process.stdout.readline()
-        if not line.startswith("listening on "):
-            self._fail()
-        self.target, self.pid = line.split()[-1], self.process.pid
-
-    def _fail(self):
-        code = self.process.wait()
-        self.log.seek(0)
-        text = self.log.read().strip()
-        self.__exit__()
-        if code == NOT_INSTALLED:
-            raise NotInstalled(text)
-        raise RuntimeError(f"the peer does not listen: {text}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
+        try:
+            super().__init__([python, PEER, f"--backend={backend}", "--port=0", *flags],
+                             env=_environment())
+        except DoesNotListen as silent:
+            if silent.code == NOT_INSTALLED:
+                raise NotInstalled(silent.text.strip()) from silent
+            raise
 
 
 def versions_of(python, backend, *flags):

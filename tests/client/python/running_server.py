@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-import subprocess
+import sys
 import unittest
 
 try:
@@ -12,6 +12,9 @@ except ImportError as missing:  # python3-grpcio, python3-protobuf and python3-n
     raise unittest.SkipTest(f"{missing.name} is not installed") from missing
 
 import attention_client
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from server_process import Server  # noqa: E402
 
 BUILD = pathlib.Path(os.environ["ATTENTION_BUILD"])
 
@@ -23,18 +26,10 @@ class ServerTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.process = subprocess.Popen([BUILD / "attention_server", "--port=0", "--log_level=error",
-                                        *cls.server_flags], stdout=subprocess.PIPE, text=True)
-        cls.addClassCleanup(cls.stop)
-        cls.target = cls.process.stdout.readline().split()[-1]
+        server = cls.enterClassContext(Server(BUILD, "--log_level=error", *cls.server_flags))
+        cls.target, cls.pid = server.target, server.pid
         cls.client = attention_client.AttentionClient(cls.target)
         cls.addClassCleanup(cls.client.close)
-
-    @classmethod
-    def stop(cls):
-        cls.process.terminate()
-        cls.process.wait()
-        cls.process.stdout.close()
 
 
 def softmax(scores):

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import pathlib
-import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -12,23 +12,18 @@ from running_server import BUILD, np
 import attention_client as ac
 import attention_client.aio
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from server_process import Listener  # noqa: E402
+
 
 class UnixSocket(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         cls.path = folder / "attention.sock"
-        cls.process = subprocess.Popen(
-            [BUILD / "attention_server", "--port=-1", f"--unix_socket={cls.path}", "--log_level=error"],
-            stdout=subprocess.PIPE, text=True)
-        cls.addClassCleanup(cls.stop)
-        cls.target = cls.process.stdout.readline().split()[-1]
-
-    @classmethod
-    def stop(cls):
-        cls.process.terminate()
-        cls.process.wait()
-        cls.process.stdout.close()
+        server = cls.enterClassContext(Listener(
+            [BUILD / "attention_server", "--port=-1", f"--unix_socket={cls.path}", "--log_level=error"]))
+        cls.target = server.target
 
     def test_the_line_that_the_server_prints_is_a_target(self):
         self.assertEqual(self.target, f"unix:{self.path}")

@@ -1,76 +1,14 @@
-"""A server as a process of its own, and load upon it. For the trials in this folder."""
+"""Servers, layers and load. For the trials in this folder, and for others that measure a server."""
 
 import json
-import os
 import pathlib
-import signal
 import subprocess
+import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-
-
-class Server:
-    """attention_server on a free loopback port, until the end of a with statement.
-
-    `group` is a folder of a control group that it is put into before it starts.
-    """
-
-    def __init__(self, build, *flags, group=None):
-        self.log = tempfile.TemporaryFile("w+")
-        command = [str(build / "attention_server"), "--port=0", *flags]
-        if group is not None:
-            join = f'echo $$ >"{group}/cgroup.procs" && exec "$@"'
-            command = ["sh", "-c", join, "sh", *command]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        line = self.process.stdout.readline()
-        if not line.startswith("listening on "):
-            raise RuntimeError(f"the server does not listen: {self.logged()}")
-        self.target = line.split()[-1]
-        self.pid = self.process.pid
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
-
-    def logged(self):
-        """What it has logged, a list of JSON objects and of lines that are none."""
-        self.log.flush()
-        self.log.seek(0)
-        lines = []
-        for line in self.log.read().splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                lines.append(line)
-        return lines
-
-    def runs(self):
-        return self.process.poll() is None
-
-    def resident_mib(self):
-        pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE") / 2**20
-
-    def open_files(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def compute_threads(self):
-        return next(line["threads"] for line in self.logged()
-                    if isinstance(line, dict) and line["event"] == "started")
-
-    def stop(self):
-        """SIGTERM; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=120)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from server_process import ROOT, Server  # noqa: E402, F401
 
 
 def create_layer(build, server, layer, *flags):

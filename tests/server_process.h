@@ -1,5 +1,5 @@
-#ifndef ATTENTION_TESTS_BENCH_SERVER_PROCESS_H_
-#define ATTENTION_TESTS_BENCH_SERVER_PROCESS_H_
+#ifndef ATTENTION_TESTS_SERVER_PROCESS_H_
+#define ATTENTION_TESTS_SERVER_PROCESS_H_
 
 #include <sys/types.h>
 
@@ -39,4 +39,4 @@ double Seconds(clockid_t clock);
 
 }  // namespace attention
 
-#endif  // ATTENTION_TESTS_BENCH_SERVER_PROCESS_H_
+#endif  // ATTENTION_TESTS_SERVER_PROCESS_H_

@@ -1,4 +1,4 @@
-#include "tests/bench/server_process.h"
+#include "tests/server_process.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
