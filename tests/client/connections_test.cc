@@ -58,7 +58,7 @@ TEST(Connections, GivesASecondAttemptAnotherConnection) {
   EXPECT_EQ(&*(*single)->Take(1, &*only), &*only);
 }
 
-TEST(Connections, FillsTheEmptyOnesFirst) {
+TEST(Connections, GivesCallsToIdleConnectionsFirst) {
   const auto connections = Connections::Create({.connections = 3}, *ReadCredentials({}));
   const Connections::Place first = (*connections)->Take(Connections::kManyBytes);
   const Connections::Place second = (*connections)->Take(Connections::kManyBytes);

@@ -102,7 +102,7 @@ TEST_F(Encoding, ReturnsWhatIsAskedForAlone) {
   EXPECT_EQ(pooled.pooled().data(), both.pooled().data());
 }
 
-TEST_F(Encoding, LooksIntoAnyLayerAndHead) {
+TEST_F(Encoding, ProbesAnyLayerAndHead) {
   v1::EncodeRequest request = Sequences("encoder", {{1, 2, 3}, {4, 5, 6}});
   for (int layer = 0; layer < 3; ++layer) AddProbe(request, layer);
   v1::Probe& one_head = AddProbe(request, 2);

@@ -90,7 +90,7 @@ TEST_F(Overload, ACallThatWaitsLeavesTheQueueWithItsCaller) {
 }
 
 // One thread: without a rule for small calls they would wait for minutes.
-TEST_F(Overload, SmallCallsPassAHugeOne) {
+TEST_F(Overload, SmallCallsRunBetweenTheTilesOfAHugeOne) {
   std::thread huge(
       [&] { EXPECT_FALSE(client_->ComputeAttention(Endless(), absl::Minutes(10)).ok()); });
   EXPECT_TRUE(AwaitRunning(1));
@@ -103,7 +103,7 @@ TEST_F(Overload, SmallCallsPassAHugeOne) {
   huge.join();
 }
 
-TEST_F(Overload, WhoIsRefusedIsToldWhenToComeBack) {
+TEST_F(Overload, ARefusalSaysWhenToTryAgain) {
   Start({.port = 0, .threads = 1, .max_queue = absl::Milliseconds(20)});
   Compute(Tokens(4000));  // so that the server knows how fast it is
   std::vector<std::thread> callers;

@@ -214,7 +214,7 @@ TEST_F(Settings, RotaryPositionsMoveBothSidesAlike) {
   EXPECT_FALSE(std::equal(moved.begin() + 216, moved.end(), apart.begin() + 216));
 }
 
-TEST_F(Settings, RotaryTurnsPickedQueriesByTheirOwnPositions) {
+TEST_F(Settings, RotatesPickedQueriesByTheirOwnPositions) {
   v1::ComputeAttentionRequest request = ToRequest(Problem(kShape));
   request.mutable_config()->mutable_rotary()->set_rotary_dim(6);
   request.add_results(v1::RESULT_QUERY);

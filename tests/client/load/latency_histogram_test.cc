@@ -11,7 +11,7 @@
 namespace attention::client {
 namespace {
 
-TEST(LatencyHistogram, TellsNothingOfNothing) {
+TEST(LatencyHistogram, ReportsNoLatencyWhereNothingWasAnswered) {
   const LatencyHistogram histogram;
   EXPECT_EQ(histogram.count(), 0);
   EXPECT_EQ(histogram.Percentile(99), absl::ZeroDuration());

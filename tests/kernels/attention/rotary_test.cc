@@ -55,11 +55,11 @@ void ExpectTurned(const RotarySettings& settings, RotarySequence sequence) {
   EXPECT_TRUE(Near(y, Turned(settings, x, sequence), 1e-6));
 }
 
-TEST(Rotary, TurnsHalvesThatAreSplit) {
+TEST(Rotary, RotatesSplitHalves) {
   ExpectTurned({.rotary_dim = kRotatedDim}, {.from = {}, .to = {}, .positions = {}});
 }
 
-TEST(Rotary, TurnsNeighbours) {
+TEST(Rotary, RotatesInterleavedPairs) {
   ExpectTurned({.pairing = RotaryPairing::kInterleaved, .rotary_dim = kRotatedDim},
                {.from = {}, .to = {}, .positions = {}});
 }

@@ -33,7 +33,7 @@ struct Table {
   VectorTable view;
 };
 
-TEST(Embed, AddsWhatEachTokenIsWhereItStandsAndOfWhatTypeItIs) {
+TEST(Embed, SumsTokenPositionAndTypeEmbeddings) {
   Executor executor(2);
   for (const DataType type : {DataType::kFloat32, DataType::kBfloat16, DataType::kFloat16}) {
     for (const int64_t width : {1, 3, 17, 64}) {

@@ -187,7 +187,7 @@ TEST(EncoderOp, TakesEverySettingOfItsAttention) {
   }
 }
 
-TEST(EncoderOp, ShowsWhatStandsBehindEachLayerAndWhatItsHeadsLookAt) {
+TEST(EncoderOp, ReturnsHiddenStatesAndAttentionOfEachLayer) {
   Stack stack(kSmall, {5, 3});
   std::vector<float> hidden[2], weights(2 * (25 + 9)), scores(2 * (25 + 9));
   for (std::vector<float>& states : hidden) states.resize(stack.x.size());
@@ -218,7 +218,7 @@ TEST(EncoderOp, ShowsWhatStandsBehindEachLayerAndWhatItsHeadsLookAt) {
   }
 }
 
-TEST(EncoderOp, TurnsQueriesAndKeysByPosition) {
+TEST(EncoderOp, RotatesQueriesAndKeysByPosition) {
   Stack stack(kSmall, {4, 4}, 1);
   // Both sequences hold the same token four times: only their places tell them apart.
   for (int64_t i = kSmall.d_model; i < 8 * kSmall.d_model; ++i) {

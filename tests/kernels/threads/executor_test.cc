@@ -164,7 +164,7 @@ TEST(Executor, ALoopWhoseTilesAreAllThroughWhenItIsStoppedSucceeds) {
   EXPECT_TRUE(executor.ParallelFor(1, stop_at_the_end).ok());
 }
 
-TEST(Executor, GivesUpBetweenTwoTilesAndLeavesOtherWorkAlone) {
+TEST(Executor, IsCancelledBetweenTwoTilesAndLeavesOtherWorkAlone) {
   Executor executor(1);
   std::atomic<bool> unwanted = false;
   std::atomic<int> runs = 0;

@@ -78,7 +78,7 @@ class SchedulerTest : public testing::Test {
   std::vector<std::pair<std::shared_ptr<Job>, std::string>> names_;
 };
 
-TEST_F(SchedulerTest, WhatWaitsForTheSameRunsTogetherTheOldestFirst) {
+TEST_F(SchedulerTest, CallsOfOneKeyRunTogetherTheOldestFirst) {
   Add({.name = "a1"});
   Add({.name = "b1", .key = "other"});
   Add({.name = "a2"});
@@ -150,7 +150,7 @@ TEST_F(SchedulerTest, ABatchStaysWithinTheMemory) {
 }
 
 // A call of an hour that is given up after a second says nothing about how fast the server is.
-TEST_F(SchedulerTest, WhatIsGivenUpDoesNotCountAsDone) {
+TEST_F(SchedulerTest, CancelledWorkDoesNotCountAsDone) {
   MeasureRate();
   const double rate = scheduler_->load().flop_per_second;
   Add({.name = "given up", .flop = 1e15});
@@ -159,7 +159,7 @@ TEST_F(SchedulerTest, WhatIsGivenUpDoesNotCountAsDone) {
   EXPECT_EQ(scheduler_->load().flop_per_second, rate);
 }
 
-TEST_F(SchedulerTest, WhoeverWithdrawsWaitsNoMore) {
+TEST_F(SchedulerTest, AWithdrawnCallLeavesTheQueue) {
   const auto gone = Add({.name = "gone"});
   Add({.name = "stays"});
   EXPECT_TRUE(scheduler_->Withdraw(*gone));

@@ -83,7 +83,7 @@ float Capped(float s, float softcap, bool approximate = false, float scale = 1) 
   return s;
 }
 
-TEST(ApplyStages, CapsByTheTangensHyperbolicus) {
+TEST(ApplyStages, CapsByTanh) {
   for (double x = -12; x < 12; x += 0.0173) {
     const auto s = static_cast<float>(x);
     const double want = 0.5 * std::tanh(s / 0.5);
