@@ -1,6 +1,7 @@
 #include "server/rpc/attention/write_response.h"
 
-#include <string>
+#include <cstddef>
+#include <iterator>
 
 #include "server/engine/call_sequences.h"
 #include "server/rpc/attention/result_list.h"
@@ -73,27 +74,18 @@ class ResultShapes {
 
   // A layer's own keys have scores; they are not among those that are returned.
   int64_t Length(const ListedResult& listed, ResultAxis axis) const {
-    switch (axis) {
-      case ResultAxis::kBatch:
-        return shape_.batch;
-      case ResultAxis::kNumHeads:
-        return shape_.num_heads;
-      case ResultAxis::kNumKvHeads:
-        return shape_.num_kv_heads;
-      case ResultAxis::kQLen:
-        return shape_.q_len;
-      case ResultAxis::kKvLen:
-        return listed.row->needs_operator ? shape_.score_len() : shape_.kv_len;
-      case ResultAxis::kNewLen:
-        return shape_.kv_len - shape_.past_len;
-      case ResultAxis::kHeadDim:
-        return shape_.head_dim;
-      case ResultAxis::kVHeadDim:
-        return shape_.v_head_dim;
-      case ResultAxis::kTopK:
-        return decoded_.top_k;
-    }
-    return 0;
+    const int64_t lengths[] = {// in the order of ResultAxis
+                               shape_.batch,
+                               shape_.num_heads,
+                               shape_.num_kv_heads,
+                               shape_.q_len,
+                               listed.row->needs_operator ? shape_.score_len() : shape_.kv_len,
+                               shape_.kv_len - shape_.past_len,
+                               shape_.head_dim,
+                               shape_.v_head_dim,
+                               decoded_.top_k};
+    static_assert(std::size(lengths) == static_cast<size_t>(ResultAxis::kTopK) + 1);
+    return lengths[static_cast<size_t>(axis)];
   }
 
   // The numbers of all sequences of a ragged batch: the product of the lengths that they share, and
