@@ -22,6 +22,9 @@ namespace attention::client {
 // so is alone with it: reads what is left, learns how it ended, and puts another in its place or
 // sets end_. A thread of its own then writes the calls that have no answer, since whoever reads
 // must be free to read: a server stops reading where its answers are not read.
+//
+// The lock guards which stream there is, who is at it and what has no answer yet; Retries' lock is
+// taken after it.
 class AttentionStream::State {
  public:
   State(std::shared_ptr<Connections> connections, std::shared_ptr<Retries> retries,

@@ -52,13 +52,13 @@ Connections::Place Connections::PlaceOn(const std::shared_ptr<Connection>& chose
 }
 
 Connections::Place Connections::Take(size_t request_bytes, const Connection* avoid) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return PlaceOn(Choose(request_bytes, avoid), request_bytes);
 }
 
 Connections::Place Connections::TakeKnown(size_t request_bytes, absl::Time deadline) {
   const std::shared_ptr<Connection>& chosen = [&]() -> const std::shared_ptr<Connection>& {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     return Choose(request_bytes, /*avoid=*/nullptr);
   }();
   const auto known = [](grpc_connectivity_state state) {

@@ -4,11 +4,12 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "attention/v1/encoder_service.grpc.pb.h"
@@ -33,7 +34,10 @@ struct Connection {
   std::atomic<size_t> bytes = 0;  // of the requests of the calls that are in flight
 };
 
-// The connections of one client, over which its calls are shared out. Thread-safe.
+// The connections of one client, over which its calls are shared out. Thread-safe. The lock is held
+// from choosing a connection until the call's bytes are counted there, so that two calls do not
+// both take the same room. Under it gRPC is asked for a channel's state; no other lock of ours is
+// taken.
 class Connections {
  public:
   // A call's place on a connection, for as long as this lives, which may be longer than the client.
@@ -79,14 +83,15 @@ class Connections {
 
  private:
   Connections() = default;
-  // The one that a call of so many bytes goes over; mutex_ is held.
-  const std::shared_ptr<Connection>& Choose(size_t request_bytes, const Connection* avoid) const;
+  // The one that a call of so many bytes goes over.
+  const std::shared_ptr<Connection>& Choose(size_t request_bytes, const Connection* avoid) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // On it, or on unwatched_ where it knows of no server that is serving.
   Place PlaceOn(const std::shared_ptr<Connection>& chosen, size_t request_bytes);
 
-  std::vector<std::shared_ptr<Connection>> connections_;
+  std::vector<std::shared_ptr<Connection>> connections_;  // as Create made them; so is the next
   std::shared_ptr<Connection> unwatched_;
-  std::mutex mutex_;  // from choosing a connection until its bytes are counted
+  absl::Mutex mutex_;
 };
 
 }  // namespace attention::client

@@ -23,7 +23,7 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
 }  // namespace
 
 void Retries::CountSuccess() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   budget_ = std::min(options_.budget, budget_ + options_.refill);
 }
 
@@ -34,7 +34,7 @@ std::optional<absl::Duration> Retries::NextWait(const absl::Status& status,
   const bool may_help =
       absl::IsUnavailable(status) || (absl::IsResourceExhausted(status) && told.has_value());
   if (!may_help) return std::nullopt;
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   budget_ = std::max(0.0, budget_ - 1);
   if (failures >= options_.attempts || budget_ <= options_.budget / 2) return std::nullopt;
   if (told.has_value()) {
@@ -47,7 +47,7 @@ std::optional<absl::Duration> Retries::NextWait(const absl::Status& status,
 }
 
 bool Retries::TakeHedge() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   if (budget_ - 1 <= options_.budget / 2) return false;
   budget_ -= 1;
   return true;

@@ -2,11 +2,12 @@
 #define ATTENTION_CLIENT_RETRIES_H_
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <random>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "grpcpp/client_context.h"
 
@@ -26,7 +27,8 @@ struct RetryOptions {
   double refill = 0.1;
 };
 
-// Decides for all calls of one client. Thread-safe.
+// Decides for all calls of one client. Thread-safe. The lock guards the budget and the source of
+// random waits; no other lock is taken under it.
 class Retries {
  public:
   explicit Retries(const RetryOptions& options) : options_(options), budget_(options.budget) {}
@@ -47,9 +49,9 @@ class Retries {
 
  private:
   const RetryOptions options_;
-  std::mutex mutex_;  // guards what follows
-  double budget_;
-  std::mt19937_64 random_{std::random_device{}()};
+  absl::Mutex mutex_;
+  double budget_ ABSL_GUARDED_BY(mutex_);
+  std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_){std::random_device{}()};
 };
 
 // The trailer of a call that has ended; empty: there is none. One that is no number is -1.

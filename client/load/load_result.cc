@@ -42,7 +42,7 @@ double LoadResult::PerSecond(int64_t count) const {
 }
 
 void LoadRecorder::Add(const CallEnd& end) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   const bool was_answered = end.intent == Intent::kAnswer && end.code == grpc::StatusCode::OK;
   if (was_answered && end.ended >= start_ && end.ended < end_) {
     ++result_.answers;
@@ -91,19 +91,19 @@ void LoadRecorder::CountProgress(const CallEnd& end) {
 }
 
 LoadProgress LoadRecorder::TakeProgress() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return std::exchange(progress_, {});
 }
 
 void LoadRecorder::CountNotMade(SteadyTime intended) {
   if (intended < start_) return;
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   ++progress_.failed;
   ++result_.not_made;
 }
 
 LoadResult LoadRecorder::Take() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   result_.lasted = absl::FromChrono(end_ - start_);
   result_.made = absl::Now();
   if (result_.not_made > 0) {

@@ -6,11 +6,12 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "attention/v1/attention_service.pb.h"
 #include "client/load/latency_histogram.h"
@@ -87,7 +88,8 @@ struct LoadProgress {
   int64_t failed = 0;        // as LoadResult::failures
 };
 
-// Gathers how calls end in a test from `start` to `end`. Thread-safe.
+// Gathers how calls end in a test from `start` to `end`. Thread-safe. The lock guards what was
+// gathered; no other lock is taken under it.
 class LoadRecorder {
  public:
   LoadRecorder(SteadyTime start, SteadyTime end) : start_(start), end_(end) {}
@@ -102,12 +104,12 @@ class LoadRecorder {
   LoadResult Take();
 
  private:
-  void CountProgress(const CallEnd& end);  // mutex_ is held
+  void CountProgress(const CallEnd& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const SteadyTime start_, end_;
-  std::mutex mutex_;
-  LoadResult result_;      // guarded by mutex_
-  LoadProgress progress_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  LoadResult result_ ABSL_GUARDED_BY(mutex_);
+  LoadProgress progress_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The canonical name: "RESOURCE_EXHAUSTED".

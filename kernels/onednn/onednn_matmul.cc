@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "kernels/memory/aligned_buffer.h"
 #include "kernels/onednn/onednn_engine.h"
 #include "kernels/onednn/onednn_versions.h"
@@ -56,12 +57,13 @@ struct Binding {
   dnnl::memory a, b, c, bias, scratchpad;
 };
 
-// The bindings of one product that are not in use. Thread-safe.
+// The bindings of one product that are not in use. Thread-safe. The lock guards the list of them;
+// bindings are made and used without it, and no other lock is taken under it.
 class BindingPool {
  public:
   std::unique_ptr<Binding> Take(const Product& product) {
     {
-      const std::lock_guard lock(mutex_);
+      const absl::MutexLock lock(&mutex_);
       if (!free_.empty()) {
         std::unique_ptr<Binding> binding = std::move(free_.back());
         free_.pop_back();
@@ -72,13 +74,13 @@ class BindingPool {
   }
 
   void GiveBack(std::unique_ptr<Binding> binding) {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     free_.push_back(std::move(binding));
   }
 
  private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Binding>> free_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::vector<std::unique_ptr<Binding>> free_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Part of a product: all of it where oneDNN reads every panel at once, else one panel's columns.

@@ -59,6 +59,9 @@ class ThreadNamer : public tbb::task_scheduler_observer {
   ~ThreadNamer() override { observe(false); }
 
   void on_scheduler_entry(bool is_worker) override {
+    // A worker enters an arena for each burst of work, and naming it is a system call. The name
+    // is the thread's own and oneTBB lends its threads to all arenas of the process, so only the
+    // thread itself can know that it has one.
     thread_local bool is_named = false;
     if (!is_worker || is_named) return;
     pthread_setname_np(pthread_self(), Executor::kThreadName);
@@ -66,7 +69,9 @@ class ThreadNamer : public tbb::task_scheduler_observer {
   }
 };
 
-// The failure with the lowest index among those reported. Thread-safe.
+// The failure with the lowest index among those reported. Thread-safe. The lock guards the status,
+// and is held where the index changes, so that the two belong together; no other lock is taken
+// under it.
 class FirstFailure {
  public:
   explicit FirstFailure(int64_t count) : index_(count) {}
@@ -74,14 +79,14 @@ class FirstFailure {
   bool Precedes(int64_t index) const { return index_.load(std::memory_order_relaxed) < index; }
 
   void Report(int64_t index, absl::Status status) {
-    absl::MutexLock lock(&mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (Precedes(index)) return;
     index_.store(index, std::memory_order_relaxed);
     status_ = std::move(status);
   }
 
   absl::Status Take() {
-    absl::MutexLock lock(&mutex_);
+    const absl::MutexLock lock(&mutex_);
     return std::move(status_);
   }
 
@@ -111,7 +116,8 @@ struct Executor::Impl {
   std::atomic<bool> stopped = false;
   BufferPool pool;
 
-  // Of loops on other threads than the compute threads; as many as ran at a time.
+  // Of loops on other threads than the compute threads; as many as ran at a time. The lock guards
+  // the list alone; no other lock is taken under it.
   absl::Mutex spare_mutex;
   std::vector<Workspace> spare_workspaces ABSL_GUARDED_BY(spare_mutex);
 };
@@ -171,10 +177,11 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
   HandOver(&failure);
   const auto run_tile = [&](int64_t index) {
     TakeOver(&failure);
+    const int slot = tbb::this_task_arena::current_thread_index();
     // Before the tile takes the thread's workspace, which the loops that run between the tiles use
     // too.
-    if (hooks_.run_between_tiles) hooks_.run_between_tiles();
-    Workspace& workspace = impl_->workspaces[tbb::this_task_arena::current_thread_index()];
+    if (hooks_.run_between_tiles) hooks_.run_between_tiles(slot);
+    Workspace& workspace = impl_->workspaces[slot];
     if (!failure.Precedes(index)) {
       const bool is_cancelled = stopped() || (hooks_.is_cancelled && hooks_.is_cancelled());
       absl::Status status =

@@ -31,8 +31,9 @@ class Executor {
   // several threads at a time. Must not throw. What is empty is not called.
   struct Hooks {
     // Runs other work first, loops included, so that short work need not wait until a long loop is
-    // through. Its loops must have no run_between_tiles of their own.
-    std::function<void()> run_between_tiles;
+    // through. Its loops must have no run_between_tiles of their own. `slot` is the thread's place
+    // among those that run tiles, 0 <= slot <= threads(); no other thread has it at the same time.
+    std::function<void(int slot)> run_between_tiles;
     // Whether the result is not wanted any more: then the loop ends as Stop ends all.
     std::function<bool()> is_cancelled;
   };

@@ -77,6 +77,7 @@ Engine::Engine(const Options& options, PackedLayers& layers)
     : options_(options),
       layers_(layers),
       scheduler_(SchedulerOptions(options)),
+      small_from_(static_cast<size_t>(options.threads) + 1),
       executor_(options.threads) {}
 
 absl::Status Engine::CompileFor(int64_t head_dim) {
@@ -161,12 +162,12 @@ void Engine::RunSlot() {
 }
 
 // Between two tiles of a large batch.
-void Engine::RunSmall() {
+void Engine::RunSmall(int slot) {
   if (!scheduler_.HasSmall()) return;
   // Half of the thread's time is the large batch's.
-  thread_local SteadyClock::time_point not_before;
+  std::atomic<SteadyClock::time_point>& not_before = small_from_[static_cast<size_t>(slot)];
   const SteadyClock::time_point started = SteadyClock::now();
-  if (started < not_before) return;
+  if (started < not_before.load(std::memory_order_relaxed)) return;
   // No layer that has yet to be packed: the tile that is to follow may be one that packs it.
   std::shared_ptr<const PackedLayer> packed;
   const Batch batch = scheduler_.NextSmall([&](const Job& job) {
@@ -176,7 +177,7 @@ void Engine::RunSmall() {
   if (batch.empty()) return;
   RunBatch(batch, packed);
   const SteadyClock::time_point ended = SteadyClock::now();
-  not_before = ended + (ended - started);
+  not_before.store(ended + (ended - started), std::memory_order_relaxed);
 }
 
 // Answers those whose results nobody waits for, or have no room; returns the others.
@@ -220,8 +221,8 @@ void Engine::RunBatch(const Batch& batch, const std::shared_ptr<const PackedLaye
   const Jobs jobs = Prepared(batch.jobs, timing);
   timing.prepare = Since(started);
 
-  std::function<void()> run_between_tiles;
-  if (!batch.IsSmall()) run_between_tiles = [this] { RunSmall(); };
+  std::function<void(int slot)> run_between_tiles;
+  if (!batch.IsSmall()) run_between_tiles = [this](int slot) { RunSmall(slot); };
   Executor executor(executor_,
                     {.run_between_tiles = std::move(run_between_tiles), .is_cancelled = [&jobs] {
                        return std::all_of(jobs.begin(), jobs.end(),

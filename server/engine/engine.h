@@ -1,6 +1,7 @@
 #ifndef ATTENTION_SERVER_ENGINE_ENGINE_H_
 #define ATTENTION_SERVER_ENGINE_ENGINE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -93,7 +94,7 @@ class Engine {
                          const std::shared_ptr<const PackedLayer>& packed);
   void WakeSlot();
   void RunSlot();
-  void RunSmall();
+  void RunSmall(int slot);
   void RunBatch(const Batch& batch, const std::shared_ptr<const PackedLayer>& packed);
   absl::Status RunJobs(const Jobs& jobs, std::shared_ptr<const PackedLayer> packed,
                        Executor& executor);
@@ -105,6 +106,9 @@ class Engine {
   PackedLayers& layers_;
   Operators operators_;
   Scheduler scheduler_;
+  // By slot of the executor: when a thread between two tiles may take up small calls again. A slot
+  // is one thread's at a time; it may be another's later, hence the atomics.
+  std::vector<std::atomic<SteadyClock::time_point>> small_from_;
   Executor executor_;  // last: its destructor waits for calls that use what stands above
 };
 

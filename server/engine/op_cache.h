@@ -5,16 +5,18 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 
 namespace attention::engine {
 
 // Operators that have been made, by their configuration, so that each is compiled once. Holds at
 // most `capacity` and forgets the least recently used, since clients choose the widths.
-// Thread-safe.
+// Thread-safe. The lock guards which operators there are; they are made without it, and no other
+// lock is taken under it.
 //
 // `Op` has a type Config with an order, and static absl::StatusOr<Op> Create(const Config&).
 template <typename Op>
@@ -39,7 +41,7 @@ class OpCache {
   using Entry = std::pair<typename Op::Config, std::shared_ptr<const Op>>;
 
   std::shared_ptr<const Op> Find(const typename Op::Config& config) {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     const auto it = index_.find(config);
     if (it == index_.end()) return nullptr;
     entries_.splice(entries_.begin(), entries_, it->second);
@@ -48,7 +50,7 @@ class OpCache {
 
   std::shared_ptr<const Op> Insert(const typename Op::Config& config,
                                    std::shared_ptr<const Op> op) {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     const auto it = index_.find(config);
     if (it != index_.end()) return it->second->second;
     entries_.emplace_front(config, std::move(op));
@@ -61,10 +63,9 @@ class OpCache {
   }
 
   const size_t capacity_;
-  std::mutex mutex_;
-  std::list<Entry> entries_;  // guarded by mutex_; most recently used first
-  // Guarded by mutex_.
-  std::map<typename Op::Config, typename std::list<Entry>::iterator> index_;
+  absl::Mutex mutex_;
+  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // most recently used first
+  std::map<typename Op::Config, typename std::list<Entry>::iterator> index_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attention::engine

@@ -75,7 +75,7 @@ absl::Status Scheduler::CheckTime(const Job& job, SteadyClock::time_point now) {
 }
 
 absl::Status Scheduler::Add(const std::shared_ptr<Job>& job) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   const SteadyClock::time_point now = SteadyClock::now();
   absl::Status status = CheckTime(*job, now);
   if (status.ok()) status = Reserve(*job, now);
@@ -91,7 +91,7 @@ absl::Status Scheduler::Add(const std::shared_ptr<Job>& job) {
 }
 
 absl::Status Scheduler::AddAtOnce(Job& job) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   const SteadyClock::time_point now = SteadyClock::now();
   if (job.IsOverdue(now)) return absl::DeadlineExceededError("the deadline has passed");
   return Reserve(job, now);
@@ -117,7 +117,7 @@ absl::Status Scheduler::Reserve(Job& job, SteadyClock::time_point now) {
 }
 
 bool Scheduler::TakeSlot() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   if (queue_.empty() || slots_taken_ == options_.slots || !Fits(*queue_.front())) return false;
   ++slots_taken_;
   return true;
@@ -128,7 +128,7 @@ bool Scheduler::Fits(const Job& job) const {
 }
 
 Scheduler::Batch Scheduler::Next() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   // A call whose memory others hold is taken up by the slot of one of these when it is through.
   if (queue_.empty() || !Fits(*queue_.front())) {
     --slots_taken_;
@@ -138,7 +138,7 @@ Scheduler::Batch Scheduler::Next() {
 }
 
 Scheduler::Batch Scheduler::NextSmall(absl::FunctionRef<bool(const Job&)> may_run) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   int seen = 0;
   for (auto it = queue_.begin(); it != queue_.end() && seen < kLookAhead; ++it, ++seen) {
     if (IsSmall(**it) && Fits(**it) && may_run(**it)) {
@@ -193,7 +193,7 @@ void Scheduler::Leave(Job& job) {
 }
 
 void Scheduler::Finish(const Batch& batch, double done_flop) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   working_bytes_ -= batch.working_bytes;
   const SteadyClock::time_point now = SteadyClock::now();
   if (done_flop > 0) {
@@ -208,7 +208,7 @@ void Scheduler::Finish(const Batch& batch, double done_flop) {
 }
 
 bool Scheduler::Withdraw(Job& job) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   if (!job.waits) return false;
   const std::shared_ptr<Job> keep = *job.place;
   Leave(job);
@@ -216,7 +216,7 @@ bool Scheduler::Withdraw(Job& job) {
 }
 
 Scheduler::Load Scheduler::load() const {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   Load load = {.waiting_calls = static_cast<int64_t>(queue_.size()),
                .waiting_flop = waiting_flop_,
                .running_batches = static_cast<int64_t>(running_.size()),

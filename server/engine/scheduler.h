@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/engine/drain_rate.h"
 #include "server/engine/job.h"
@@ -34,6 +35,10 @@ namespace attention::engine {
 // measured. A call is refused at once where its turn would come later than max_queue from now (a
 // tenth of which is kept for what the measure does not foresee), where it would end after its
 // deadline, or where the messages of the calls in flight would take more than max_message_bytes.
+//
+// The lock guards what waits and what runs, and of each Job `waits` and `place`. What is done under
+// it takes microseconds and waits for nothing. NextSmall asks `may_run` under it, which may look
+// into the packed layers: their lock is taken after this one, and no other is.
 class Scheduler {
  public:
   struct Options {
@@ -107,26 +112,30 @@ class Scheduler {
     SteadyClock::time_point since;
   };
 
-  absl::Status CheckTime(const Job& job, SteadyClock::time_point now);
-  absl::Status Reserve(Job& job, SteadyClock::time_point now);
-  absl::Duration Jittered(double seconds);
-  double SecondsUntilTurn(const Job& job, SteadyClock::time_point now) const;
-  Batch Gather(Queue::iterator first, double max_flop, SteadyClock::time_point now);
-  void Take(Queue::iterator place, Batch& batch);
-  void Leave(Job& job);
-  bool Fits(const Job& job) const;
+  absl::Status CheckTime(const Job& job, SteadyClock::time_point now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Reserve(Job& job, SteadyClock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration Jittered(double seconds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  double SecondsUntilTurn(const Job& job, SteadyClock::time_point now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Batch Gather(Queue::iterator first, double max_flop, SteadyClock::time_point now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Take(Queue::iterator place, Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Leave(Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Fits(const Job& job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const std::shared_ptr<ReservedBytes::Counter> message_bytes_;
   std::atomic<int64_t> small_calls_ = 0;  // that wait
-  mutable std::mutex mutex_;              // guards what follows
-  Queue queue_;                           // the oldest first
-  double waiting_flop_ = 0, waiting_small_flop_ = 0;
-  int slots_taken_ = 0;
-  std::vector<Running> running_;
-  double working_bytes_ = 0;
-  DrainRate rate_;
-  std::minstd_rand random_;
+  mutable absl::Mutex mutex_;
+  Queue queue_ ABSL_GUARDED_BY(mutex_);  // the oldest first
+  double waiting_flop_ ABSL_GUARDED_BY(mutex_) = 0;
+  double waiting_small_flop_ ABSL_GUARDED_BY(mutex_) = 0;
+  int slots_taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Running> running_ ABSL_GUARDED_BY(mutex_);
+  double working_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  DrainRate rate_ ABSL_GUARDED_BY(mutex_);
+  std::minstd_rand random_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attention::engine

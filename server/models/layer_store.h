@@ -26,6 +26,10 @@ namespace attention::engine {
 // The layers that calls can name: in a folder that other servers may share, or in memory only.
 // What others add to the folder or delete from it is seen by the next call that asks. Thread-safe;
 // functions read and write files, and may take as long as that takes.
+//
+// One lock, mutex_, guards the list of layers; no file is touched under it. Whoever reads a layer's
+// files, or changes which there are, holds the lock of its name (reading_), which is taken before
+// mutex_, and one only. The lock of packed_ is taken last, without mutex_.
 class LayerStore {
  public:
   struct Options {
@@ -132,13 +136,13 @@ class LayerStore {
   absl::StatusOr<std::shared_ptr<const StoredLayer>> Publish(Upload& upload);
   static std::shared_ptr<const StoredLayer> NewestIfSame(const NamedVersions& named,
                                                          const StoredLayer& layer);
-  std::shared_ptr<const StoredLayer> Insert(const Upload& upload);  // with ReadingOf its name held
+  std::shared_ptr<const StoredLayer> Insert(const Upload& upload)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(ReadingOf(upload.name_));
   static Listed ToListed(const std::string& name, int64_t number, const Version& version);
 
   const std::optional<LayerFolder> folder_;
   PackedLayers packed_;
-  // Whoever reads a layer's files, or changes which there are, one at a time for a name. Taken
-  // before mutex_, and one only.
+  // By the hash of a layer's name.
   std::array<absl::Mutex, 64> reading_;
   mutable absl::Mutex mutex_;
   std::map<std::string, NamedVersions> layers_ ABSL_GUARDED_BY(mutex_);

@@ -51,7 +51,7 @@ struct PackedLayers::Entry {
   const std::shared_ptr<const StoredLayer> layer;
   const ComputeType compute_type;
   const ReservedBytes reserved;
-  std::mutex mutex;  // held while it is packed
+  absl::Mutex mutex;  // held while it is packed
   std::atomic<bool> packed = false;
   PackedLayer result;  // constant once packed
 };
@@ -68,7 +68,7 @@ absl::StatusOr<std::shared_ptr<const PackedLayer>> PackedLayers::Get(
   Entry& entry = **found;
   // Other calls of this layer wait here. The loops below need none of them: a thread that waits
   // for the end of a loop takes up no other call.
-  const std::lock_guard lock(entry.mutex);
+  const absl::MutexLock lock(&entry.mutex);
   if (!entry.packed) {
     entry.result.layer = layer;
     absl::Status status;
@@ -89,7 +89,7 @@ absl::StatusOr<std::shared_ptr<const PackedLayer>> PackedLayers::Get(
 
 std::shared_ptr<const PackedLayer> PackedLayers::Find(const StoredLayer& layer,
                                                       ComputeType compute_type) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     const std::shared_ptr<Entry>& entry = *it;
     if (entry->layer.get() != &layer || entry->compute_type != compute_type) continue;
@@ -101,7 +101,7 @@ std::shared_ptr<const PackedLayer> PackedLayers::Find(const StoredLayer& layer,
 }
 
 void PackedLayers::Drop(const std::shared_ptr<Entry>& entry) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   entries_.remove(entry);
 }
 
@@ -114,29 +114,32 @@ absl::Status PackedLayers::CheckFits(const StoredLayer& layer, int64_t other_byt
 }
 
 absl::StatusOr<ReservedBytes> PackedLayers::Reserve(int64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   if (MakeRoom(bytes)) return ReservedBytes(bytes_, bytes, reserved_bytes_);
   return absl::ResourceExhaustedError(absl::StrCat("the memory for layers, ", most_bytes_ / kMib,
                                                    " MiB (--layer_memory_mib), is full"));
 }
 
 void PackedLayers::Forget(const StoredLayer& layer) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   layer.Retire();
-  entries_.remove_if([&](const auto& entry) {
-    if (entry->layer.get() != &layer) return false;
-    retired_.push_back(entry);
-    return true;
-  });
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    if ((*it)->layer.get() == &layer) {
+      retired_.push_back(*it);
+      it = entries_.erase(it);
+    } else {
+      ++it;
+    }
+  }
 }
 
 int64_t PackedLayers::count() const {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return static_cast<int64_t>(entries_.size());
 }
 
 int64_t PackedLayers::BytesOf(const StoredLayer& layer) const {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   int64_t bytes = 0;
   for (const auto& entry : entries_) {
     if (entry->layer.get() == &layer) bytes += entry->reserved.bytes();
@@ -146,7 +149,7 @@ int64_t PackedLayers::BytesOf(const StoredLayer& layer) const {
 
 absl::StatusOr<std::shared_ptr<PackedLayers::Entry>> PackedLayers::FindOrReserve(
     const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     if ((*it)->layer != layer || (*it)->compute_type != compute_type) continue;
     entries_.splice(entries_.begin(), entries_, it);

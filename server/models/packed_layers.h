@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "kernels/memory/aligned_buffer.h"
 #include "kernels/threads/executor.h"
 #include "server/host/reserved_bytes.h"
@@ -28,6 +29,10 @@ struct PackedLayer {
 // The packed layers that are resident. A layer is packed when it is first called, and stays so
 // until others need the room: then the least recently used ones that no call uses are let go, and
 // packed again when they are called again. Thread-safe.
+//
+// One lock guards which layers there are; layers are let go under it, and packed without it. A
+// layer's own lock is held while the layer is packed, so that calls of it wait until it is; it is
+// taken before the other one, and by one thread of a call.
 class PackedLayers {
  public:
   // At most `most_bytes` are packed or reserved at any time, those that calls use included.
@@ -70,14 +75,15 @@ class PackedLayers {
       const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type);
   void Drop(const std::shared_ptr<Entry>& entry);
   // Where that helps, removes unused entries until there is room for `bytes`; whether there is.
-  bool MakeRoom(int64_t bytes);
+  bool MakeRoom(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int64_t most_bytes_;
   // Of all that is packed or about to be; goes down when the last call lets go of a layer.
   const std::shared_ptr<ReservedBytes::Counter> bytes_, reserved_bytes_;
-  mutable std::mutex mutex_;
-  Entries entries_;                          // guarded by mutex_; most recently used first
-  std::list<std::weak_ptr<Entry>> retired_;  // guarded by mutex_; what calls still use of others
+  mutable absl::Mutex mutex_;
+  Entries entries_ ABSL_GUARDED_BY(mutex_);  // most recently used first
+  // What calls still use of others.
+  std::list<std::weak_ptr<Entry>> retired_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attention::engine

@@ -60,7 +60,7 @@ absl::Status Authorizer::Reload() {
   absl::StatusOr<Policy> policy = Policy::FromFile(file_);
   if (!policy.ok()) return policy.status();
   auto loaded = std::make_shared<const Policy>(*std::move(policy));
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   policy_ = std::move(loaded);
   return absl::OkStatus();
 }
@@ -69,7 +69,7 @@ grpc::Status Authorizer::Process(const InputMetadata& metadata, grpc::AuthContex
                                  OutputMetadata* /*consumed*/, OutputMetadata* /*response*/) {
   std::shared_ptr<const Policy> policy;
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     policy = policy_;
   }
   const Policy::Call call = Describe(metadata, *peer);

@@ -5,17 +5,19 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "server/ops/policy.h"
 
 namespace attention::ops {
 
 // Asks the policy in a file about every call, of any service, before its message is read; refuses
-// with PERMISSION_DENIED. Thread-safe.
+// with PERMISSION_DENIED. Thread-safe. The lock guards which policy holds; that is read from its
+// file and asked without it, and no other lock is taken under it.
 class Authorizer final : public grpc::AuthMetadataProcessor {
  public:
   // Called for each refusal: the call's path and the caller, as they were sent.
@@ -36,8 +38,8 @@ class Authorizer final : public grpc::AuthMetadataProcessor {
 
   const std::string file_;
   const OnDenied on_denied_;
-  std::mutex mutex_;
-  std::shared_ptr<const Policy> policy_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::shared_ptr<const Policy> policy_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attention::ops

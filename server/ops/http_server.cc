@@ -58,7 +58,10 @@ MHD_Result Send(const Page& page, MHD_Connection* connection) {
 }  // namespace
 
 // libmicrohttpd's threads, one for each listening socket, accept, parse and send. It gives up who
-// is silent, but not who sends a byte now and then for ever: that is done by a thread of ours.
+// is silent, but not who sends a byte now and then for ever: that is done by a thread of ours. The
+// lock guards which connections are open; their sockets are shut down under it, so that none of
+// them is closed and its number another's by then. libmicrohttpd may hold locks of its own when it
+// calls us; none of ours or of its is taken under this one.
 class HttpServer::Impl {
  public:
   Impl(const Handlers& handlers, const Limits& limits)

@@ -3,18 +3,20 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "server/ops/log.h"
 
 namespace attention::ops {
 
 // How often lines of one kind may be logged: what clients bring about in any number, such as
-// refusals under overload, must not take the time of those who are served. Thread-safe.
+// refusals under overload, must not take the time of those who are served. Thread-safe. No other
+// lock is taken under its own.
 class LineRate {
  public:
   using Clock = std::chrono::steady_clock;
@@ -23,7 +25,7 @@ class LineRate {
 
   // Whether a line may be logged now; if so, how many were left out since the last one.
   std::optional<int64_t> Admit(Clock::time_point now = Clock::now()) {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (now - since_ >= std::chrono::seconds(1)) {
       since_ = now;
       lines_ = 0;
@@ -37,10 +39,10 @@ class LineRate {
   }
 
  private:
-  std::mutex mutex_;  // guards what follows
-  Clock::time_point since_ = {};
-  int lines_ = 0;
-  int64_t left_out_ = 0;
+  absl::Mutex mutex_;
+  Clock::time_point since_ ABSL_GUARDED_BY(mutex_) = {};
+  int lines_ ABSL_GUARDED_BY(mutex_) = 0;  // since then
+  int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Logs the object that `fields` makes, if it is severe enough and `rate` allows it; "left_out" says

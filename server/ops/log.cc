@@ -11,17 +11,17 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/ops/line_rate.h"
@@ -70,7 +70,8 @@ std::string LineOf(Severity severity, absl::string_view event,
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-// Writes lines to standard error, on a thread of its own.
+// Writes lines to standard error, on a thread of its own. The lock guards what waits to be written;
+// lines are made and written without it, and no other lock is taken under it.
 class LineWriter {
  public:
   // The only one, which lives as long as the process: what is destroyed last may still log.
@@ -84,7 +85,7 @@ class LineWriter {
 
   void Add(absl::string_view line) {
     {
-      const std::lock_guard lock(mutex_);
+      const absl::MutexLock lock(&mutex_);
       if (waiting_.size() + line.size() > kMostWaitingBytes) {
         ++lost_;
         return;
@@ -92,16 +93,23 @@ class LineWriter {
       waiting_.append(line.data(), line.size());
       added_bytes_ += line.size();
     }
-    changed_.notify_one();
+    changed_.Signal();
   }
 
   void Flush() {
-    std::unique_lock lock(mutex_);
-    written_.wait_for(lock, std::chrono::seconds(1),
-                      [this, bytes = added_bytes_] { return done_bytes_ >= bytes; });
+    const Clock::time_point end = Clock::now() + std::chrono::seconds(1);
+    const absl::MutexLock lock(&mutex_);
+    const size_t bytes = added_bytes_;
+    while (done_bytes_ < bytes) {
+      const absl::Duration left = absl::FromChrono(end - Clock::now());
+      if (left <= absl::ZeroDuration()) return;
+      written_.WaitWithTimeout(&mutex_, left);
+    }
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   static constexpr size_t kMostWaitingBytes = 1 << 20;
 
   LineWriter() {
@@ -115,20 +123,20 @@ class LineWriter {
     sigaddset(&broken_pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     std::string lines;
-    std::unique_lock lock(mutex_);
+    mutex_.Lock();
     for (;;) {
-      changed_.wait(lock, [this] { return !waiting_.empty(); });
+      while (waiting_.empty()) changed_.Wait(&mutex_);
       lines.clear();
       lines.swap(waiting_);
       const size_t bytes = lines.size();
       const int64_t lost = std::exchange(lost_, 0);
-      lock.unlock();
+      mutex_.Unlock();
       if (lost > 0) lines += LineOf(Severity::kWarning, "log_lines_lost", {{"count", lost}});
       const absl::string_view rest = WriteAll(lines);
-      lock.lock();
+      mutex_.Lock();
       lost_ += std::count(rest.begin(), rest.end(), '\n');
       done_bytes_ += bytes;
-      written_.notify_all();
+      written_.SignalAll();
     }
   }
 
@@ -148,11 +156,12 @@ class LineWriter {
     return text;
   }
 
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_, written_;
-  std::string waiting_;                      // lines
-  int64_t lost_ = 0;                         // lines
-  size_t added_bytes_ = 0, done_bytes_ = 0;  // since the process began
+  absl::Mutex mutex_;
+  absl::CondVar changed_, written_;
+  std::string waiting_ ABSL_GUARDED_BY(mutex_);     // lines
+  int64_t lost_ ABSL_GUARDED_BY(mutex_) = 0;        // lines
+  size_t added_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // since the process began
+  size_t done_bytes_ ABSL_GUARDED_BY(mutex_) = 0;   // of them, written or given up
 };
 
 Severity FromGrpc(gpr_log_severity severity) {

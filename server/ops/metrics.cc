@@ -133,7 +133,7 @@ Metrics::OfMethod& Metrics::FindOrAdd(absl::string_view method) {
 }
 
 void Metrics::Observe(const Call& call) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   OfMethod& of_method = FindOrAdd(call.method);
   prometheus::Counter*& calls = of_method.calls[call.code];
   if (calls == nullptr) {

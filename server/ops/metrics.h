@@ -10,18 +10,22 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 namespace attention::ops {
 
 // What a server has done and how it stands, as Prometheus scrapes it. Names follow Prometheus's
 // conventions: base units (seconds, bytes), `_total` for counters. Thread-safe.
+//
+// The lock guards the list of methods; what is counted guards itself, by locks of the library that
+// are taken after this one. Text does not take it, so a scrape holds up no call.
 class Metrics {
  public:
   // One call that was answered.
@@ -72,7 +76,7 @@ class Metrics {
     prometheus::Histogram *total, *queue, *compute;
     std::map<absl::StatusCode, prometheus::Counter*> calls;
   };
-  OfMethod& FindOrAdd(absl::string_view method);
+  OfMethod& FindOrAdd(absl::string_view method) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Build build_;
   const absl::AnyInvocable<Levels() const> levels_;
@@ -81,8 +85,8 @@ class Metrics {
   prometheus::Family<prometheus::Histogram>&total_, &queue_, &compute_;
   prometheus::Counter &tokens_, &wasted_, &denied_, &stalled_;
   prometheus::Histogram &batch_calls_, &batch_tokens_;
-  std::mutex mutex_;
-  std::map<std::string, OfMethod, std::less<>> methods_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<std::string, OfMethod, std::less<>> methods_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace attention::ops

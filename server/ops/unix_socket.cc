@@ -142,6 +142,7 @@ UnixSocketClaim::~UnixSocketClaim() {
 }
 
 void WithMostFileMode(mode_t mode, absl::FunctionRef<void()> create) {
+  // The mask is the process's; nothing else of ours changes it. `create` must not come here again.
   static absl::Mutex mutex(absl::kConstInit);
   const absl::MutexLock lock(&mutex);
   const mode_t before = umask(0777 & ~mode);

@@ -43,7 +43,7 @@ void FakeServer::SetServing(bool serving) {
 }
 
 size_t FakeServer::connections() const {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return peers_.size();
 }
 
@@ -51,7 +51,7 @@ grpc::Status FakeServer::ComputeAttention(grpc::ServerContext* context,
                                           const v1::ComputeAttentionRequest* request,
                                           v1::ComputeAttentionResponse* response) {
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     peers_.insert(context->peer());
   }
   return answer_(*request, *response);

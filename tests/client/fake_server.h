@@ -4,10 +4,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "attention/v1/attention_service.grpc.pb.h"
 #include "client/attention_client.h"
@@ -46,8 +47,8 @@ class FakeServer final : public v1::AttentionService::Service {
 
   const Answer answer_;
   absl::Notification cancelled_;
-  mutable std::mutex mutex_;
-  std::set<std::string> peers_;  // guarded by mutex_
+  mutable absl::Mutex mutex_;
+  std::set<std::string> peers_ ABSL_GUARDED_BY(mutex_);
   std::string target_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -7,13 +7,14 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "client/tensor.h"
 #include "server/server.h"
@@ -75,7 +76,7 @@ class RollingRestart : public testing::TestWithParam<const char*> {
         ++ends[absl::StrCat(status.error_code(), " ", status.error_message())];
       }
     }
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     for (const auto& [end, count] : ends) failures_[end] += count;
   }
 
@@ -83,8 +84,8 @@ class RollingRestart : public testing::TestWithParam<const char*> {
   std::array<std::unique_ptr<Server>, 2> servers_;
   std::atomic<bool> end_ = false;
   std::atomic<int> answered_ = 0;
-  std::mutex mutex_;
-  std::map<std::string, int> failures_;
+  absl::Mutex mutex_;
+  std::map<std::string, int> failures_ ABSL_GUARDED_BY(mutex_);
 };
 
 TEST_P(RollingRestart, LosesNoCall) {
@@ -103,6 +104,7 @@ TEST_P(RollingRestart, LosesNoCall) {
   absl::SleepFor(absl::Seconds(1));
   end_ = true;
   for (std::thread& caller : callers) caller.join();
+  const absl::MutexLock lock(&mutex_);
   EXPECT_THAT(failures_, testing::IsEmpty());
 }
 

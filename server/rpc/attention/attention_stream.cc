@@ -10,18 +10,18 @@
 namespace attention::rpc {
 
 void OpenStreams::Add(AttentionStream& stream) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   streams_.insert(&stream);
   if (ended_) stream.End();
 }
 
 void OpenStreams::Remove(AttentionStream& stream) {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   streams_.erase(&stream);
 }
 
 void OpenStreams::End() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   ended_ = true;
   // None of them is gone before Remove.
   for (AttentionStream* const stream : streams_) stream->End();
@@ -39,14 +39,14 @@ class AttentionStream::Visit {
 };
 
 void AttentionStream::Enter() {
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   ++visits_;
 }
 
 void AttentionStream::Leave() {
   grpc::Status outcome;
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (--visits_ > 0 || finished_ || !IsOver()) return;
     finished_ = true;
     outcome = Outcome();
@@ -70,7 +70,7 @@ AttentionStream::AttentionStream(const ComputeContext& context, CallsInFlight& c
 void AttentionStream::End() {
   const Visit visit(*this);
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     ending_ = true;
   }
   Advance();
@@ -86,7 +86,7 @@ void AttentionStream::OnReadDone(bool ok) {
 void AttentionStream::TakeCall(bool ok) {
   Item* item = nullptr;
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     ItemPtr read = std::move(next_);
     read_all_ = read_all_ || !ok;
     const bool wanted = ok && !finished_ && !cancelled_ && !ending_;
@@ -116,7 +116,7 @@ void AttentionStream::StartCall(Item& item) {
   if (!status.ok()) return Answer(item, status);
   std::shared_ptr<engine::Job> unwanted;
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (running_.count(number) == 0) return;  // answered already
     item.is_started = !cancelled_;
     Count(item);
@@ -140,7 +140,7 @@ void AttentionStream::Answer(Item& item, const absl::Status& status) {
     *item.response.mutable_error() = ToRpcStatus(status);
   }
   item.call.Report(context_, "StreamAttention", status, rpc_);
-  const std::lock_guard lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   Count(item);
   const auto own = running_.find(item.number);
   answered_.push_back(std::move(own->second));
@@ -175,7 +175,7 @@ void AttentionStream::Advance() {
   Item* read = nullptr;
   Item* write = nullptr;
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (finished_) return;
     while (cancelled_ && !is_writing_ && !answered_.empty()) DropAnswer();
     if (!is_writing_ && !answered_.empty()) {
@@ -198,7 +198,7 @@ void AttentionStream::OnWriteDone(bool ok) {
   const Visit visit(*this);
   reading_.End();
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     is_writing_ = false;
     cancelled_ = cancelled_ || !ok;  // OnCancel follows
     DropAnswer();
@@ -209,14 +209,14 @@ void AttentionStream::OnWriteDone(bool ok) {
 void AttentionStream::OnCancel() {
   const Visit visit(*this);
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     cancelled_ = true;
   }
   // Outside the lock, which Answer takes. Those that have yet to start see cancelled_.
   for (;;) {
     std::shared_ptr<engine::Job> job;
     {
-      const std::lock_guard lock(mutex_);
+      const absl::MutexLock lock(&mutex_);
       const auto started = std::find_if(running_.begin(), running_.end(),
                                         [](const auto& own) { return own.second->is_started; });
       if (started == running_.end()) break;

@@ -8,9 +8,10 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "attention/v1/attention_service.pb.h"
 #include "server/rpc/attention/compute_attention_call.h"
 #include "server/rpc/shared/calls_in_flight.h"
@@ -19,7 +20,9 @@ namespace attention::rpc {
 
 class AttentionStream;
 
-// The streams that are open, so that a stopping server can end them. Thread-safe.
+// The streams that are open, so that a stopping server can end them. Thread-safe. The lock guards
+// the list, and is held while streams are ended, so that none of them is gone; a stream's own lock
+// is taken after it.
 class OpenStreams {
  public:
   void Add(AttentionStream& stream);
@@ -29,9 +32,9 @@ class OpenStreams {
   void End();
 
  private:
-  std::mutex mutex_;
-  std::set<AttentionStream*> streams_;  // guarded by mutex_
-  bool ended_ = false;                  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::set<AttentionStream*> streams_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // One StreamAttention call: each message is a call of the engine, answered as soon as it is
@@ -77,11 +80,11 @@ class AttentionStream final
   void Answer(Item& item, const absl::Status& status);
   void Advance();
   void TakeCall(bool ok);
-  void DropAnswer();
-  void Count(Item& item);
-  bool TakesMore() const;
-  bool IsOver() const;
-  grpc::Status Outcome() const;
+  void DropAnswer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Count(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TakesMore() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsOver() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  grpc::Status Outcome() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ComputeContext& context_;
   CallsInFlight& calls_;
@@ -90,15 +93,18 @@ class AttentionStream final
   const engine::SteadyClock::time_point deadline_;
   StallGuard::Wait reading_;  // an answer, by the peer; of one write at a time
 
-  std::mutex mutex_;  // guards what follows
-  ItemPtr next_;      // that gRPC reads into, or null
-  int visits_ = 0;
-  int64_t taken_ = 0;                   // calls
-  std::map<int64_t, ItemPtr> running_;  // by number
-  std::deque<ItemPtr> answered_;        // gRPC writes the first where is_writing_
-  bool is_writing_ = false;
-  int64_t bytes_ = 0;  // of all that were taken and are not yet answered
-  bool read_all_ = false, ending_ = false, cancelled_ = false, finished_ = false;
+  absl::Mutex mutex_;
+  ItemPtr next_ ABSL_GUARDED_BY(mutex_);  // that gRPC reads into, or null
+  int visits_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t taken_ ABSL_GUARDED_BY(mutex_) = 0;                   // calls
+  std::map<int64_t, ItemPtr> running_ ABSL_GUARDED_BY(mutex_);  // by number
+  std::deque<ItemPtr> answered_ ABSL_GUARDED_BY(mutex_);  // gRPC writes the first where is_writing_
+  bool is_writing_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of all that were taken and are not yet answered
+  bool read_all_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace attention::rpc

@@ -11,7 +11,7 @@
 namespace attention::rpc {
 
 // Counts the calls in flight, so that a server can stop taking new ones and wait for the rest.
-// Thread-safe.
+// Thread-safe. The lock guards the counts; no other lock is taken under it.
 class CallsInFlight {
  public:
   // False once draining: the call is to be refused, and Leave not called for it.

@@ -15,31 +15,42 @@ StallGuard::StallGuard(absl::Duration limit, std::function<void(const std::strin
 
 StallGuard::~StallGuard() {
   {
-    const std::lock_guard lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     end_ = true;
   }
-  changed_.notify_all();
+  changed_.SignalAll();
   thread_.join();
 }
 
 void StallGuard::Wait::Begin(absl::Duration most) {
-  const std::lock_guard lock(guard_.mutex_);
+  const absl::MutexLock lock(&guard_.mutex_);
   if (waits_) guard_.due_.erase(place_);
   place_ = guard_.due_.emplace(SteadyClock::now() + absl::ToChronoNanoseconds(most), this);
   waits_ = true;
 }
 
 void StallGuard::Wait::End() {
-  const std::lock_guard lock(guard_.mutex_);
+  const absl::MutexLock lock(&guard_.mutex_);
   if (waits_) guard_.due_.erase(place_);
   waits_ = false;
 }
 
+// Waits for end_, but no longer than `time`; returns it.
+bool StallGuard::StopsWithin(absl::Duration time) {
+  const SteadyClock::time_point until = SteadyClock::now() + absl::ToChronoNanoseconds(time);
+  while (!end_) {
+    const absl::Duration left = absl::FromChrono(until - SteadyClock::now());
+    if (left <= absl::ZeroDuration()) break;
+    changed_.WaitWithTimeout(&mutex_, left);
+  }
+  return end_;
+}
+
 // Looks from time to time: nothing depends on when exactly a peer is given up.
 void StallGuard::Watch() {
-  constexpr std::chrono::milliseconds kLook(250);
-  std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, kLook, [this] { return end_; })) {
+  constexpr absl::Duration kLook = absl::Milliseconds(250);
+  const absl::MutexLock lock(&mutex_);
+  while (!StopsWithin(kLook)) {
     // Cancelling may end a call here, and with it its Wait, so the lock is let go of first; a
     // reference keeps the call.
     std::vector<std::pair<grpc_call*, std::string>> stalled;
@@ -51,13 +62,13 @@ void StallGuard::Watch() {
       stalled.emplace_back(wait.rpc_.c_call(), wait.rpc_.peer());
     }
     due_.erase(due_.begin(), later);
-    lock.unlock();
+    mutex_.Unlock();
     for (const auto& [call, peer] : stalled) {
       grpc_call_cancel_with_status(call, GRPC_STATUS_CANCELLED, "the peer has stalled", nullptr);
       grpc_call_unref(call);
       if (on_stall_) on_stall_(peer);
     }
-    lock.lock();
+    mutex_.Lock();
   }
 }
 

@@ -3,14 +3,14 @@
 
 #include <grpcpp/server_context.h>
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/engine/job.h"
 
@@ -19,6 +19,9 @@ namespace attention::rpc {
 // Cancels calls whose peers neither read what they are sent nor send what they announced: such
 // peers answer pings, so gRPC keeps them, and they hold the memory of an answer, or one of the few
 // places for uploads, for as long as they like. Thread-safe; must outlive all its Waits.
+//
+// The lock guards who waits, the Waits' own fields included. Calls are cancelled and on_stall is
+// called without it; a call is referred to under it, and no lock of ours is taken.
 class StallGuard {
  public:
   // `limit` is what a peer has for each step. `on_stall` is told of each call that is cancelled, by
@@ -54,13 +57,14 @@ class StallGuard {
 
  private:
   void Watch();
+  bool StopsWithin(absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const absl::Duration limit_;
   const std::function<void(const std::string& peer)> on_stall_;
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_;
-  std::multimap<engine::SteadyClock::time_point, Wait*> due_;
-  bool end_ = false;
+  absl::Mutex mutex_;
+  absl::CondVar changed_;  // end_
+  std::multimap<engine::SteadyClock::time_point, Wait*> due_ ABSL_GUARDED_BY(mutex_);
+  bool end_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

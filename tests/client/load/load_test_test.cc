@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "client/load/load_caller.h"
 #include "client/load/load_report.h"
 #include "tests/client/fake_server.h"
@@ -177,10 +177,10 @@ TEST_F(LoadTest, ReportsTheSameAsTextAndAsJson) {
 TEST_F(LoadTest, TellsEachSecondHowItGoes) {
   LoadOptions options = Options();
   options.duration = absl::Seconds(2);
-  std::mutex mutex;
+  absl::Mutex mutex;
   std::vector<std::pair<absl::Duration, LoadProgress>> told;
   const auto run = RunLoadTest(options, [&](absl::Duration since, const LoadProgress& last) {
-    const std::lock_guard lock(mutex);
+    const absl::MutexLock lock(&mutex);
     told.emplace_back(since, last);
   });
   ASSERT_TRUE(run.ok()) << run.status();

@@ -188,7 +188,9 @@ TEST(Executor, ShortWorkRunsBetweenTheTilesOfALongLoopAndSharesNoWorkspaceWithTh
       workspace.Grow(64);
       std::fill_n(workspace.data(), 64, number);
     };
-    const auto short_work = [&] {
+    const auto short_work = [&](int slot) {
+      ASSERT_GE(slot, 0);
+      ASSERT_LE(slot, threads);
       ASSERT_TRUE(executor
                       .ParallelFor(3,
                                    [&](int64_t, Workspace& workspace) {
