@@ -28,7 +28,7 @@ struct AttentionSettings {
   int64_t left_window = -1;              // a query at p sees keys from p - left_window on; -1: all
   int64_t right_window = -1;             // and up to p + right_window; -1: all
   absl::Span<const float> alibi_slopes;  // [num_heads], or empty
-  absl::Span<const float> sinks;         // [num_heads], or empty: an extra logit of each row
+  absl::Span<const float> sinks;         // [num_heads], or empty: one extra logit for each row
   ScoreStage score_stage = ScoreStage::kRaw;
   bool average_weights = false;  // attention_weights are the mean over the heads
 
@@ -50,8 +50,9 @@ struct MaskView {
   bool empty() const { return bias == nullptr && visible == nullptr; }
 };
 
-// Where the results of one sequence go; what is null is not wanted. Dense and row-major but for
-// `output`. What std::byte points to may be unaligned.
+// Where the results of one sequence go; a result whose pointer is null is not wanted. All are dense
+// and row-major except `output`, which has strides. Results behind pointers to std::byte may be
+// unaligned.
 struct AttentionResults {
   MutableHeadsView output;                 // [num_heads, q_len, v_head_dim]
   DataType type = DataType::kFloat32;      // of the three below
@@ -63,11 +64,11 @@ struct AttentionResults {
   int32_t* top_indices = nullptr;          // [num_heads, q_len, top_k]
   float* top_weights = nullptr;            // [num_heads, q_len, top_k]
 
-  // Whether something is wanted that needs the scores normalised.
+  // Whether a result is wanted that needs normalised scores.
   bool NeedWeights() const {
     return NeedWholeRows() || output.data != nullptr || log_sum_exp != nullptr;
   }
-  // Whether something is wanted that needs all weights of a row at once.
+  // Whether a result is wanted that needs all weights of a row at once.
   bool NeedWholeRows() const {
     return attention_weights != nullptr || weighted_values != nullptr || top_indices != nullptr;
   }
@@ -76,8 +77,8 @@ struct AttentionResults {
 
 // One sequence: its queries, its keys and values, what hides keys from queries, and its results.
 struct AttentionSequence {
-  int64_t q_len = 1;        // queries that are computed, at least 0
-  int64_t kv_len = 1;       // keys, those of the past included, at least 0
+  int64_t q_len = 1;        // queries that are computed; at least 0
+  int64_t kv_len = 1;       // keys, including those of the past; at least 0
   HeadsView query;          // [num_heads, q_len, head_dim]
   CachedHeadsView key;      // [num_kv_heads, kv_len, head_dim]
   CachedHeadsView value;    // [num_kv_heads, kv_len, v_head_dim]
@@ -95,8 +96,9 @@ struct AttentionSequence {
   }
 };
 
-// Weights that the caller supplies, to be combined with values: settings other than the numbers of
-// heads do not matter, nor do attention_scores and log_sum_exp.
+// Weights that the caller supplies, to be combined with values. Of the settings only the numbers of
+// heads and average_weights matter; of the results attention_scores and log_sum_exp are not
+// computed.
 struct WeightedSequence {
   int64_t q_len = 1;
   int64_t kv_len = 1;

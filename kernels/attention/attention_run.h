@@ -18,15 +18,16 @@
 
 namespace attention {
 
-// One run of the operator: how its sequences are cut into tasks. Where heads are small and there
-// are enough of them, a task packs one and computes all of its tiles, while it is still in the L2
-// cache; else all heads are packed first, and then a task computes one tile.
+// One run of the operator, which cuts its sequences into tasks. If heads are small and there are
+// enough of them, a task packs one head and computes all of its tiles while the head is still in
+// the L2 cache. Otherwise all heads are packed first, and then each task computes one tile.
 //
-// For one thread; the tasks run on the executor's. What is referred to must outlive this.
+// Used by one thread; the tasks run on the threads of the executor. The arguments of the
+// constructor must outlive this.
 class AttentionRun {
  public:
-  // `weighted` has as many as `sequences`, or none: then the weights are computed. `executor` is
-  // null where the run is only counted.
+  // `weighted` has as many elements as `sequences`, or none, in which case the weights are
+  // computed. `executor` is null if only the memory of the run is counted.
   AttentionRun(const AttentionProducts& products, const AttentionSettings& settings,
                absl::Span<const AttentionSequence> sequences,
                absl::Span<const WeightedSequence> weighted, Executor* executor, Buffers& buffers);
@@ -63,7 +64,7 @@ class AttentionRun {
   const absl::Span<const WeightedSequence> weighted_;
   Executor* const executor_;
   const TaskRuns packed_bytes_;
-  char* packed_ = nullptr;  // the heads of all sequences, where they are packed first
+  char* packed_ = nullptr;  // the heads of all sequences, if they are packed first
 };
 
 }  // namespace attention

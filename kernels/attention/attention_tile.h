@@ -19,14 +19,15 @@ namespace attention {
 //   for each block of keys:  S = scale * Q K^T;  P = e^(S + bias - shift);  Y += P V;  sums += P
 //   Y /= sums
 //
-// (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). Where Y before its division is
-// not safely within float32, the row is combined once more, divided first and in double precision
-// (CorrectOutput). The blocks depend on the tile's own rows and on the lengths of its sequence
-// alone, whatever results are asked for, so that these always have the same bits.
+// (online softmax; Milakov and Gimelshein 2018, Dao et al. 2022). If Y before its division may have
+// overflowed or vanished in float32, the row is combined once more in double precision, with
+// weights that are divided first (CorrectOutput). The blocks depend only on the tile's own rows and
+// on the lengths of its sequence, not on which results are asked for, so that results always have
+// the same bits.
 //
-// This class has what lies between the two products. Where the keys and values come from, and how
-// the products read them, is that of the two kinds of tiles: PackedTile, InPlaceTile. Lives for one
-// tile, on one thread.
+// This class computes what lies between the two products. The two subclasses, PackedTile and
+// InPlaceTile, decide where the keys and values come from and how the products read them. An object
+// lives for one tile, on one thread.
 class AttentionTile {
  public:
   // What a tile works on; all must outlive it.
@@ -35,7 +36,7 @@ class AttentionTile {
     const AttentionSettings& settings;
     const AttentionSequence& sequence;
     RowTile rows;
-    // With average_weights the weights are added to these [queries, kv_len]; else null.
+    // [queries, kv_len], to which the weights are added with average_weights; otherwise null.
     float* mean_weights = nullptr;
   };
 
@@ -43,8 +44,8 @@ class AttentionTile {
   AttentionTile& operator=(const AttentionTile&) = delete;
   virtual ~AttentionTile() = default;
 
-  // INVALID_ARGUMENT where a row that sees keys sums to no more than its rounding error under kSum
-  // (AttentionOp::Run), naming the first such row.
+  // INVALID_ARGUMENT if under kSum the sum of a row that sees keys is not larger than its rounding
+  // error (AttentionOp::Run); the message names the first such row.
   absl::Status Run();
 
   // Y = P V with weights that are given, [num_heads, number of rows, kv_len].
@@ -53,20 +54,20 @@ class AttentionTile {
  protected:
   // How the operands of the products lie in memory.
   struct Layout {
-    int64_t product_rows = 0;  // that a product computes, whether they are all there or not
+    int64_t product_rows = 0;  // rows that a product computes, with padding
     OperandFormat format;      // of queries and weights
-    int64_t query_stride = 0;  // from one query to the next
-    int64_t block_keys = 0;    // of the largest block
-    // From one row of a panel of Y to the next; 0: the panel's width.
+    int64_t query_stride = 0;  // numbers from one query to the next
+    int64_t block_keys = 0;    // keys of the largest block
+    // Numbers from one row of a panel of Y to the next; 0: the panel's width.
     int64_t sum_stride = 0;
-    int64_t panel_stride = 0;         // from one panel of Y to the next
-    bool adds_from_zero = false;      // the first block too is added to Y
-    bool rounds_to_bfloat16 = false;  // weights and values, whatever type holds them
+    int64_t panel_stride = 0;         // numbers from one panel of Y to the next
+    bool adds_from_zero = false;      // the first block is added to Y too, which must be 0 before
+    bool rounds_to_bfloat16 = false;  // weights and values are rounded, whatever type holds them
   };
 
   AttentionTile(const Task& task, const Layout& layout);
 
-  // What the source of the keys decides.
+  // The functions below depend on the source of the keys.
 
   // The block that begins at `first`, a multiple of 64, where keys up to `end` are wanted.
   virtual KeyBlock NextBlock(int64_t first, int64_t end) const = 0;
@@ -80,11 +81,12 @@ class AttentionTile {
   int64_t rows() const { return tile_.rows(); }
   int64_t kv_head() const { return settings_.KvHead(tile_.head); }
 
-  // Points the members below into `workspace`, or nowhere where it is null; returns its size.
+  // Points the members below into `workspace`, or sets them to null if it is null. Returns the size
+  // of the workspace in floats.
   int64_t LayOut(float* workspace);
   // Y = 0.
   void ClearSums();
-  // The weight of key `j` of the block, which becomes 0.
+  // Returns the weight of key `j` of the block, and sets it to 0.
   float TakeWeight(int64_t row, const KeyBlock& block, int64_t j);
   bool Sees(int64_t row, int64_t key) const { return given_ || visible_[row].Sees(key); }
   // Value `key` as float32; valid until the next use of row_.
@@ -96,18 +98,18 @@ class AttentionTile {
   const AttentionSequence& sequence_;
   const RowTile tile_;
   const Layout layout_;
-  bool has_sums_ = false;  // Y holds what blocks so far gave
+  bool has_sums_ = false;  // Y holds the sums of the blocks so far
 
   // In the workspace.
   void* queries_ = nullptr;        // [product_rows, query_stride], in operand form
-  float* scores_ = nullptr;        // [product_rows, block.stride]: S, then P
+  float* scores_ = nullptr;        // [product_rows, block.stride]: S, later P
   uint16_t* weights16_ = nullptr;  // the same: P as bfloat16, interleaved
   float* sums_ = nullptr;          // Y, see SumsOf
   float* key_sizes_ = nullptr;     // [head_dim]: sum_j |K[j, d]|, for kSum
 
  private:
-  // Rows that CombineExactly takes at once: each further run computes all scores of the tile again,
-  // which takes less than the sums of 8 rows in double precision.
+  // Rows that CombineExactly takes at a time. For each 8 rows all scores of the tile are computed
+  // again, which takes less time than the sums of 8 rows in double precision.
   static constexpr int64_t kExactRows = 8;
 
   bool wants_output() const { return sequence_.results.output.data != nullptr; }
@@ -118,58 +120,63 @@ class AttentionTile {
   // `hidden`.
   void ApplyStages(int64_t row, const KeyBlock& block, ScoreStage stage, float hidden,
                    float* s) const;
-  // Sends out the scores of a block from key `from` on.
+  // Writes the scores of a block, from key `from` on, to the results.
   void ReturnScores(const KeyBlock& block, int64_t from);
-  // Sends out the scores of the keys that no row of the tile sees: before range_ and from `end` on.
+  // Writes the scores of the keys that no row of the tile sees to the results: those before range_
+  // and those from `end` on.
   void ReturnUnseenScores(int64_t end);
   void WeighBlock(const KeyBlock& block);
   void BiasRow(int64_t row, const KeyBlock& block, float hidden);
-  // What the scores are still to be multiplied with after BiasRow.
+  // The factor with which the scores must still be multiplied after BiasRow.
   float ScaleLeft() const { return only_key_ranges_ ? settings_.scale : 1.0f; }
   void Rescale(int64_t row, float factor, int64_t end);
   void KeepWholeRows(const KeyBlock& block);
 
-  // Suspects those of `count` rows whose output is not all ordinary (kLeastOrdinary).
+  // Marks those of `count` rows as suspect whose output has a number that is not ordinary
+  // (kLeastOrdinary).
   void SuspectRows(int64_t first, int64_t count);
-  // Combines the suspect rows in double precision where their output may be wrong, and puts right
-  // what is.
+  // Combines those suspect rows whose output may be wrong once more in double precision, and
+  // replaces wrong numbers.
   void CorrectOutput();
-  // Whether a column of the row's output is not finite, or next to nothing, though the values that
-  // the row sees there are neither.
+  // Returns whether a column of the row's output is not finite although the values that the row
+  // sees there are, or nearly 0 although one of these values is not 0.
   bool MayBeWrong(int64_t row);
-  // largest_[d] = the bits of the largest |value[d]| among the keys that the row sees. NaN is
-  // larger than infinity. Takes up what was found for the row before where it sees these keys too.
+  // largest_[d] = the bits of the largest |value[d]| among the keys that the row sees, where NaN
+  // counts as larger than infinity. If this row sees all keys of the row before, the search begins
+  // with the result of that row.
   void FindLargestValues(int64_t row);
-  // The output of these rows, at most kExactRows, by its definition: weights that are divided,
-  // then the sum of their products with the values.
+  // Computes the output of these rows, at most kExactRows, by its definition: the weights are
+  // divided first, then multiplied with the values and added up.
   void CombineExactly(absl::Span<const int64_t> rows);
-  // The scores of a block, already there, as the weights that the row returns.
+  // Turns the scores of a block into the weights that the row returns.
   void WeighExactly(int64_t row, const KeyBlock& block);
   void ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes);
 
-  // kSum: makes term_sizes_ of key_sizes_.
+  // kSum: computes term_sizes_ from key_sizes_.
   void FindTermSizes();
-  // kSum: an error where the row's sum is not above its rounding error.
+  // kSum: fails if the row's sum is not larger than its rounding error.
   absl::Status CheckSum(int64_t row, double sum);
-  // What rounding makes of a sum of `keys` scores whose terms' sizes add up to `terms`.
+  // A bound on the rounding error of a sum of `keys` scores whose terms have magnitudes that add up
+  // to `terms`.
   double RoundingError(double terms, int64_t keys) const;
-  // The same for a row: a quick bound that is never less, and by the keys that it sees.
+  // The same for a row. The first is quick to compute and never less than the second, which goes
+  // through the keys that the row sees.
   double MostRoundingError(int64_t row) const;
   double ExactRoundingError(int64_t row);
 
   absl::Status FinishRows();
-  // The sum of a row that has seen nothing but its sink; 0 where there are none.
+  // The sum of a row that has seen nothing but its sink; 0 if there are no sinks.
   double SumOfSink(int64_t row) const;
   void Normalize(int64_t row, double sum, bool sees_none);
   void LoadGivenWeights(int64_t row, const KeyBlock& block);
   void ReturnWholeRow(int64_t row);
   void ReturnOutput();
 
-  // Row `row` of all its weights, [kv_len].
+  // All weights of row `row`, [kv_len].
   float* WholeRow(int64_t row) const;
   int64_t SumsSize() const;
   int64_t SumStride(int64_t panel) const;
-  // Columns of panel `panel` of row `row` of Y.
+  // The columns of panel `panel` in row `row` of Y.
   float* SumsOf(int64_t row, int64_t panel) const;
   // Calls f(columns of row `row` of Y, how many) for each panel.
   template <typename F>
@@ -178,33 +185,36 @@ class AttentionTile {
       f(SumsOf(row, panel), products_.PanelWidth(panel));
     }
   }
-  // Where the row stands in a result [num_heads, q_len, ...].
+  // The index of the row in a result [num_heads, q_len, ...].
   int64_t ResultRow(int64_t row) const {
     return tile_.Head(row) * sequence_.q_len + tile_.Query(row);
   }
 
   float* const mean_weights_;
   const bool bfloat16_;         // products of bfloat16
-  const bool only_key_ranges_;  // nothing but ranges of keys stands between the products
-  // The weights need no more division: they are given, or all keys stood in one short block.
+  const bool only_key_ranges_;  // between the products only the scale and ranges of keys are
+                                // applied
+  // The weights need no division at the end: the caller gave them, or all keys fit in one short
+  // block.
   bool normalized_ = false;
-  bool given_ = false;       // the weights are given
-  HeadsView given_weights_;  // these
+  bool given_ = false;       // the caller gave the weights
+  HeadsView given_weights_;  // the weights that the caller gave
   uint64_t suspects_ = 0;    // bit r: row r's output may be wrong (CorrectOutput)
-  KeyRange largest_keys_;    // of largest_
-  KeyRange range_;           // all keys that any row sees, from a multiple of 64 on
-  KeyRange all_see_;         // the keys that every row sees, as far as ranges go
+  KeyRange largest_keys_;    // the keys of which largest_ is
+  KeyRange range_;           // all keys that any row sees; begins at a multiple of 64
+  KeyRange all_see_;         // the keys that every row sees, if masks are ignored
 
   // In the workspace.
   VisibleKeys* visible_ = nullptr;  // [rows]
   RowState* states_ = nullptr;      // [rows]
   float* factors_ = nullptr;        // [rows]
   float* row_ = nullptr;            // one row of scores, of values, or of the output
-  float* whole_rows_ = nullptr;     // [rows, kv_len], where they are not the results themselves
+  float* whole_rows_ = nullptr;     // [rows, kv_len], if they are not kept in the results
   float* query_ = nullptr;          // [head_dim], for kSum
   float* term_sizes_ = nullptr;     // [rows]: sum_j sum_d |Q[r, d] K[j, d]| over range_, for kSum
   uint32_t* largest_ = nullptr;     // [v_head_dim], for CorrectOutput
-  double* exact_ = nullptr;         // [kExactRows, 2, v_head_dim]: sums, and their terms' sizes
+  double* exact_ = nullptr;         // [kExactRows, 2, v_head_dim]: sums, and sums of the terms'
+                                    // magnitudes
 };
 
 }  // namespace attention

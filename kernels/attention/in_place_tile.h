@@ -7,8 +7,8 @@
 
 namespace attention {
 
-// A tile of so few rows, up to kMostStreamedRows, that its keys and values are read where they lie,
-// once and in float32: packing them would cost more than it saves.
+// A tile of at most kMostStreamedRows rows. It reads the keys and values once, in the caller's
+// memory, and computes in float32, because for so few rows packing would cost more than it saves.
 class InPlaceTile final : public AttentionTile {
  public:
   // Floats of workspace that a tile of the sequence needs.
@@ -27,8 +27,8 @@ class InPlaceTile final : public AttentionTile {
   void CombineBlock(const KeyBlock& block) override;
 
   int64_t LayOut(float* workspace);
-  // Y += P V once more, without the values that hold infinities or NaNs, which are added to the
-  // rows that see them.
+  // Computes Y += P V again, without the values that hold infinities or NaNs. Those are added only
+  // to the rows that see them.
   void CombineFinite(const KeyBlock& block);
 
   // In the workspace.

@@ -15,7 +15,7 @@ struct PartialAttention {
   const float* log_sum_exp = nullptr;  // [heads, len]; -inf: the row sees none of these keys
 };
 
-// Bytes that MergePartials takes. A double, which does not overflow.
+// The bytes of memory that MergePartials needs. A double, so that huge sizes do not overflow.
 double MergePartialsBytes(size_t parts, int64_t dim);
 
 // Attention over all keys from attention over disjoint parts of them (the merge of
@@ -23,8 +23,8 @@ double MergePartialsBytes(size_t parts, int64_t dim);
 //
 //   L = log sum_i exp(L_i),   Y = sum_i exp(L_i - L) Y_i
 //
-// A row that no part sees gives zeros and -inf. Sums in double precision. `parts` is not empty; of
-// `output` and `log_sum_exp` [heads, len], what is null is not wanted. Thread-safe.
+// A row that sees no key in any part gives zeros and -inf. Sums are in double precision. `parts` is
+// not empty. `output` and `log_sum_exp` [heads, len] are written unless they are null. Thread-safe.
 void MergePartials(absl::Span<const PartialAttention> parts, int64_t heads, int64_t len,
                    int64_t dim, const MutableHeadsView& output, float* log_sum_exp);
 

@@ -9,7 +9,7 @@
 
 namespace attention {
 
-// The packed keys and values of one key/value head of one sequence, in memory of the caller:
+// The packed keys and values of one key/value head of one sequence, in the caller's memory:
 //
 //   keys        K^T in panels of 64 keys, each [head_dim, 64]
 //   values      V in panels of 64 columns, each [kv_len rounded up to 64, 64]
@@ -17,8 +17,9 @@ namespace attention {
 //               the product it would reach every query, because 0 * NaN is NaN, also those that do
 //               not see it.
 //
-// Any run of keys that begins at a multiple of 64 is contiguous in both, so products over 32 to 512
-// keys all read the same packed memory. bfloat16 values lie interleaved as RowPairs::kSixteenApart.
+// Any run of keys that begins at a multiple of 64 is contiguous in both, so products over 32 to
+// 1024 keys all read the same packed memory. bfloat16 values are interleaved as
+// RowPairs::kSixteenApart.
 class PackedHead {
  public:
   struct Widths {
@@ -27,9 +28,9 @@ class PackedHead {
     OperandFormat format;
   };
 
-  // Panels of keys; also the units in which a head is packed.
+  // The number of panels of keys, which are also the units in which a head is packed.
   static int64_t Units(int64_t kv_len) { return CeilDiv(kv_len, kPanelWidth); }
-  // Bytes that a head takes, a multiple of a cache line.
+  // The bytes that a head takes, a multiple of a cache line.
   static int64_t Bytes(const Widths& widths, int64_t kv_len);
   // Floats of scratch memory that packing needs.
   static int64_t ScratchSize(const Widths& widths);
@@ -49,7 +50,7 @@ class PackedHead {
     return values_ + panel * value_panel_bytes_ +
            first * kPanelWidth * ByteSize(widths_.format.operand);
   }
-  // Bit i: value row first + i, `first` being a multiple of 64.
+  // Bit i is set if value row first + i is not finite. `first` is a multiple of 64.
   uint64_t NonFinite(int64_t first) const { return non_finite_[first / kPanelWidth]; }
 
  private:

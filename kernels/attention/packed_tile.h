@@ -8,7 +8,7 @@
 
 namespace attention {
 
-// A tile whose keys and values are packed: oneDNN multiplies whole panels of them.
+// A tile whose keys and values are packed, so that oneDNN multiplies whole panels of them.
 class PackedTile final : public AttentionTile {
  public:
   // Floats of workspace that a tile of the sequence needs.
@@ -28,7 +28,7 @@ class PackedTile final : public AttentionTile {
   void CombineBlock(const KeyBlock& block) override;
 
   // Adds the values that hold infinities or NaNs, which are packed as zeros, to the rows that see
-  // them, and takes their weights out of the product.
+  // them, and sets their weights in the product to 0.
   void CombineNonFinite(const KeyBlock& block);
 
   const PackedHead& head_;

@@ -20,7 +20,8 @@ enum class RotaryPairing : uint8_t {
 
 struct RotarySettings {
   RotaryPairing pairing = RotaryPairing::kSplitHalf;
-  int64_t rotary_dim = 2;  // even, at least 2, at most the width of a head; the rest stays
+  int64_t rotary_dim = 2;  // even, at least 2, at most the width of a head; the other numbers stay
+                           // as they are
   double base = 10000;     // finite, at least 1
 };
 
@@ -28,8 +29,9 @@ struct RotarySettings {
 struct RotarySequence {
   int64_t len = 1;
   HeadsView from;       // [heads, len, head_dim]
-  MutableHeadsView to;  // the same; may be the same memory where types and strides are
-  // Where token i stands: positions[i], or first_position + i where that is empty.
+  MutableHeadsView to;  // the same shape; may be the same memory as `from` if types and strides are
+                        // equal
+  // The position of token i is positions[i], or first_position + i if `positions` is empty.
   absl::Span<const int64_t> positions;
   int64_t first_position = 0;
 
@@ -38,15 +40,15 @@ struct RotarySequence {
   }
 };
 
-// What ApplyRotary takes for so many sequences.
+// The memory that ApplyRotary needs for this number of sequences.
 WorkingMemory RotaryMemory(const RotarySettings& settings, int64_t head_dim, size_t sequences);
 
 // Rotary embedding: pair i of a token at position p, (a, b), becomes
 //
 //   (a cos t - b sin t, b cos t + a sin t),   t = p * base^(-2i / rotary_dim)
 //
-// Angles in double precision, products in float32; the same bits in any batch. Positions up to 2^31
-// in size. Fails as Executor::ParallelFor. Thread-safe.
+// Angles are computed in double precision, products in float32. The results have the same bits in
+// any batch. Positions are at most 2^31 in magnitude. Fails as Executor::ParallelFor. Thread-safe.
 absl::Status ApplyRotary(const RotarySettings& settings, int64_t heads, int64_t head_dim,
                          absl::Span<const RotarySequence> sequences, Executor& executor);
 

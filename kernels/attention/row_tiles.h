@@ -9,12 +9,12 @@
 
 namespace attention {
 
-// Query rows that one product takes at the most. 64 rows against 512 keys in float32 are 128 KiB:
-// with the packed keys and values of a head of 64 they stay in a 1 MiB L2 cache.
+// The most query rows that one product takes. The scores of 64 rows and 1024 keys in float32 are
+// 256 KiB; with the packed keys and values of a head of 64 (512 KiB) they stay in a 1 MiB L2 cache.
 constexpr int64_t kRowTile = 64;
 
-// The query rows that one task computes: `queries` queries of each of `heads` heads, which share a
-// key/value head. Row r is query first + r % queries of head + r / queries.
+// The query rows of one tile: `queries` queries of each of `heads` heads, which share a key/value
+// head. Row r is query first + r % queries of head `head` + r / queries.
 struct RowTile {
   int64_t head = 0;
   int64_t heads = 1;
@@ -26,8 +26,9 @@ struct RowTile {
   int64_t Query(int64_t row) const { return first + row % queries; }
 };
 
-// How the query rows of one sequence are cut into tiles, by its own lengths alone: queries in runs
-// of kRowTile; where there are fewer, as many heads of a group as fit lie on top of each other.
+// Cuts the query rows of one sequence into tiles, which depend only on its own lengths. A tile
+// takes kRowTile queries of one head; if the sequence has fewer, a tile takes all its queries of as
+// many heads of a group as fit.
 class RowTiling {
  public:
   RowTiling(const AttentionSettings& settings, int64_t q_len)

@@ -17,9 +17,9 @@ struct KeyRange {
   bool empty() const { return end <= begin; }
 };
 
-// What one query may and may not see (operator.md, "Bias"). That is decided here alone, on
-// the bias and never on a score, so that a NaN in a hidden key cannot leak and a NaN in a visible
-// one cannot vanish. Reads the caller's mask.
+// Which keys one query sees (operator.md, "Bias"). Only this class decides it, by the bias and
+// never by a score, so that a NaN in a hidden key cannot leak and a NaN in a visible one cannot
+// vanish. Reads the caller's mask, which must outlive it.
 class VisibleKeys {
  public:
   // For query `row` of the sequence, in head `head`.
@@ -41,11 +41,11 @@ class VisibleKeys {
     if (mask.visible != nullptr) visible_ = mask.visible + first;
   }
 
-  // The keys outside of which it sees nothing, whatever the mask says.
+  // The query sees no key outside of this range, whatever the mask says.
   KeyRange range() const { return range_; }
-  // Where the query stands among the keys.
+  // The query's position among the keys.
   int64_t position() const { return position_; }
-  // The mask's row for this query, by key; null where there is none.
+  // The mask's row for this query, indexed by key; null if there is no such mask.
   const float* bias() const { return bias_; }
   const uint8_t* visible() const { return visible_; }
 

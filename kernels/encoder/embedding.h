@@ -10,29 +10,31 @@
 #include "kernels/memory/data_type.h"
 #include "kernels/threads/executor.h"
 
-// What lies before the first layer of an encoder: token ids become vectors that know their place.
+// The step before the first layer of an encoder: it turns token ids into vectors that carry their
+// positions and types.
 namespace attention {
 
-// Vectors that are found by their number, in the caller's memory, dense, any alignment.
+// A dense table of vectors, which are found by their index, in the caller's memory, which may be
+// unaligned.
 struct VectorTable {
   const void* data = nullptr;  // [count, width]; null: there is no table
   DataType type = DataType::kFloat32;
   int64_t count = 0;
   int64_t width = 0;
 
-  // Vector i as float32.
+  // Writes vector i, as float32, to `to`.
   void Read(int64_t i, float* to) const;
 };
 
-// What an embedding module has learned.
+// The learned parameters of an embedding module.
 struct Embedding {
   VectorTable tokens;
   VectorTable positions;          // or none
   VectorTable types;              // or none
-  std::optional<LayerNorm> norm;  // of the sum, or none
+  std::optional<LayerNorm> norm;  // of the sum; may be missing
 };
 
-// Tokens, one after the other.
+// The tokens of a batch, one after another.
 struct EmbeddingInput {
   absl::Span<const int64_t> ids;        // below tokens.count
   absl::Span<const int64_t> positions;  // below positions.count; empty: none are added

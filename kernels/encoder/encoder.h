@@ -9,10 +9,11 @@
 #include "kernels/onednn/activation.h"
 #include "kernels/products/packed_weight.h"
 
-// What a stack of encoder layers computes, and from what. All memory is the caller's.
+// What a stack of encoder layers computes, and from which parameters. All memory belongs to the
+// caller.
 //
-// One layer, for the rows x of all tokens of a sequence, post-norm (Vaswani et al. 2017, section
-// 3.1; BERT) and pre-norm (Xiong et al. 2020):
+// One layer computes, from the rows x of all tokens of a sequence, on the left post-norm (Vaswani
+// et al. 2017, section 3.1; BERT) and on the right pre-norm (Xiong et al. 2020):
 //
 //   x = norm1(x + attend(x))               x = x + attend(norm1(x))
 //   x = norm2(x + feed_forward(x))         x = x + feed_forward(norm2(x))
@@ -34,7 +35,7 @@ struct EncoderShape {
   auto operator<=>(const EncoderShape&) const = default;
 };
 
-// What one layer has learned.
+// The learned parameters of one layer.
 struct EncoderLayer {
   Linear q, k, v, o;         // [d_model, d_model]
   Linear up;                 // [d_model, ffn_dim]

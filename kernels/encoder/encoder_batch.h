@@ -10,15 +10,15 @@
 
 namespace attention {
 
-// A batch of sequences on its way through a stack of layers, ragged: the tokens of one sequence
-// after those of the other, nothing padded.
+// A batch of sequences that passes through a stack of layers. It is ragged: the tokens of one
+// sequence follow those of another, without padding.
 struct EncoderBatch {
-  // The rows of a result of one layer that is wanted beside the hidden states.
+  // Results of one layer that are wanted beside the hidden states after the last layer.
   struct Probe {
     int64_t layer = 0;
-    // Dense, float32, sequence by sequence; null: not wanted.
+    // Dense, float32, sequence by sequence; null if not wanted.
     float* hidden_states = nullptr;  // [sum of lens, d_model], after the layer
-    int64_t first_head = 0;          // for the two below
+    int64_t first_head = 0;          // for the two results below
     int64_t num_heads = 0;
     float* attention_scores = nullptr;   // of each sequence [num_heads, len, len]
     float* attention_weights = nullptr;  // the same
@@ -26,10 +26,11 @@ struct EncoderBatch {
 
   absl::Span<const int64_t> lens;  // tokens of each sequence, at least 0
   float* x = nullptr;              // [sum of lens, d_model]: embeddings, then hidden states
-  // Causality, windows, ALiBi and score_stage; heads and scale are the encoder's to set.
+  // Causality, windows, ALiBi and score_stage. The encoder sets the numbers of heads and the scale
+  // itself.
   AttentionSettings settings;
-  absl::Span<const MaskView> masks;      // one a sequence, or none
-  std::optional<RotarySettings> rotary;  // turns queries and keys, token i by position i
+  absl::Span<const MaskView> masks;      // one for each sequence, or empty
+  std::optional<RotarySettings> rotary;  // rotates queries and keys; token i has position i
   absl::Span<const Probe> probes;
 };
 

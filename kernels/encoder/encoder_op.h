@@ -15,9 +15,9 @@
 
 namespace attention {
 
-// A stack of encoder layers of one shape (encoder.h), for any number of layers and any lengths. A
-// sequence's results have the same bits in any batch, on any number of threads, and whichever
-// others are asked for. Safe to run from many threads.
+// A stack of encoder layers of one shape (encoder.h), for any number of layers and any lengths. The
+// results of a sequence have the same bits in any batch, on any number of threads, and whichever
+// other results are asked for. Safe to run from many threads.
 //
 // kBfloat16: the operands of products are rounded to bfloat16; sums, residuals, normalisation and
 // softmax are float32.
@@ -33,9 +33,9 @@ class EncoderOp {
   // Compiles the products. INVALID_ARGUMENT or INTERNAL as OnednnMatmul::Create.
   static absl::StatusOr<EncoderOp> Create(const Config& config);
 
-  // What Run takes for these sequences on `threads` threads, or adds to a run that has others too.
-  // Of `batch` x, masks and where probes go are not looked at, but which results of these are
-  // wanted.
+  // The memory that Run needs for these sequences on `threads` threads, or what they add to a run
+  // that has other sequences too. Of `batch`, x and the masks are not read; of the probes only
+  // matters which results are wanted.
   WorkingMemory Memory(const EncoderBatch& batch, int threads,
                        AttentionOp::Company company = AttentionOp::Company::kNone) const;
 

@@ -7,7 +7,7 @@
 
 namespace attention {
 
-// What a layer normalisation has learned.
+// The learned parameters of a layer normalisation, and its epsilon.
 struct LayerNorm {
   const float* gamma = nullptr;  // [width]
   const float* beta = nullptr;   // [width]
@@ -18,12 +18,12 @@ struct LayerNorm {
 //
 //   y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
 //
-// mean and variance being those of the row's numbers; the variance is the mean of the squared
-// distances from the mean, in a second pass, so that a large mean costs no digits.
+// with the mean and the variance of the row's numbers. The variance is the mean of the squared
+// distances from the mean, computed in a second pass, so that a large mean costs no digits.
 //
 // The result is written as float32 to `y` [rows, width], which may be x, and rounded to bfloat16,
-// in the form that `format` says, to `operands` [rows, width]; either may be null, and `operands`
-// must be where `format` rounds nothing. A row's bits do not depend on the others. Thread-safe for
+// in the form of `format`, to `operands` [rows, width]. Either may be null; `operands` must be null
+// if `format` rounds nothing. The bits of a row do not depend on the other rows. Thread-safe for
 // different memory.
 void NormalizeRows(const float* x, int64_t rows, int64_t width, const LayerNorm& norm, float* y,
                    OperandFormat format, void* operands);

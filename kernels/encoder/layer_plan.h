@@ -18,46 +18,46 @@ namespace attention {
 
 // The operators that the layers of an encoder share.
 struct LayerOperators {
-  LinearOp project;  // q, k and v, to operands
+  LinearOp project;  // q, k and v; results are operands
   LinearOp add;      // o, added to x
-  LinearOp up;       // with activation, to operands
+  LinearOp up;       // with activation; results are operands
   LinearOp down;     // added to x
   AttentionOp attention;
 };
 
-// What a layer takes, step by step (encoder.h), for the sequences of one batch; all layers go
-// through the same steps and buffers, one after the other:
+// The steps and buffers of a layer (encoder.h) for the sequences of one batch. All layers run
+// through the same steps and buffers, one after another:
 //
 //   project -> rotate -> attend -> probe -> project output -> normalize -> feed forward ->
 //   normalize
 //
-// where normalisation comes first it stands before "project" and before "feed forward". A batch
-// without positions by rotation has no "rotate", one without probes no "probe".
+// With norm_first the two "normalize" stand before "project" and before "feed forward" instead. A
+// batch without rotary positions has no "rotate"; a batch without probes has no "probe".
 //
-// For one thread. What is referred to must outlive this.
+// Used by one thread. The arguments of the constructors must outlive this.
 class LayerPlan {
  public:
-  // To be counted.
+  // Makes a plan that is only counted.
   LayerPlan(const EncoderShape& shape, OperandFormat format, const LayerOperators& operators,
             const EncoderBatch& batch);
-  // To be run.
+  // Makes a plan that is run.
   LayerPlan(const EncoderShape& shape, OperandFormat format, const LayerOperators& operators,
             const EncoderBatch& batch, Executor& executor);
 
   LayerPlan(const LayerPlan&) = delete;
   LayerPlan& operator=(const LayerPlan&) = delete;
 
-  // What a plan that is counted takes on `threads` threads.
+  // The memory that a run needs on `threads` threads. Only for a plan that is counted.
   WorkingMemory Memory(int threads, AttentionOp::Company company);
 
-  // What comes before the first layer, which then reads batch.x. Fails, as those below, as
+  // Prepares batch.x for the first layer. This function and those below fail as
   // Executor::ParallelFor.
   absl::Status Begin();
 
-  // Puts batch.x through `layer`, of this number among the layers.
+  // Puts batch.x through `layer`, which has index `number` among the layers.
   absl::Status Run(const EncoderLayer& layer, int64_t number);
 
-  // After the last layer: normalises batch.x.
+  // Normalises batch.x after the last layer.
   absl::Status NormalizeHiddenStates(const LayerNorm& norm);
 
  private:
@@ -96,11 +96,11 @@ class LayerPlan {
   const int64_t tokens_;
   AttentionSettings settings_;
   Plan plan_;
-  std::byte* input_ = nullptr;              // [tokens, d_model], operands: of the next products
+  std::byte* input_ = nullptr;              // [tokens, d_model], operands of the next products
   std::byte* scratch_ = nullptr;            // see ScratchBytes
   AttentionSequence* sequences_ = nullptr;  // [sequence_count]
-  const EncoderLayer* layer_ = nullptr;     // that is computed
-  int64_t number_ = 0;                      // of it
+  const EncoderLayer* layer_ = nullptr;     // the layer that is computed now
+  int64_t number_ = 0;                      // its index
 };
 
 }  // namespace attention

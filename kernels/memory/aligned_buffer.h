@@ -15,15 +15,16 @@ class AlignedBuffer {
   static constexpr std::size_t kAlignment = 64;  // bytes; a cache line and a 512-bit vector
 
   AlignedBuffer() = default;
-  // Room for `size` floats, at least 0. Throws std::bad_alloc.
+  // Makes room for `size` floats; `size` is at least 0. Throws std::bad_alloc.
   explicit AlignedBuffer(int64_t size) { Grow(size); }
 
   float* data() { return memory_.get(); }
   const float* data() const { return memory_.get(); }
   int64_t size() const { return size_; }
 
-  // Makes room for at least `size` floats; what the buffer held is lost when it has to grow, and
-  // freed first, so that both are never there at a time. Throws std::bad_alloc and is empty then.
+  // Makes room for at least `size` floats. Where the buffer has to grow, its old memory is freed
+  // before the new is allocated, so that the two never exist at the same time; its contents are
+  // lost. Throws std::bad_alloc, and leaves the buffer empty then.
   void Grow(int64_t size) {
     if (size <= size_) return;
     memory_.reset();

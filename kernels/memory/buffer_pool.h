@@ -12,9 +12,9 @@
 
 namespace attention {
 
-// Memory that calls borrow (see Buffers) and give back, so that the next call of its size allocates
-// nothing. Thread-safe. The lock guards the list of free buffers; nothing but moves of that list's
-// elements is done under it, and no other lock is taken.
+// Memory that calls borrow (see Buffers) and give back, so that the next call of the same size
+// allocates nothing. Thread-safe. The lock guards the list of free buffers. While it is held,
+// elements of that list are moved and nothing else is done; no other lock is taken.
 class BufferPool {
  public:
   // A buffer of at least `size` floats. Throws std::bad_alloc.
@@ -29,7 +29,7 @@ class BufferPool {
     free_.push_back(std::move(buffer));
   }
 
-  // Frees all that is not taken.
+  // Frees every buffer that is not borrowed at the moment.
   void Trim() {
     std::vector<AlignedBuffer> freed;
     const absl::MutexLock lock(&mutex_);
@@ -37,8 +37,8 @@ class BufferPool {
   }
 
  private:
-  // The smallest that is large enough, so that a small request takes no large one away; else the
-  // largest.
+  // Returns the smallest free buffer that is large enough, so that a small request does not take a
+  // large buffer away; if none is large enough, the largest.
   AlignedBuffer TakeBest(int64_t size) {
     const absl::MutexLock lock(&mutex_);
     if (free_.empty()) return {};
@@ -58,7 +58,8 @@ class BufferPool {
   std::vector<AlignedBuffer> free_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What one piece of work borrows of a pool, and how much that is at the most. Thread-safe.
+// Borrows buffers from a pool for one piece of work, and counts the most that it held at a time.
+// Thread-safe.
 class Buffers {
  public:
   // A borrowed buffer; gives it back when destroyed.
@@ -82,14 +83,14 @@ class Buffers {
     Loan(Buffers& from, int64_t size) : from_(&from), size_(size), buffer_(from.pool_.Take(size)) {}
 
     Buffers* from_;  // null: moved from
-    int64_t size_;   // that was asked for
+    int64_t size_;   // floats that were asked for
     AlignedBuffer buffer_;
   };
 
   // The pool must outlive this.
   explicit Buffers(BufferPool& pool) : pool_(pool) {}
 
-  // At least `size` floats. Throws std::bad_alloc.
+  // Returns a buffer of at least `size` floats. Throws std::bad_alloc.
   Loan Borrow(int64_t size) {
     Loan loan(*this, size);
     const int64_t lent = lent_.fetch_add(size, std::memory_order_relaxed) + size;
@@ -99,11 +100,12 @@ class Buffers {
     return loan;
   }
 
-  // The most bytes that were borrowed at a time, as they were asked for.
+  // The most bytes that were borrowed at a time. It counts the sizes that were asked for, not those
+  // of the buffers, which may be larger.
   int64_t MostLentBytes() const {
     return most_lent_.load(std::memory_order_relaxed) * static_cast<int64_t>(sizeof(float));
   }
-  // Counts anew, from what is lent at this moment.
+  // Starts to count again, from what is lent at this moment.
   void ForgetMostLent() { most_lent_.store(lent_.load()); }
 
  private:

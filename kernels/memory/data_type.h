@@ -5,7 +5,8 @@
 
 namespace attention {
 
-// How the numbers of a tensor lie in memory. All are little-endian; none need be aligned.
+// How the numbers of a tensor lie in memory. All are little-endian, and no tensor needs to be
+// aligned.
 enum class DataType : uint8_t {
   kFloat32,   // IEEE 754 binary32
   kBfloat16,  // the upper half of a binary32

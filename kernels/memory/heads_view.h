@@ -31,13 +31,13 @@ inline HeadsView ReadOnly(const MutableHeadsView& view) {
   return {view.data, view.type, view.head_stride, view.row_stride};
 }
 
-// [len, heads * dim].
+// A view of dense memory [len, heads * dim].
 template <typename Byte>
 BasicHeadsView<Byte> TokenMajorView(Byte* data, DataType type, int64_t heads, int64_t dim) {
   return {data, type, dim, heads * dim};
 }
 
-// [heads, len, dim].
+// A view of dense memory [heads, len, dim].
 template <typename Byte>
 BasicHeadsView<Byte> HeadMajorView(Byte* data, DataType type, int64_t len, int64_t dim) {
   return {data, type, len * dim, dim};

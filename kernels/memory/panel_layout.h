@@ -14,12 +14,13 @@
 //   bfloat16   panel [k rounded up to 32, in pairs][64][2]: two rows that a dot-product instruction
 //              multiplies at once lie side by side
 //
-// What pads k and n is 0. A panel begins on a cache line.
+// The padding of k and n is 0. A panel begins on a cache line.
 namespace attention {
 
 constexpr int64_t kPanelWidth = 64;  // columns
 
-// k with its padding. `operand` is kFloat32 or kBfloat16 here and below.
+// k rounded up to whole units of padding. `operand` is kFloat32 or kBfloat16 here and in the
+// functions below.
 constexpr int64_t PaddedDepth(int64_t k, DataType operand) {
   const int64_t unit = operand == DataType::kBfloat16 ? 32 : 16;
   return RoundUp(k, unit);
@@ -38,7 +39,7 @@ constexpr int64_t PackedBytes(int64_t k, int64_t n, DataType operand) {
 // How numbers of any type become operands.
 struct OperandFormat {
   DataType operand = DataType::kFloat32;
-  bool round_to_bfloat16 = false;  // kFloat32 that holds bfloat16 numbers
+  bool round_to_bfloat16 = false;  // the operand is kFloat32, and holds numbers rounded to bfloat16
 };
 
 }  // namespace attention

@@ -12,7 +12,8 @@ constexpr int64_t CeilDiv(int64_t length, int64_t tile) { return (length + tile 
 // `n` rounded up to a multiple of `unit`.
 constexpr int64_t RoundUp(int64_t n, int64_t unit) { return CeilDiv(n, unit) * unit; }
 
-// The smallest of the ascending `tiles` that holds `length`, else the largest.
+// Returns the smallest of the ascending `tiles` that is at least `length`; if there is none, the
+// largest.
 constexpr int64_t ChooseTile(int64_t length, std::initializer_list<int64_t> tiles) {
   for (const int64_t tile : tiles) {
     if (length <= tile) return tile;

@@ -5,9 +5,11 @@
 
 namespace attention {
 
-// What a computation takes beside its inputs and results, in bytes; doubles, which do not overflow.
+// The memory that a computation needs beside its inputs and results, in bytes. The numbers are
+// doubles so that sums of huge sizes do not overflow.
 struct WorkingMemory {
-  // Once for a call: short lists of its steps, and what memory is rounded up to by the allocator.
+  // Counted once for each call: short lists of its steps, and what the allocator adds by rounding
+  // sizes up.
   static constexpr double kSmallBytes = 32 << 10;
 
   double shared = 0;     // lists, and what is borrowed from the executor's buffers
@@ -15,8 +17,9 @@ struct WorkingMemory {
 
   double Bytes(int threads) const { return shared + workspace * threads; }
 
-  // A step before or after this one. What both borrow is added up, since the buffers of one step
-  // may be too small for the other and are kept all the same; a thread's workspace serves both.
+  // Adds the memory of a step that runs before or after this one. Shared memory is added up,
+  // because the buffers of one step may be too small for the other and stay allocated all the same.
+  // A thread's workspace serves both steps, so the larger one counts.
   void Add(const WorkingMemory& step) {
     shared += step.shared;
     workspace = std::max(workspace, step.workspace);

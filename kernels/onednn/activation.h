@@ -9,8 +9,8 @@ namespace attention {
 enum class Activation : uint8_t {
   kNone,
   kRelu,      // max(x, 0)
-  kGelu,      // x * Phi(x), Phi the normal distribution's integral (Hendrycks and Gimpel 2016)
-  kGeluTanh,  // its approximation x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
+  kGelu,      // x * Phi(x), Phi: the normal distribution function (Hendrycks and Gimpel 2016)
+  kGeluTanh,  // approximates kGelu: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
 };
 
 }  // namespace attention

@@ -9,15 +9,16 @@
 
 namespace attention {
 
-// An activation of a fixed count of numbers, compiled by oneDNN once: the same bits as at the end
-// of a product (OnednnMatmul). Safe to run from many threads on different memory.
+// An activation of a fixed count of numbers, which oneDNN compiles once. It exists to give the same
+// bits as the activation at the end of a product (OnednnMatmul). Safe to run from many threads on
+// different memory.
 class OnednnActivation {
  public:
-  // `count` at least 1. INTERNAL where oneDNN fails.
+  // `count` is at least 1. INTERNAL if oneDNN fails.
   static absl::StatusOr<OnednnActivation> Create(Activation activation, int64_t count);
 
-  // x[i] = activation(x[i]). Throws std::exception where oneDNN fails, which only exhausted memory
-  // can bring about.
+  // x[i] = activation(x[i]). Throws std::exception if oneDNN fails, which happens only when memory
+  // is exhausted.
   void Run(float* x) const;
 
  private:

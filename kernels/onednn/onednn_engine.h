@@ -14,12 +14,12 @@ namespace attention {
 // The one CPU engine that all primitives share.
 const dnnl::engine& OnednnEngine();
 
-// Debian's oneDNN shares its work out over OpenMP, with a thread count that is fixed when a
-// primitive is made and must be the same when it runs. The count is a property of the calling
-// thread.
+// Lets oneDNN use one OpenMP thread in calls from this thread. Debian's oneDNN spreads its work
+// over OpenMP threads; their number is a property of the calling thread, is fixed when a primitive
+// is made, and must be the same when the primitive runs.
 void UseOneOpenMpThread();
 
-// oneDNN's name for it, with both parameters 0 or unused. Not for kNone.
+// oneDNN's name for the activation; both of its parameters are 0 or unused. Not for kNone.
 dnnl::algorithm OnednnAlgorithm(Activation activation);
 
 }  // namespace attention

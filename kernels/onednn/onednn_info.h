@@ -13,8 +13,9 @@ std::string OnednnVersion();
 std::string OnednnIsa();
 
 // How matrix products run here: "all panels at once", or "panel by panel" where this oneDNN has no
-// kernel for operands as we pack them, and products are slower for it (OnednnMatmul). Where float32
-// and bfloat16 differ it says both. It compiles a few products, which takes some milliseconds.
+// kernel for operands as we pack them, and products are slower for it (OnednnMatmul). If float32
+// and bfloat16 differ, the text names both. It compiles a few products, which takes some
+// milliseconds.
 std::string OnednnProducts();
 
 }  // namespace attention

@@ -16,11 +16,11 @@ namespace attention {
 //
 //   C[m, n] = activation(A[m, k] B[k, n] + bias[n])
 //
-// A and C are row-major without gaps, A float32 or bfloat16 as B is; bias is float32. B is packed
-// (packed_panels.h). All const methods are thread-safe, provided that concurrent calls write to
-// different memory. They throw std::exception where oneDNN fails, which only a fault of ours or
-// exhausted memory can bring about. Once as many calls have run at the same time as ever will, Run
-// allocates nothing of its own.
+// A and C are row-major without gaps, A and B have the same type, float32 or bfloat16; bias is
+// float32. B is packed (panel_layout.h). All const methods are thread-safe, provided that
+// concurrent calls write to different memory. They throw std::exception if oneDNN fails, which
+// happens only by a bug here or when memory is exhausted. Run keeps its scratch memory for later
+// calls, so it allocates memory itself only when more calls run at the same time than ever before.
 class OnednnMatmul {
  public:
   struct Config {
@@ -28,25 +28,25 @@ class OnednnMatmul {
     int64_t k = 0;
     int64_t n = 0;
     DataType operand = DataType::kFloat32;  // of A and B; see OperandsFor
-    DataType result = DataType::kFloat32;   // of C; kBfloat16 only where operand is that too
+    DataType result = DataType::kFloat32;   // of C; kBfloat16 only if `operand` is kBfloat16
     bool has_bias = false;                  // else no bias is added
     bool accumulate = false;                // C += ... instead of C = ...; without activation
     Activation activation = Activation::kNone;
   };
 
-  // How operands lie for products of this precision: as bfloat16 where this CPU, and oneDNN on it,
-  // multiplies such numbers natively, else as float32 of the same values.
+  // The form of the operands of products of this precision: bfloat16 if this CPU, and oneDNN on it,
+  // multiplies such numbers natively; otherwise float32 with the same values.
   static OperandFormat OperandsFor(ComputeType compute_type);
 
-  // INVALID_ARGUMENT where a size is below 1 or oneDNN cannot express it; INTERNAL where oneDNN
-  // fails. Compiling takes 0.05 to 0.6 ms.
+  // INVALID_ARGUMENT if a size is below 1 or oneDNN cannot express it; INTERNAL if oneDNN fails
+  // otherwise. Compiling takes 0.05 to 0.6 ms.
   static absl::StatusOr<OnednnMatmul> Create(const Config& config);
 
   const Config& config() const;
   // Whether one call of oneDNN reads every panel of B, as on AVX-512. Elsewhere oneDNN wants
   // another layout, and each panel of kPanelWidth columns is a product of its own, which is slower.
   bool reads_all_panels() const;
-  // Bytes of scratch memory that each call which runs at the same time keeps for itself.
+  // The bytes of scratch memory that Run keeps for each call that runs at the same time.
   int64_t scratch_bytes() const;
 
   // a [m, k]; packed_b aligned to 64 bytes; c [m, n]; bias [n] with has_bias, else unused.

@@ -9,7 +9,7 @@
 // function throws dnnl::error where oneDNN cannot make what is asked for.
 namespace attention::onednn {
 
-// C = A B + bias, without a bias where that is null.
+// C = A B + bias, or C = A B if `bias` is null.
 inline dnnl::matmul::primitive_desc MatmulDesc(const dnnl::engine& engine,
                                                const dnnl::memory::desc& a,
                                                const dnnl::memory::desc& b,
@@ -26,7 +26,8 @@ inline dnnl::matmul::primitive_desc MatmulDesc(const dnnl::engine& engine,
 #endif
 }
 
-// y[i] = algorithm(x[i]) for inference; x and y lie alike. Parameters of the algorithm are 0.
+// y[i] = algorithm(x[i]) for inference; x and y have the same layout. The parameters of the
+// algorithm are 0.
 inline dnnl::eltwise_forward::primitive_desc EltwiseDesc(const dnnl::engine& engine,
                                                          dnnl::algorithm algorithm,
                                                          const dnnl::memory::desc& numbers) {
@@ -38,7 +39,7 @@ inline dnnl::eltwise_forward::primitive_desc EltwiseDesc(const dnnl::engine& eng
 #endif
 }
 
-// The weights of a softmax over `axis`, for inference; scores and weights lie alike.
+// The weights of a softmax over `axis`, for inference; scores and weights have the same layout.
 inline dnnl::softmax_forward::primitive_desc SoftmaxDesc(const dnnl::engine& engine,
                                                          const dnnl::memory::desc& scores, int axis,
                                                          const dnnl::primitive_attr& attributes) {
@@ -50,7 +51,7 @@ inline dnnl::softmax_forward::primitive_desc SoftmaxDesc(const dnnl::engine& eng
 #endif
 }
 
-// Lets algorithm(x), with these two parameters, follow what the primitive computes.
+// Applies algorithm(x), with these two parameters, to the results of the primitive.
 inline void AppendEltwise(dnnl::post_ops& post_ops, dnnl::algorithm algorithm, float alpha = 0,
                           float beta = 0) {
 #if DNNL_VERSION_MAJOR >= 3

@@ -5,19 +5,22 @@
 
 #include "kernels/memory/data_type.h"
 
-// The product of a few rows with one packed panel (packed_panels.h), for AVX-512. With so few rows
-// computing takes about as long as reading the panel from memory, so both must go on at once:
-// the panel is walked through line by line, each line is asked for long before its turn, and up to
-// 6 rows by 64 columns of sums stay in registers. oneDNN does one after the other.
+// The product of a few rows with one packed panel (panel_layout.h), for AVX-512. With so few rows
+// computing takes about as long as reading the panel from memory, so both must happen at the same
+// time: the panel is read cache line by cache line, each line is prefetched long before it is used,
+// and up to 6 rows by 64 columns of sums stay in registers. oneDNN reads and computes one after the
+// other, which is why this product exists.
 //
-// Products are added up along the depth, in bfloat16 two at a time, in runs whose sums are then
-// added up: with the runs that oneDNN takes (it takes 512 or 1024, as the depth is; LinearOp finds
-// out), the bits are those of OnednnMatmul. Thread-safe for different memory.
+// Products are added up along the depth, in bfloat16 two at a time. The depth is cut into runs;
+// each run is added up by itself, then the sums of the runs. With the run length of oneDNN, which
+// is 512 or 1024 depending on the depth (LinearOp finds it by trial), the bits are those of
+// OnednnMatmul. Thread-safe for different memory.
 namespace attention {
 
 constexpr int64_t kFewRows = 16;
 
-// Whether this CPU has the instructions and oneDNN may use them; what follows needs that.
+// Returns whether this CPU has the instructions and oneDNN may use them. The functions below need
+// them.
 bool HasFewRowsProduct();
 
 // sums[i, j] = sum over k of x[i, k] * B[k, j], for the 64 columns of a panel.
@@ -30,7 +33,7 @@ void MultiplyFewRows(const void* x, int64_t rows, int64_t depth, DataType operan
                      const void* panel, float* sums);
 
 // to[i] = x[i] rounded to bfloat16 as oneDNN does it: subnormal numbers become 0. `count` is a
-// multiple of 16. For CPUs whose operands are bfloat16.
+// multiple of 16. Only for CPUs whose operands are bfloat16 (OnednnMatmul::OperandsFor).
 void RoundSumsToBfloat16(const float* x, int64_t count, uint16_t* to);
 
 }  // namespace attention

@@ -20,13 +20,13 @@
 namespace attention {
 
 // Linear layers, Y = activation(X W + b), of one width of X and any numbers of rows and columns:
-// the projections of attention (operator.md, "Project" and "Project the output") and what else
-// an encoder multiplies.
+// the projections of attention (operator.md, "Project" and "Project the output") and the
+// feed-forward layers of an encoder.
 //
 // A task computes the kPanelWidth columns of one panel for many rows, so that a weight is read from
-// memory once. A row's bits depend neither on the other rows nor on the threads: the products of a
-// row are added up in one order by all the tiles that are used here, oneDNN's and our own for few
-// rows (a test holds that).
+// memory once. The bits of a row depend neither on the other rows nor on the threads, because all
+// products that are used here, oneDNN's and our own for few rows, add up the terms of a row in the
+// same order (a test checks this).
 //
 // Safe to run from many threads.
 class LinearOp {
@@ -34,7 +34,7 @@ class LinearOp {
   struct Config {
     int64_t in = 0;
     ComputeType compute_type = ComputeType::kFloat32;
-    DataType y_type = DataType::kFloat32;  // kBfloat16 only where operands are that (operands.h)
+    DataType y_type = DataType::kFloat32;  // kBfloat16 only if operands are (operands.h)
     bool accumulate = false;               // Y += X W + b; without activation
     Activation activation = Activation::kNone;
 
@@ -45,30 +45,30 @@ class LinearOp {
   struct Layer {
     const void* x = nullptr;  // [rows, in], operands (operands.h)
     int64_t rows = 0;
-    Linear linear;      // a weight that is not packed is packed on the way, panel by panel
+    Linear linear;      // a weight that is not packed is packed during Run, panel by panel
     void* y = nullptr;  // [rows, out] of y_type
   };
 
-  // The widest X; the widest model known has 81,920 (the second product of MT-NLG's feed-forward
-  // network). Making an operator tries its products, with memory and time that grow with the width:
-  // 100 MiB at this one.
+  // The largest width of X. The widest model known has 81,920 (the second product of MT-NLG's
+  // feed-forward network). Create tries out the products, which takes memory and time that grow
+  // with the width: 100 MiB at this width.
   static constexpr int64_t kMostIn = 1 << 17;
 
-  // INVALID_ARGUMENT: X is wider than kMostIn.
+  // INVALID_ARGUMENT if X is wider than kMostIn.
   static absl::Status CheckWidth(int64_t in);
 
   // Compiles the products. Fails as CheckWidth; INVALID_ARGUMENT or INTERNAL as
   // OnednnMatmul::Create.
   static absl::StatusOr<LinearOp> Create(const Config& config);
 
-  // What Run takes: workspaces alone, for up to 127 layers.
+  // The memory that Run needs. For up to 127 layers these are workspaces alone.
   WorkingMemory Memory() const;
 
   // Computes the layers, whose results must not overlap. Fails as Executor::ParallelFor.
   absl::Status Run(absl::Span<const Layer> layers, Executor& executor) const;
 
  private:
-  // One panel, and a task's memory for it.
+  // One panel of a weight, and the memory that a task uses for it.
   struct Panel;
   class Trial;
 
@@ -86,9 +86,9 @@ class LinearOp {
 
   Config config_;
   OperandFormat format_;
-  int64_t few_rows_run_ = 0;  // for MultiplyFewRows; 0: oneDNN multiplies few rows too
+  int64_t few_rows_run_ = 0;  // for MultiplyFewRows; 0: oneDNN multiplies few rows as well
   OnednnActivation few_rows_activation_;
-  std::vector<OnednnMatmul> products_;  // [rows of a tile, in] x [in, kPanelWidth], falling rows
+  std::vector<OnednnMatmul> products_;  // [rows of a tile, in] x [in, kPanelWidth], most rows first
 };
 
 }  // namespace attention

@@ -8,7 +8,7 @@
 
 namespace attention {
 
-// The weight W of a linear layer in the caller's memory, dense, any alignment.
+// The weight W of a linear layer, dense, in the caller's memory, which may be unaligned.
 struct WeightView {
   const void* data = nullptr;
   DataType type = DataType::kFloat32;
@@ -20,12 +20,12 @@ struct WeightView {
 // A linear layer, Y = X W + b. Does not own its memory.
 struct Linear {
   WeightView weight;             // [in, out]
-  const void* packed = nullptr;  // W's panels (packed_panels.h), one behind the other; then
+  const void* packed = nullptr;  // W's panels (panel_layout.h), one after another; if set,
                                  // weight.data may be null
   const float* bias = nullptr;   // [out], or null
 };
 
-// The panels of a weight.
+// The number of panels of a weight with `out` columns.
 constexpr int64_t PanelCount(int64_t out) { return CeilDiv(out, kPanelWidth); }
 
 // Packs columns [panel * kPanelWidth, + kPanelWidth) of W into `to`, a panel aligned to 64 bytes.

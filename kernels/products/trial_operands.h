@@ -9,17 +9,19 @@
 
 namespace attention {
 
-// Operands of a linear layer, Y = X W + b, whose results tell one order of adding up from another:
-// numbers of many sizes, and a bias that takes away the exact sums, so that what is left are the
-// errors of rounding, of which results in bfloat16 keep as much as others.
+// Operands of a linear layer, Y = X W + b, whose results differ if two ways of computing add up in
+// different orders. The numbers have many magnitudes, and the bias is the negative of the exact
+// sums, so that the results are nothing but rounding errors. Therefore results that are rounded to
+// bfloat16 show the difference as well.
 class TrialOperands {
  public:
-  // `rows` rows of X, all alike, of `in` numbers, which `operand` holds exactly; `out` columns.
+  // X has `rows` equal rows of `in` numbers, W has `out` columns. All numbers of X and W are exact
+  // in the type `operand`.
   TrialOperands(int64_t rows, int64_t in, int64_t out, DataType operand);
 
-  // [rows, in], of `operand`.
+  // [rows, in], of type `operand`.
   const void* x() const { return x_.data(); }
-  // [in, out], of float32, and the bias. As long as this lives.
+  // W [in, out], float32, and the bias [out]. They live as long as this object.
   Linear linear() const {
     return {.weight = {.data = weight_.data(), .in = in_, .out = out_}, .bias = bias_.data()};
   }

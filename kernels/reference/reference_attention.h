@@ -20,14 +20,14 @@ struct ReferenceResult {
   std::vector<double> weighted_values;    // [num_heads, kv_len, q_len, v_head_dim]
   std::vector<double> output;             // [num_heads, q_len, v_head_dim]
   std::vector<double> log_sum_exp;        // [num_heads, q_len]
-  // Sums of the sizes of what is added up, to which rounding errors are relative:
+  // Sums of the magnitudes of the terms, to which rounding errors are relative:
   std::vector<double> score_sizes;   // |scale| * sum |q_i k_i|, as raw_scores
   std::vector<double> output_sizes;  // sum P |v|, as output
 };
 
 // The oracle: attention by its definition in operator.md, one element at a time in double
-// precision. It is meant to be read, and to be right; it is slow. A row whose scores sum to 0 under
-// kSum gives infinities. The sequence's results are not looked at.
+// precision. It is written to be easy to read and obviously right, and is slow. A row whose scores
+// sum to 0 under kSum gives infinities. Ignores sequence.results.
 ReferenceResult ReferenceAttention(const AttentionSettings& settings,
                                    const AttentionSequence& sequence, int64_t head_dim,
                                    int64_t v_head_dim);

@@ -10,12 +10,13 @@
 
 namespace attention {
 
-// The oracle of one encoder layer for one sequence, by the definition in encoder.h, one element at
-// a time in double precision, but for queries, keys and values, which are handed on to
-// ReferenceAttention as float32.
+// The oracle of one encoder layer for one sequence: the definition in encoder.h, computed one
+// element at a time in double precision. Only queries, keys and values are rounded to float32,
+// because ReferenceAttention takes them so.
 //
-// `x` [len, d_model]. Returns the rows `rows` of the layer's result, [rows.size(), d_model], for
-// causality and masks as `settings` and `mask` say; heads and scale are the encoder's.
+// `x` [len, d_model]. Returns the rows `rows` of the layer's result, [rows.size(), d_model], with
+// causality and masks of `settings` and `mask`. The numbers of heads and the scale come from
+// `shape`.
 std::vector<double> ReferenceEncoderLayer(const EncoderShape& shape, const EncoderLayer& layer,
                                           const AttentionSettings& settings, const MaskView& mask,
                                           absl::Span<const float> x,

@@ -3,9 +3,9 @@
 
 namespace attention {
 
-// Holds our own vector kernels to the instruction set that oneDNN may use, so that
-// ONEDNN_MAX_CPU_ISA=AVX2, or SSE41, in the environment limits both. Before the first kernel runs;
-// Executor calls it.
+// Limits our own vector kernels to the instruction set that oneDNN may use, so that
+// ONEDNN_MAX_CPU_ISA=AVX2, or SSE41, in the environment limits both. It must be called before the
+// first kernel runs; the constructor of Executor calls it.
 void LimitInstructionSet();
 
 }  // namespace attention

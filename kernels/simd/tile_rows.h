@@ -7,11 +7,11 @@
 #include "kernels/memory/panel_layout.h"
 #include "kernels/memory/rows_view.h"
 
-// Rows of a tile between the caller's memory and ours, many at a time. Thread-safe for different
-// memory.
+// Loads the rows of a tile from the caller's memory into ours, and stores them back, many rows at a
+// time. Thread-safe for different memory.
 namespace attention {
 
-// Rows in the caller's memory that are written; row i begins at data + i * stride * ByteSize(type).
+// Rows that are written to the caller's memory; row i begins at data + i * stride * ByteSize(type).
 struct MutableRowsView {
   void* data = nullptr;
   DataType type = DataType::kFloat32;
@@ -20,16 +20,16 @@ struct MutableRowsView {
   int64_t width = 0;  // numbers of a row
 };
 
-// to[i] = row i in operand form, the rows `stride` numbers apart; a row's numbers from `width` up
-// to `stride` are 0. `to` is aligned to 4 bytes.
+// to[i] = row i in operand form. The rows of `to` are `stride` numbers apart, and their numbers
+// from rows.width up to `stride` become 0. `to` is aligned to 4 bytes.
 void LoadRows(const RowsView& rows, OperandFormat format, int64_t stride, void* to);
 
-// The least size of a number that StoreScaledRows calls ordinary, 8.5e-22.
+// The least magnitude of a number that StoreScaledRows calls ordinary, 8.5e-22.
 constexpr float kLeastOrdinary = 0x1p-70f;
 
 // Row i = from[i] * factors[i], rounded to the rows' type; the rows of `from` are from_stride
-// apart. Returns whether all of these products are ordinary before they are rounded: finite, and of
-// size kLeastOrdinary or more.
+// apart. Returns whether all of these products are ordinary, that is finite and of magnitude
+// kLeastOrdinary or more, before they are rounded.
 bool StoreScaledRows(const float* from, int64_t from_stride, const float* factors,
                      const MutableRowsView& rows);
 

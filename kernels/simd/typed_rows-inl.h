@@ -1,5 +1,5 @@
-// Rows of numbers of any type as float32 vectors. Included once for each instruction set, so its
-// include guard follows Highway's convention.
+// Loads rows of numbers of any type as float32 vectors. This file is included once for each
+// instruction set, so its include guard follows Highway's convention.
 #if defined(ATTENTION_KERNELS_SIMD_TYPED_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTENTION_KERNELS_SIMD_TYPED_ROWS_INL_H_
 #undef ATTENTION_KERNELS_SIMD_TYPED_ROWS_INL_H_
@@ -31,7 +31,7 @@ HWY_INLINE void WithType(const RowsView& rows, F f) {
   }
 }
 
-// Lanes [column, column + Lanes) of a row of `width` numbers; 0 beyond its end.
+// Loads numbers [column, column + Lanes) of a row of `width` numbers; lanes beyond its end are 0.
 template <typename T>
 HWY_INLINE FloatVec LoadColumns(const T* row, int64_t column, int64_t width) {
   const int64_t lanes = hn::Lanes(FloatTag());
@@ -53,8 +53,8 @@ HWY_INLINE void StoreLanes(V x, int64_t count, T* to) {
   std::memcpy(to, lanes, count * sizeof(T));
 }
 
-// The bits of numbers that were loaded from T, rounded to bfloat16, in the upper halves; the lower
-// halves are noise.
+// Rounds numbers that were loaded from T to bfloat16. The upper half of each lane holds the result,
+// the lower half is undefined.
 template <typename T>
 HWY_INLINE UintVec AsBfloat16InUpperHalf(FloatVec x) {
   if constexpr (std::is_same_v<T, hwy::bfloat16_t>) {

@@ -1,5 +1,5 @@
-// Vector mathematics shared by the Highway kernels. Included once for each instruction set, so its
-// include guard follows Highway's convention.
+// Vector mathematics that the Highway kernels share. This file is included once for each
+// instruction set, so its include guard follows Highway's convention.
 #if defined(ATTENTION_KERNELS_SIMD_VECTOR_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTENTION_KERNELS_SIMD_VECTOR_MATH_INL_H_
 #undef ATTENTION_KERNELS_SIMD_VECTOR_MATH_INL_H_
@@ -25,8 +25,8 @@ using UintTag = hn::RebindToUnsigned<FloatTag>;
 using UintVec = hn::Vec<UintTag>;
 using HalfwordTag = hn::Rebind<uint16_t, FloatTag>;  // as many lanes, each 16 bits
 
-// e^r, |r| <= ln 2 / 2, by a polynomial of degree 6 whose relative error, fitted to be least at its
-// worst, is 3.7e-9, a sixteenth of float32's half unit.
+// e^r for |r| <= ln 2 / 2, by a polynomial of degree 6. It is fitted so that its largest relative
+// error is least: 3.7e-9, a sixteenth of half a unit in float32's last place.
 HWY_INLINE FloatVec ExpOfRest(FloatVec r) {
   const FloatTag d;
   FloatVec p = hn::MulAdd(hn::Set(d, 1.386378060e-3f), r, hn::Set(d, 8.367482469e-3f));
@@ -37,8 +37,8 @@ HWY_INLINE FloatVec ExpOfRest(FloatVec r) {
   return hn::MulAdd(p, r, hn::Set(d, 1.0f));
 }
 
-// x - n ln 2 for an integer n, with ln 2 in two parts, the first short enough that n times it is
-// exact (Cody and Waite 1980).
+// x - n ln 2 for an integer n. ln 2 is split into two parts, of which the first has so few bits
+// that its product with n is exact (Cody and Waite 1980).
 HWY_INLINE FloatVec LessMultipleOfLn2(FloatVec x, FloatVec n) {
   const FloatTag d;
   const FloatVec r = hn::NegMulAdd(n, hn::Set(d, 0.693145751953125f), x);
@@ -51,21 +51,22 @@ HWY_INLINE FloatVec LessMultipleOfLn2(FloatVec x, FloatVec n) {
 //   FastExp2(y) = 2^y within 3e-6 relative, which rounding to bfloat16 (4e-3) hides, for y <= 127;
 //   0 below -127, NaN for NaN
 //
-// A NaN that they return is not carried over into a number by rounding to bfloat16, ties up.
+// A NaN that they return has 0 in its lower bits, so that rounding it to bfloat16 by adding half a
+// unit (ties up) cannot turn it into a number.
 
 constexpr float kLog2E = 1.44269504088896341f;
 
 #if HWY_TARGET == HWY_AVX3
 
-// With AVX-512's own instructions for exponents.
+// This version uses AVX-512's own instructions for exponents.
 
-// p * 2^floor(n), and 0 where x is below `least`; NaN where p is.
+// p * 2^floor(n); 0 where x is below `least`, NaN where p is NaN.
 HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec n, FloatVec x, float least) {
   const __mmask16 kept = _mm512_cmp_ps_mask(x.raw, _mm512_set1_ps(least), _CMP_NLT_UQ);
   return FloatVec{_mm512_maskz_scalef_ps(kept, p.raw, n.raw)};
 }
 
-// x >= 0 or NaN: the NaN whose lower bits are 0.
+// Replaces every NaN by the NaN whose lower bits are 0. Other x must be at least 0.
 HWY_INLINE FloatVec WithPlainNan(FloatVec x) {
   const UintTag du;
   return hn::BitCast(FloatTag(), hn::Min(hn::BitCast(du, x), hn::Set(du, 0x7FC00000)));
@@ -76,8 +77,8 @@ HWY_INLINE FloatVec Exp(FloatVec x) {
   return WithPlainNan(ScaleByPowerOf2(ExpOfRest(LessMultipleOfLn2(x, n)), n, x, -87.0f));
 }
 
-// The fraction's 2^r, 0 <= r < 1, by a polynomial of degree 4 fitted to be least wrong at its
-// worst.
+// 2^r of the fraction r of y, 0 <= r < 1, is a polynomial of degree 4, fitted so that its largest
+// error is least.
 HWY_INLINE FloatVec FastExp2(FloatVec y) {
   const FloatTag d;
   const FloatVec r{_mm512_reduce_ps(y.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
@@ -94,8 +95,8 @@ HWY_INLINE FloatVec FastExp2(FloatVec y) {
 // |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction.
 constexpr float kRoundMagic = 12582912.0f;
 
-// 2^n * p, n being in the low bits of `rounded` = n + kRoundMagic: adds n to p's exponent. The
-// result's exponent must be in range.
+// 2^n * p, where `rounded` = n + kRoundMagic holds n in its low bits: adds n to the exponent of p.
+// The exponent of the result must be in range.
 HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec rounded) {
   const FloatTag d;
   const IntTag di;
@@ -103,7 +104,7 @@ HWY_INLINE FloatVec ScaleByPowerOf2(FloatVec p, FloatVec rounded) {
   return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
 }
 
-// x, any NaN being the one whose lower bits are 0: so ScaleByPowerOf2 adds 0 to it.
+// Replaces every NaN by the NaN whose lower bits are 0, to which ScaleByPowerOf2 then adds 0.
 HWY_INLINE FloatVec WithPlainNan(FloatVec x) {
   const FloatVec nan = hn::BitCast(FloatTag(), hn::Set(UintTag(), 0x7FC00000));
   return hn::IfThenElse(hn::IsNaN(x), nan, x);
@@ -115,17 +116,17 @@ HWY_INLINE FloatVec Exp(FloatVec x) {
   const FloatVec magic = hn::Set(d, kRoundMagic);
   const FloatVec rounded = hn::MulAdd(x, hn::Set(d, kLog2E), magic);
   const FloatVec p = ExpOfRest(LessMultipleOfLn2(x, hn::Sub(rounded, magic)));
-  // Compared so that a NaN is kept.
+  // A comparison with NaN is false, so that a NaN is kept.
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), ScaleByPowerOf2(p, rounded));
 }
 
-// The fraction's 2^r, |r| <= 1/2, by a polynomial of degree 4 fitted to be least wrong at its
-// worst. At y = -127 exactly, p is 1 and the exponent reaches 0: so clamping there gives an exact
-// 0.
+// 2^r of the fraction r of y, |r| <= 1/2, is a polynomial of degree 4, fitted so that its largest
+// error is least. Where y is exactly -127, p is 1 and the exponent becomes 0, so that clamping y
+// there gives an exact 0.
 HWY_INLINE FloatVec FastExp2(FloatVec y) {
   const FloatTag d;
   const FloatVec magic = hn::Set(d, kRoundMagic);
-  // x86's maximum is its second operand where one is NaN.
+  // x86's maximum returns its second operand if one of them is NaN.
   y = WithPlainNan(hn::Max(hn::Set(d, -127.0f), y));
   const FloatVec rounded = hn::Add(y, magic);
   const FloatVec r = hn::Sub(y, hn::Sub(rounded, magic));
@@ -138,20 +139,23 @@ HWY_INLINE FloatVec FastExp2(FloatVec y) {
 
 #endif
 
-// The bits of x rounded to bfloat16, ties to even, in the upper halves; the lower halves are noise.
+// Rounds x to bfloat16, ties to even. The upper half of each lane holds the result, the lower half
+// is undefined.
 HWY_INLINE UintVec Bfloat16InUpperHalf(FloatVec x) {
   const UintTag du;
   const UintVec bits = hn::BitCast(du, x);
   const UintVec odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
   const UintVec rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFF)));
-  // Rounding must not carry a NaN over into an infinity: a quiet NaN instead.
+  // Adding to the bits of a NaN could turn it into an infinity or a number, so a NaN becomes a
+  // quiet NaN instead.
   const UintVec quiet = hn::Or(bits, hn::Set(du, 0x00400000));
   return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(x)), quiet, rounded);
 }
 
 // Loads lanes of type T, stored in `from` without alignment, as float32.
 HWY_INLINE FloatVec LoadAsFloat(const float* from) { return hn::LoadU(FloatTag(), from); }
-// (Highway's own load of 16-bit floats goes by a member of its type, which has to be aligned.)
+// Highway's own load of 16-bit floats reads a member of its type, which has to be aligned; so these
+// two load plain integers.
 HWY_INLINE FloatVec LoadAsFloat(const hwy::bfloat16_t* from) {
   const auto halves = hn::LoadU(HalfwordTag(), reinterpret_cast<const uint16_t*>(from));
   return hn::BitCast(FloatTag(), hn::ShiftLeft<16>(hn::PromoteTo(UintTag(), halves)));
@@ -167,8 +171,8 @@ HWY_INLINE FloatVec LoadAsFloat(const double* from) {
                      hn::DemoteTo(dh, hn::LoadU(dd, from)));
 }
 
-// The same for the first `count` lanes, 0 <= count < Lanes, without touching what lies behind; the
-// others are 0.
+// The same for the first `count` lanes, 0 <= count < Lanes. Memory after them is not read, and the
+// other lanes are 0.
 template <typename T>
 HWY_INLINE FloatVec LoadPartAsFloat(const T* from, int64_t count) {
   HWY_ALIGN T lanes[hn::MaxLanes(FloatTag())] = {};
@@ -200,7 +204,7 @@ HWY_INLINE auto SumsOfLanes(FloatVec a, FloatVec b, FloatVec c, FloatVec e) {
                                 hn::BitCast(d, hn::InterleaveUpper(dd, ab, ce))));
 }
 
-// s[j] = f(s[j], j) a vector at a time; f takes the lanes from j on.
+// s[j] = f(s[j], j), a vector at a time: f takes the vector of s[j], s[j + 1] and so on, and j.
 template <typename F>
 HWY_INLINE void ForEachVector(float* s, int64_t count, F f) {
   const FloatTag d;

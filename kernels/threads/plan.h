@@ -22,25 +22,26 @@ namespace attention {
 // A computation as a list of steps, in the order of the mathematics, and of the buffers that lie
 // between them.
 //
-// The same code writes a plan that is only counted, before anything is allocated, and one that is
-// run: so the list of buffers that admission counts is the list that running borrows. Whoever
-// writes a plan reserves a buffer, whose address is null where the plan is counted, and adds the
-// steps that read and write it; what a computation does not need is not in its plan.
+// The same code writes a plan that is only counted, before anything is allocated, and a plan that
+// is run. So the buffers that admission counts are exactly those that the run borrows. The code
+// that writes a plan reserves each buffer, whose address is null if the plan is only counted, and
+// adds the steps that read and write it. A step or a buffer that a computation does not need is not
+// in its plan.
 //
-// For one thread; the steps themselves use all that the executor has.
+// A plan is used by one thread; its steps use all threads of the executor.
 class Plan {
  public:
   using Step = absl::AnyInvocable<absl::Status()>;
 
-  // A plan that is counted.
+  // Makes a plan that is only counted.
   Plan() = default;
-  // A plan that is run on `executor`, which must outlive this.
+  // Makes a plan that is run on `executor`, which must outlive it.
   explicit Plan(Executor& executor) : executor_(&executor) {}
 
   bool is_counted() const { return executor_ == nullptr; }
 
-  // Room for `count` values, not set, from now on until this is destroyed; null where the plan is
-  // counted. Throws std::bad_alloc.
+  // Returns uninitialised memory for `count` values, which lives as long as the plan; null if the
+  // plan is only counted. Throws std::bad_alloc.
   template <typename T>
   T* Reserve(int64_t count) {
     static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= AlignedBuffer::kAlignment);
@@ -53,7 +54,7 @@ class Plan {
     return reinterpret_cast<T*>(loans_.back().data());
   }
 
-  // The same for a list, whose values are made.
+  // The same, with the values constructed.
   template <typename T>
   T* ReserveList(int64_t count) {
     T* const list = Reserve<T>(count);
@@ -61,13 +62,14 @@ class Plan {
     return list;
   }
 
-  // What a step takes beside the buffers of the list; for a plan that is counted.
+  // Counts the memory that a step needs beside the reserved buffers. Only for a plan that is
+  // counted.
   void Count(const WorkingMemory& of_step) { memory_.Add(of_step); }
 
-  // The next step. `name` must outlive this.
+  // Adds the next step. `name` must outlive the plan.
   void Add(absl::string_view name, Step step) { steps_.emplace_back(name, std::move(step)); }
 
-  // What Run takes; of a plan that is counted.
+  // The memory that Run needs. Only for a plan that is counted.
   const WorkingMemory& memory() const { return memory_; }
 
   // The names of the steps, in their order.
@@ -77,7 +79,7 @@ class Plan {
     return names;
   }
 
-  // Runs the steps in their order; the first that fails is the last. May be called again.
+  // Runs the steps in their order and stops at the first that fails. May be called again.
   absl::Status Run() {
     absl::Status status;
     for (auto it = steps_.begin(); it != steps_.end() && status.ok(); ++it) status = it->second();

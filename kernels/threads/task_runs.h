@@ -10,12 +10,12 @@
 
 namespace attention {
 
-// Tasks of several sequences counted through: those of the first, then those of the second, and so
-// on.
+// Numbers the tasks of several sequences one after another: first those of sequence 0, then those
+// of sequence 1, and so on. One parallel loop can then run all of them.
 class TaskRuns {
  public:
-  // `count` says how many tasks each of `sequences` has, 0 or more. Borrows memory for many
-  // sequences; `buffers` outlives this.
+  // `count` says how many tasks each of `sequences` has, 0 or more. Borrows memory from `buffers`,
+  // which must outlive this, if there are kFew sequences or more.
   template <typename Sequence, typename Count>
   TaskRuns(absl::Span<const Sequence> sequences, Count count, Buffers& buffers)
       : size_(static_cast<int64_t>(sequences.size())) {
@@ -28,7 +28,7 @@ class TaskRuns {
   TaskRuns(const TaskRuns&) = delete;
   TaskRuns& operator=(const TaskRuns&) = delete;
 
-  // Bytes that it borrows for so many sequences.
+  // The bytes that are borrowed for this number of sequences.
   static double BorrowedBytes(size_t sequences) {
     return sequences >= kFew
                ? static_cast<double>(sizeof(int64_t)) * static_cast<double>(sequences + 1)
@@ -45,7 +45,7 @@ class TaskRuns {
     const int64_t* const it = std::upper_bound(first_, first_ + size_ + 1, task) - 1;
     return {it - first_, task - *it};
   }
-  // The tasks before those of the sequence.
+  // The number of tasks before those of the sequence.
   int64_t First(int64_t sequence) const { return first_[sequence]; }
 
  private:
@@ -55,7 +55,7 @@ class TaskRuns {
   int64_t size_;
   int64_t few_[kFew];
   std::optional<Buffers::Loan> many_;
-  const int64_t* first_;  // [size_ + 1], in one of the two
+  const int64_t* first_;  // [size_ + 1], in few_ or in many_
 };
 
 }  // namespace attention

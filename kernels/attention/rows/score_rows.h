@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-// What happens to one row of scores before it is normalised (operator.md, "Score", "Cap" and
-// "Bias"). Rows may be unaligned. Thread-safe for different memory.
+// Scales, caps and biases one row of scores before it is normalised (operator.md, "Score", "Cap"
+// and "Bias"). Rows may be unaligned. Thread-safe for different memory.
 namespace attention {
 
 // s[j] *= factor.
@@ -13,8 +13,8 @@ void ScaleRow(float* s, int64_t count, float factor);
 // s[j] /= divisor.
 void DivideRow(float* s, int64_t count, float divisor);
 
-// "Score", "Cap" and "Bias" for a run of scores of one row. Each line is left out where its number
-// is 0 or its pointer null:
+// "Score", "Cap" and "Bias" for consecutive scores of one row. A line is left out if its number is
+// 0 or its pointer is null:
 //
 //   s[j] *= scale
 //   s[j] = softcap * tanh(s[j] / softcap)   within 4 units in the last place; `approximate`: within

@@ -6,15 +6,15 @@
 #include "kernels/memory/rows_view.h"
 
 // The two products of attention for so few query rows that packing keys and values would cost more
-// than it saves: both are read once, in place, at the speed of memory. float32 products of the
-// numbers as they are. Thread-safe for different memory.
+// than it saves: both are read once, in place, at the speed of memory. The numbers are widened to
+// float32 and multiplied in float32. Thread-safe for different memory.
 namespace attention {
 
-// Query rows up to which this is the faster way.
+// The most query rows for which this is faster than packing.
 constexpr int64_t kMostStreamedRows = 8;
 
 // scores[r * score_stride + j] = q[r] . keys[j], for `rows` queries that are q_stride numbers
-// apart, each keys.width long with zeros up to a multiple of 16.
+// apart. Each has keys.width numbers, and zeros after them up to a multiple of 16.
 void DotRows(const float* q, int64_t rows, int64_t q_stride, const RowsView& keys, float* scores,
              int64_t score_stride);
 

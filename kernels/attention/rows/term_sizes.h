@@ -5,21 +5,21 @@
 
 #include "kernels/memory/rows_view.h"
 
-// Sizes |x| of the terms of sums, by which their rounding errors are judged. Thread-safe for
-// different memory.
+// Adds up the magnitudes |x| of the terms of sums, by which the rounding errors of these sums are
+// bounded. Thread-safe for different memory.
 namespace attention {
 
-// sizes[d] += sum_j |rows[j][d]|, added up in float32.
+// sizes[d] += sum_j |rows[j][d]|. The sums are float32.
 void AddColumnSizes(const RowsView& rows, float* sizes);
 
-// sizes[j] += sum_d |rows[j][d]| * factors[d], for rows of float32, added up in float32.
+// sizes[j] += sum_d |rows[j][d]| * factors[d]. The rows and the sums are float32.
 void AddRowSizes(const RowsView& rows, const float* factors, float* sizes);
 
-// The least size of a sum of products that has lost nothing that counts to numbers below float32's
-// normal ones: n products lose n * 2^-149 at the most.
+// A sum of products of at least this magnitude has lost nothing that matters to underflow: n
+// products that fall below float32's normal numbers lose at most n * 2^-149.
 constexpr float kLeastSafeSum = 0x1p-100f;
 
-// Whether all `count` sums are finite and of size kLeastSafeSum or more.
+// Returns whether all `count` sums are finite and of magnitude kLeastSafeSum or more.
 bool AreSafeSums(const float* sums, int64_t count);
 
 }  // namespace attention
