@@ -9,7 +9,7 @@
 namespace attention {
 namespace {
 
-// Weights that are given become a sequence whose keys are all seen.
+// Makes a sequence of weights that the caller gave, in which every key is seen.
 AttentionSequence AsSequence(const WeightedSequence& weighted) {
   return {.q_len = weighted.q_len,
           .kv_len = weighted.kv_len,

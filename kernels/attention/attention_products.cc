@@ -74,7 +74,7 @@ KeyBlock AttentionProducts::Block(int64_t first, int64_t end, int64_t kv_len) co
   const int64_t wanted = end - first;
   int64_t keys = kKeyTiles[0];
   if (wanted > keys) {
-    // The largest that is filled but for its last panel.
+    // Takes the largest tile that is filled except for its last panel.
     const int64_t panels = CeilDiv(wanted, kPanelWidth) * kPanelWidth;
     for (const int64_t tile : kKeyTiles) {
       if (tile <= panels && tile <= most_keys_) keys = tile;

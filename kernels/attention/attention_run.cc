@@ -13,8 +13,8 @@
 namespace attention {
 namespace {
 
-// Bytes of one packed head up to which it is packed by the task that computes with it, while it
-// is still in the L2 cache.
+// A head whose packed form has at most this number of bytes is packed by the task that computes
+// with it, and is then still in the L2 cache.
 constexpr int64_t kCachedHeadBytes = int64_t{512} << 10;
 
 // Units that one task packs.
@@ -43,7 +43,7 @@ absl::Status AttentionRun::Run() {
 }
 
 WorkingMemory AttentionRun::Memory(int threads, AttentionOp::Company company) const {
-  // Others in the run may make it go head by head, or not.
+  // Other sequences of the run may decide whether it goes head by head.
   const bool may_pack_heads = company == AttentionOp::Company::kMayHaveSome || HeadByHead(threads);
   const bool may_pack_all = company == AttentionOp::Company::kMayHaveSome || !HeadByHead(threads);
   int64_t workspace = 0;
@@ -51,12 +51,12 @@ WorkingMemory AttentionRun::Memory(int threads, AttentionOp::Company company) co
     workspace = std::max(workspace, WorkspaceSize(s) + (may_pack_heads ? HeadFloats(s) : 0));
   }
   const double packed = may_pack_all ? static_cast<double>(packed_bytes_.total()) : 0;
-  // packed_bytes_, and the runs of packing or of tiles.
+  // There are two TaskRuns at a time: packed_bytes_, and that of PackAll or of RunTiles.
   return {.shared = packed + 2 * TaskRuns::BorrowedBytes(sequences_.size()),
           .workspace = sizeof(float) * static_cast<double>(workspace)};
 }
 
-// Whether the sequence's query rows are so few that keys and values are read in place.
+// Whether the sequence has so few query rows that keys and values are read in place.
 bool AttentionRun::InPlace(const AttentionSequence& s) const {
   return settings_.Group() * s.q_len <= kMostStreamedRows;
 }
@@ -73,7 +73,7 @@ int64_t AttentionRun::PackedBytes(const AttentionSequence& s) const {
   return settings_.num_kv_heads * HeadBytes(s);
 }
 
-// Floats of workspace that a task of the sequence needs, its own packed head apart.
+// The floats of workspace that a task of the sequence needs, without the head that it packs itself.
 int64_t AttentionRun::WorkspaceSize(const AttentionSequence& s) const {
   const int64_t tile = InPlace(s) ? InPlaceTile::WorkspaceSize(products_, settings_, s)
                                   : PackedTile::WorkspaceSize(products_, settings_, s);
@@ -87,7 +87,7 @@ PackedHead AttentionRun::Head(int64_t sequence, int64_t kv_head) const {
           packed_ + packed_bytes_.First(sequence) + kv_head * HeadBytes(s)};
 }
 
-// Whether each head is packed and computed by one task: where heads are small and there are
+// Whether each head is packed and computed by one task. This is so if heads are small and there are
 // enough of them to keep the threads busy.
 bool AttentionRun::HeadByHead(int threads) const {
   if (settings_.average_weights) return false;
@@ -153,8 +153,8 @@ void AttentionRun::Pack(const AttentionSequence& s, const PackedHead& head, int6
   if (s.results.output.data != nullptr) head.PackValues(s.value, kv_head, unit, scratch);
 }
 
-// A task computes one tile; with average_weights all heads of one run of queries, so that they
-// are added up in one order.
+// A task computes one tile. With average_weights it computes all heads of one tile of queries, so
+// that their weights are added up in a fixed order.
 absl::Status AttentionRun::RunTiles() const {
   const auto tasks_of = [&](const AttentionSequence& s) {
     const RowTiling tiling(settings_, s.q_len);

@@ -91,7 +91,7 @@ absl::Status AttentionTile::Run() {
   LoadQueries();
   ClearRows();
   const bool wants_scores = sequence_.results.attention_scores != nullptr;
-  int64_t end = range_.begin;  // of the blocks that are through
+  int64_t end = range_.begin;  // the end of the blocks that are done
   while (end < range_.end) {
     const KeyBlock block = NextBlock(end, range_.end);
     ScoreBlock(block);
@@ -212,7 +212,8 @@ void AttentionTile::ReturnScores(const KeyBlock& block, int64_t from) {
   }
 }
 
-// Before the bias they are wanted all the same; with it they are -inf, and nothing is computed.
+// Scores before the bias are wanted for unseen keys too. With the bias they are -inf, and nothing
+// is computed.
 void AttentionTile::ReturnUnseenScores(int64_t end) {
   const bool compute = settings_.score_stage != ScoreStage::kBiased;
   const auto give_back = [&](int64_t from, int64_t to) {
@@ -229,11 +230,11 @@ void AttentionTile::ReturnUnseenScores(int64_t end) {
   give_back(end, sequence_.kv_len);
 }
 
-// P = e^(S + bias - shift), and their sums; a few rows at a time, whose scores stay in the L1
-// cache.
+// Computes P = e^(S + bias - shift) and the sums of P, for a few rows at a time, so that their
+// scores stay in the L1 cache.
 void AttentionTile::WeighBlock(const KeyBlock& block) {
   const bool softmax = settings_.normalization == Normalization::kSoftmax;
-  // All keys stand in one short block.
+  // All keys lie in one short block.
   normalized_ = softmax && block.keys <= kShortRow && block.first == range_.begin && !bfloat16_ &&
                 settings_.sinks.empty();
   bool rescaled = false;
@@ -273,7 +274,7 @@ void AttentionTile::WeighBlock(const KeyBlock& block) {
   }
 }
 
-// "Score", "Cap" and "Bias" for one row, but for the scale where nothing else needs it.
+// "Score", "Cap" and "Bias" for one row. The scale is left out if only_key_ranges_ (ScaleLeft).
 void AttentionTile::BiasRow(int64_t row, const KeyBlock& block, float hidden) {
   float* const s = scores_ + row * block.stride;
   if (!only_key_ranges_) return ApplyStages(row, block, ScoreStage::kBiased, hidden, s);
@@ -286,7 +287,7 @@ void AttentionTile::BiasRow(int64_t row, const KeyBlock& block, float hidden) {
   std::fill(s + end, s + block.keys, hidden);
 }
 
-// What the row has gathered from keys before `end` was weighed with another shift.
+// The sums and weights of the row from keys before `end` were computed with another shift.
 void AttentionTile::Rescale(int64_t row, float factor, int64_t end) {
   if (has_sums_) {
     ForEachPanel(row, [&](float* sums, int64_t width) { ScaleRow(sums, width, factor); });
@@ -350,7 +351,7 @@ absl::Status AttentionTile::FinishRows() {
   if (key_sizes_ != nullptr) FindTermSizes();
   for (int64_t r = 0; r < rows(); ++r) {
     const double sum = states_[r].Sum();
-    // The mask is searched only where no key has left a trace in the sum.
+    // The mask is searched only if no key has changed the sum.
     const bool sees_none = sum == SumOfSink(r) && !visible_[r].SeesAny();
     if (!sees_none && settings_.normalization == Normalization::kSum) {
       if (absl::Status status = CheckSum(r, sum); !status.ok()) return status;
@@ -365,8 +366,8 @@ absl::Status AttentionTile::FinishRows() {
   return absl::OkStatus();
 }
 
-// Divides a row by the sum of its weights, or makes it zeros where it sees no key. Y itself is
-// divided on its way out, but for kSum, whose sums may have no inverse.
+// Divides the weights of a row by their sum, or sets them to 0 if the row sees no key. Y itself is
+// divided when it is written, except under kSum, where the inverse of a sum may overflow.
 void AttentionTile::Normalize(int64_t row, double sum, bool sees_none) {
   const auto divisor = static_cast<float>(sum);
   const bool beyond_float32 = std::isinf(divisor) && std::isfinite(sum);
@@ -381,7 +382,8 @@ void AttentionTile::Normalize(int64_t row, double sum, bool sees_none) {
     factors_[row] = static_cast<float>(1.0 / sum);
   } else if (wants_output()) {
     ForEachPanel(row, [&](float* sums, int64_t width) {
-      // Before the division, whose quotient may be ordinary where its dividend was not.
+      // This check must come before the division, because a quotient may be ordinary although its
+      // dividend was not.
       if (!AreSafeSums(sums, width)) suspects_ |= uint64_t{1} << row;
       divide(sums, width);
     });
@@ -411,7 +413,7 @@ void AttentionTile::ReturnWholeRow(int64_t row) {
                  .v_head_dim = products_.widths().v_head_dim});
 }
 
-// Y times factors_.
+// Writes Y, times factors_.
 void AttentionTile::ReturnOutput() {
   const MutableHeadsView& output = sequence_.results.output;
   for (int64_t h = 0; h < tile_.heads; ++h) {

@@ -1,9 +1,10 @@
-// What a tile does where numbers are very large, very small, or cancel: its output by way of double
-// precision, and the rounding errors of its sums.
+// The part of a tile for numbers that are very large, very small, or cancel: it recomputes the
+// output in double precision, and bounds the rounding errors of sums.
 //
-// The products of a tile take weights before they are divided: up to e^16 and down to e^-87 for
-// softmax, any size for sums. So Y may overflow or vanish where the output does neither. Whether it
-// has is seen from the output, while it is written; all else here runs only then.
+// The products of a tile use weights that are not yet divided: from e^-87 to e^16 under softmax, of
+// any magnitude under kSum. So Y may overflow or vanish although the output does neither. This is
+// detected in the output while it is written; the other functions for the output run only for rows
+// where it is detected.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -17,17 +18,17 @@
 namespace attention {
 namespace {
 
-// Sizes are compared by their bits, whose order is theirs, with infinity and then NaN behind the
-// numbers: loops of such comparisons become vectors.
+// Magnitudes are compared by their bits, which have the same order, with infinity and then NaN
+// above all numbers. The compiler turns loops of such comparisons into vector instructions.
 constexpr uint32_t kInfinityBits = 0x7F800000;
 
 uint32_t SizeBits(float x) { return std::bit_cast<uint32_t>(x) & 0x7FFFFFFF; }
 
 }  // namespace
 
-// Softmax's weights before their division add up to e^-16 or more, so that Y is at least 2^-94
-// where the output is ordinary: there, numbers below float32's normal ones (which products of
-// bfloat16 take for 0) do not count.
+// Under softmax the weights before their division add up to at least e^-16, so that Y is at least
+// 2^-94 if the output is ordinary. Terms below float32's normal numbers, which products of bfloat16
+// take for 0, do not matter then.
 void AttentionTile::SuspectRows(int64_t first, int64_t count) {
   constexpr uint32_t kLeast = std::bit_cast<uint32_t>(kLeastOrdinary);
   for (int64_t row = first; row < first + count; ++row) {
@@ -59,10 +60,13 @@ void AttentionTile::CorrectOutput() {
 
 bool AttentionTile::MayBeWrong(int64_t row) {
   const double sum = given_ ? 1 : states_[row].Sum();
-  if (!std::isfinite(sum) || sum == 0) return false;  // scores that are not finite, or none
+  if (!std::isfinite(sum) || sum == 0)
+    return false;  // some scores are not finite, or the row sees
+                   // no key
   FindLargestValues(row);
-  // Y after its division; for kSum, whose sums may be of any size, before, which is had back here
-  // but for rounding.
+  // The test looks at Y after its division, but under kSum, where sums may have any magnitude,
+  // before. There Y is already divided, so it is multiplied by the sum again, which restores it
+  // except for rounding.
   const bool before = !given_ && settings_.normalization == Normalization::kSum;
   const float factor = before ? static_cast<float>(sum) : factors_[row];
   const uint32_t least = std::bit_cast<uint32_t>(before ? 2 * kLeastSafeSum : kLeastOrdinary);
@@ -138,17 +142,17 @@ void AttentionTile::WeighExactly(int64_t row, const KeyBlock& block) {
       continue;
     }
     const double x = s[j] * ScaleLeft() - shift;
-    // The weights that are returned are 0 from here on.
+    // Below this the weights that are returned are 0.
     s[j] = x < -87 ? 0.0f : static_cast<float>(std::exp(x) / sum);
   }
 }
 
-// What is within the rounding errors of the tile's own products stays as it is: a number that is
-// next to nothing because its terms cancel keeps its bits.
+// A number that is within the rounding errors of the tile's own products stays as it is. So a
+// number that is nearly 0 because its terms cancel keeps its bits.
 void AttentionTile::ReplaceWrongOutput(int64_t row, const double* sums, const double* sizes) {
   const KeyRange seen = given_ ? range_ : visible_[row].range();
-  // The bound for a sum of n float32 products and for their weights, and of what the specification
-  // grants an output.
+  // The bound for a sum of n float32 products and for their weights, but not more than the error
+  // that operator.md allows for an output.
   const double sum_error = 0x1p-24 * static_cast<double>(seen.end - seen.begin + 8);
   const double error = layout_.rounds_to_bfloat16 ? 0x1p-7 : std::min(sum_error, 0x1p-17);
   const MutableHeadsView& output = sequence_.results.output;
@@ -165,10 +169,10 @@ void AttentionTile::ReplaceWrongOutput(int64_t row, const double* sums, const do
   }
 }
 
-// A term passes through head_dim + 2 roundings at the most: those of the score that it becomes part
-// of (Higham 2002, section 3.1), its scale's and its bias's. Each takes off 2^-24 of the terms
-// added up so far, and 2^-149 or less where that is below float32's normal numbers. The sum of the
-// scores is in double precision.
+// A term is rounded at most head_dim + 2 times: in the sum of the score that it is part of (Higham
+// 2002, section 3.1), with the scale and with the bias. Each rounding has an error of at most 2^-24
+// of the terms added up so far, or of 2^-149 below float32's normal numbers. The sum of the scores
+// is in double precision.
 double AttentionTile::RoundingError(double terms, int64_t keys) const {
   const double roundings = static_cast<double>(products_.widths().head_dim) + 2;
   const double least = 0x1p-150 * std::max(1.0, std::abs(static_cast<double>(settings_.scale)));
@@ -177,8 +181,8 @@ double AttentionTile::RoundingError(double terms, int64_t keys) const {
 
 double AttentionTile::MostRoundingError(int64_t row) const {
   const double products = std::abs(static_cast<double>(settings_.scale)) * term_sizes_[row];
-  // A bias is no larger than the score less the product. Twice that, because sizes are added up in
-  // float32.
+  // A bias is at most as large as the score and the product together. The result is doubled because
+  // the magnitudes are added up in float32.
   return 2 * RoundingError(2 * products + states_[row].sizes, range_.end - range_.begin);
 }
 
@@ -203,7 +207,7 @@ double AttentionTile::ExactRoundingError(int64_t row) {
 }
 
 absl::Status AttentionTile::CheckSum(int64_t row, double sum) {
-  if (!std::isfinite(sum)) return absl::OkStatus();  // nor are the scores
+  if (!std::isfinite(sum)) return absl::OkStatus();  // the scores are not finite either
   if (std::abs(sum) > MostRoundingError(row)) return absl::OkStatus();
   const double error = ExactRoundingError(row);
   if (std::abs(sum) > error) return absl::OkStatus();

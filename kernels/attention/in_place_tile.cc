@@ -12,7 +12,7 @@
 namespace attention {
 namespace {
 
-// Keys of one block.
+// The most keys of one block.
 constexpr int64_t kBlockKeys = 512;
 
 bool AllFinite(const float* x, int64_t count) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 
-// log(sum_i exp(l_i)); NaN where one is.
+// log(sum_i exp(l_i)); NaN if one of them is NaN.
 double LogSumExp(absl::Span<const double> logs) {
   double max = kNothing;
   for (const double l : logs) {

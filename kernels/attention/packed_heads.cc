@@ -22,8 +22,8 @@ int64_t ValueBytes(const PackedHead::Widths& widths, int64_t kv_len) {
   return CeilDiv(widths.v_head_dim, kPanelWidth) * ValuePanelBytes(widths, kv_len);
 }
 
-// Rows [first, first + count) of head `kv_head`: in place where they lie in one piece, else
-// converted into scratch.
+// Rows [first, first + count) of head `kv_head`: a view of the caller's memory if they lie in one
+// piece, otherwise converted into `scratch`.
 RowsView GatherRows(const CachedHeadsView& heads, int64_t kv_head, int64_t first, int64_t count,
                     int64_t width, float* scratch) {
   const bool past = first + count <= heads.past_len;

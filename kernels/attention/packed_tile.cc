@@ -41,8 +41,8 @@ void PackedTile::ScoreBlock(const KeyBlock& block) {
   products_.Scores(rows(), block, queries_, head_, scores_);
 }
 
-// From the packed keys, which the products have just brought into the cache: 1 to 2 % of a tile's
-// time, where the caller's rows take 6.
+// Reads the packed keys, which the products have just brought into the cache. This takes 1 to 2 %
+// of a tile's time; reading the caller's rows would take 6 %.
 void PackedTile::AddKeySizes(const KeyBlock& block) {
   const int64_t dim = products_.widths().head_dim;
   float ones[kPanelWidth];
@@ -53,7 +53,7 @@ void PackedTile::AddKeySizes(const KeyBlock& block) {
   }
 }
 
-// The first block replaces what Y holds.
+// The first block does not add to Y but replaces it, since Y is not cleared before.
 void PackedTile::CombineBlock(const KeyBlock& block) {
   if (layout_.format.round_to_bfloat16) {
     for (int64_t r = 0; r < rows(); ++r) {

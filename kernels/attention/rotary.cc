@@ -23,7 +23,7 @@ std::vector<double> Frequencies(const RotarySettings& settings) {
   return frequencies;
 }
 
-// Turns the pairs (x[i * step], x[i * step + apart]).
+// Rotates the pairs (x[i * step], x[i * step + apart]).
 void RotatePairs(const float* cosines, const float* sines, int64_t pairs, int64_t step,
                  int64_t apart, float* x) {
   for (int64_t i = 0; i < pairs; ++i) {

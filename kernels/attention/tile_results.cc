@@ -8,8 +8,7 @@
 namespace attention {
 namespace {
 
-// weighted_values[key, query] = weights[key] * value[key], and 0 where the row does not see the
-// key.
+// weighted_values[key, query] = weights[key] * value[key], or 0 if the row does not see the key.
 void ReturnWeightedValues(const WeightsRow& row) {
   const AttentionSequence& sequence = row.sequence;
   const AttentionResults& results = sequence.results;
@@ -59,7 +58,7 @@ void TopKeys(absl::Span<const float> weights, absl::Span<int32_t> indices,
     if (!a_nan && weights[a] != weights[b]) return weights[a] > weights[b];
     return a < b;
   };
-  // A heap of the best so far, the worst of them on top.
+  // The indices are a heap of the best keys so far, with the worst of them on top.
   const auto begin = indices.begin();
   auto end = begin;
   for (int32_t j = 0; j < static_cast<int32_t>(weights.size()); ++j) {

@@ -9,7 +9,7 @@
 namespace attention {
 namespace {
 
-constexpr int64_t kRows = 16;  // of a task
+constexpr int64_t kRows = 16;  // tokens of a task
 
 // x += vector i of the table.
 void Add(const VectorTable& table, int64_t i, float* vector, float* x) {

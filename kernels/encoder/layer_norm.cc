@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/encoder/layer_norm.cc"
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <cmath>
@@ -14,12 +14,13 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// The sum of f(vector of x) over the row; lanes behind its end are not counted.
+// The sum of f over the row, a vector of x at a time. Lanes beyond the end of the row are not
+// counted.
 template <typename F>
 HWY_INLINE float SumOver(const float* x, int64_t width, F f) {
   const FloatTag d;
   const int64_t lanes = hn::Lanes(d);
-  // Four sums, so that an addition need not wait for the last one.
+  // There are four sums, so that an addition need not wait for the one before it.
   FloatVec sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   int64_t j = 0;
   for (; j + 4 * lanes <= width; j += 4 * lanes) {
@@ -37,7 +38,7 @@ HWY_INLINE float SumOver(const float* x, int64_t width, F f) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-// Where a row's results go; what is null is not wanted.
+// Where the results of a row go; a null pointer means that this form is not wanted.
 struct RowResult {
   float* floats = nullptr;
   uint16_t* bfloat16 = nullptr;

@@ -14,13 +14,13 @@
 namespace attention {
 namespace {
 
-// Tokens that go through the feed-forward part together, so that what lies between its two products
-// stays in the third-level cache.
+// The most tokens that go through the feed-forward part together, so that the numbers between its
+// two products stay in the third-level cache.
 constexpr int64_t kFeedForwardRows = 1024;
 
-constexpr int64_t kNormRows = 16;  // of a task
+constexpr int64_t kNormRows = 16;  // rows of a task
 
-// The parts of the scratch memory while attention is computed, [tokens, d_model] each.
+// The parts of the scratch memory during attention, each [tokens, d_model].
 constexpr int64_t kQuery = 0, kKey = 1, kValue = 2, kHeads = 3;
 
 MaskView FromHead(MaskView mask, int64_t head) {
@@ -37,7 +37,7 @@ std::byte* Place(float* results, int64_t before) {
   return results == nullptr ? nullptr : reinterpret_cast<std::byte*>(results + before);
 }
 
-// Leaves the probe's heads in `sequences`, with its results in place of theirs.
+// Reduces `sequences` to the heads of the probe, and lets them write the results of the probe.
 void SetProbe(const EncoderBatch::Probe& probe, absl::Span<AttentionSequence> sequences) {
   int64_t before = 0;
   for (AttentionSequence& s : sequences) {
@@ -127,7 +127,7 @@ WorkingMemory LayerPlan::Memory(int threads, AttentionOp::Company company) {
   std::vector<AttentionSequence> sequences(sequence_count_);
   SetLengths(absl::MakeSpan(sequences));
   plan_.Count(op_.attention.Memory(settings_, sequences, threads, company));
-  WorkingMemory probes;  // one after the other, in the same buffers
+  WorkingMemory probes;  // probes run one after another, in the same buffers
   for (const EncoderBatch::Probe& probe : batch_.probes) {
     if (!SeesAttention(probe)) continue;
     std::vector<AttentionSequence> of_probe = sequences;
@@ -166,7 +166,7 @@ absl::Status LayerPlan::Project() {
                          *executor_);
 }
 
-// Queries and keys in place. `sequences` has room for those of the batch.
+// Rotates queries and keys in place. `sequences` has room for the sequences of the batch.
 absl::Status LayerPlan::Rotate(RotarySequence* sequences) {
   absl::Status status;
   for (const int64_t part : {kQuery, kKey}) {
@@ -186,7 +186,7 @@ absl::Status LayerPlan::Attend() {
   return op_.attention.Run(settings_, absl::MakeConstSpan(sequences_, sequence_count_), *executor_);
 }
 
-// Attention once more for the heads that somebody wants to look at. `of_probe` has room for the
+// Computes attention once more for the heads that probes ask for. `of_probe` has room for the
 // sequences of the batch.
 absl::Status LayerPlan::ComputeProbes(AttentionSequence* of_probe) {
   absl::Status status;
@@ -206,7 +206,8 @@ absl::Status LayerPlan::ProjectOutput() {
   return op_.add.Run({{Part(kHeads), tokens_, layer_->o, batch_.x}}, *executor_);
 }
 
-// The next products' input: in place of x post-norm, beside it pre-norm.
+// Normalises x and writes the input of the next products. Post-norm x itself is normalised;
+// pre-norm x stays as it is.
 absl::Status LayerPlan::Normalize(const LayerNorm& norm) {
   if (AreOperands(DataType::kFloat32, format_)) {
     return Normalize(norm, reinterpret_cast<float*>(input_), nullptr);
@@ -248,21 +249,24 @@ absl::Status LayerPlan::ReturnHiddenStates() {
   return absl::OkStatus();
 }
 
-// The input of a layer's products, in operand form, is x itself where normalisation leaves it so.
+// Whether the input of a layer's products is x itself: post-norm x is normalised already, and
+// float32 operands need no conversion.
 bool LayerPlan::InputIsX() const {
   return !shape_.norm_first && AreOperands(DataType::kFloat32, format_);
 }
 
 int64_t LayerPlan::RowBytes(int64_t width) const { return width * ByteSize(format_.operand); }
 
-// Query, key, value and heads, or, later, what the feed-forward part widens.
+// The scratch memory holds query, key, value and heads, and later the wide numbers of the
+// feed-forward part.
 int64_t LayerPlan::ScratchBytes() const {
   const int64_t attention = 4 * RowBytes(shape_.d_model) * tokens_;
   const int64_t ffn = RowBytes(shape_.ffn_dim) * std::min(tokens_, kFeedForwardRows);
   return std::max(attention, ffn);
 }
 
-// Results that become operands, where a product leaves them unrounded.
+// Rounds the results of a product, in place, if they become operands and the product has not
+// rounded them.
 absl::Status LayerPlan::Round(std::byte* numbers, int64_t count) {
   if (!format_.round_to_bfloat16) return absl::OkStatus();
   return ToOperands(numbers, DataType::kFloat32, count, format_, numbers, *executor_);
@@ -287,7 +291,8 @@ MutableHeadsView LayerPlan::Heads(int64_t part, int64_t first) const {
                         shape_.num_heads, shape_.head_dim());
 }
 
-// Lengths and masks. The output stands at an address that nobody reads: enough to be counted.
+// Sets lengths and masks. The output gets an address that nobody uses, which is enough to count
+// memory.
 void LayerPlan::SetLengths(absl::Span<AttentionSequence> sequences) const {
   static std::byte place;
   for (size_t b = 0; b < sequences.size(); ++b) {
@@ -298,7 +303,7 @@ void LayerPlan::SetLengths(absl::Span<AttentionSequence> sequences) const {
   }
 }
 
-// Queries, keys, values and output.
+// Sets queries, keys, values and output.
 void LayerPlan::SetHeads(absl::Span<AttentionSequence> sequences) const {
   int64_t first = 0;
   for (size_t b = 0; b < sequences.size(); first += batch_.lens[b++]) {

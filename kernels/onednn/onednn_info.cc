@@ -13,7 +13,7 @@
 namespace attention {
 namespace {
 
-// Of a tile of scores and of a projection, whose sizes are what most calls have.
+// Tries the products of a tile of scores and of a projection, of the sizes that most calls have.
 std::string ProductsOf(DataType operand) {
   for (const int64_t depth : {64, 768}) {
     const auto product =

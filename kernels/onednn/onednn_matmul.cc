@@ -24,7 +24,7 @@ dnnl::memory::data_type OnednnType(DataType type) {
   return type == DataType::kBfloat16 ? dnnl::memory::data_type::bf16 : kFloat32;
 }
 
-// What follows a product before its results are stored.
+// The operations that are applied to the results of a product before they are stored.
 dnnl::post_ops PostOps(const OnednnMatmul::Config& config) {
   dnnl::post_ops post_ops;
   if (config.accumulate) post_ops.append_sum(1.0f);
@@ -40,7 +40,7 @@ struct Product {
   dnnl::matmul primitive;
 };
 
-// Memory objects for one call at a time; a call points them at its own data.
+// Memory objects that one call at a time uses; the call points them at its own data.
 struct Binding {
   explicit Binding(const Product& product)
       : stream(OnednnEngine()),
@@ -83,11 +83,12 @@ class BindingPool {
   std::vector<std::unique_ptr<Binding>> free_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Part of a product: all of it where oneDNN reads every panel at once, else one panel's columns.
+// A part of a product: all of it if oneDNN reads every panel at once, otherwise the columns of one
+// panel.
 struct Part {
   Product product;
-  int64_t column;   // first
-  int64_t b_bytes;  // where its panel begins
+  int64_t column;   // first column of C
+  int64_t b_bytes;  // offset of its first panel in B
   mutable BindingPool bindings;
 };
 
@@ -102,8 +103,9 @@ struct OnednnMatmul::Impl {
   Product MakeProduct(int64_t n, const dnnl::memory::desc& b) const;
 };
 
-// oneDNN's own blocked layouts for the second operand are our panels where it has a kernel for them
-// (AVX-512). Elsewhere each panel is a plain matrix whose rows are kPanelWidth apart.
+// If oneDNN has a kernel for our panels (AVX-512), its own blocked layout for the second operand is
+// the same as ours. Otherwise each panel is given to it as a plain matrix whose rows are
+// kPanelWidth apart.
 OnednnMatmul::Impl::Impl(const Config& wanted) : config(wanted) {
   const auto type = OnednnType(config.operand);
   const dnnl::memory::desc chosen =
@@ -130,7 +132,7 @@ Product OnednnMatmul::Impl::MakeProduct(int64_t n, const dnnl::memory::desc& b) 
   const dnnl::memory::desc a({config.m, config.k}, OnednnType(config.operand), Tag::ab);
   const dnnl::memory::desc c({config.m, n}, OnednnType(config.result), {config.n, 1});
   dnnl::primitive_attr attributes;
-  // Only with scratch memory from the caller may several threads run one primitive.
+  // Several threads may run one primitive only if the caller provides the scratch memory.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   attributes.set_post_ops(PostOps(config));
   const dnnl::memory::desc bias({1, n}, kFloat32, Tag::ab);
@@ -184,13 +186,13 @@ void OnednnMatmul::Run(const void* a, const void* packed_b, void* c, const float
   const int64_t result_size = ByteSize(impl_->config.result);
   for (const std::unique_ptr<Part>& part : impl_->parts) {
     std::unique_ptr<Binding> binding = part->bindings.Take(part->product);
-    // oneDNN takes memory by non-const pointers, also what it only reads.
+    // oneDNN takes non-const pointers even to memory that it only reads.
     binding->a.set_data_handle(const_cast<void*>(a));
     binding->b.set_data_handle(
         const_cast<char*>(static_cast<const char*>(packed_b) + part->b_bytes));
     binding->c.set_data_handle(static_cast<char*>(c) + part->column * result_size);
     if (bias != nullptr) binding->bias.set_data_handle(const_cast<float*>(bias + part->column));
-    // The C interface: the C++ one copies its arguments into a map on the heap first.
+    // We use the C interface because the C++ one first copies its arguments into a map on the heap.
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, binding->a.get()},
                                          {DNNL_ARG_WEIGHTS, binding->b.get()},
                                          {DNNL_ARG_DST, binding->c.get()},

@@ -3,8 +3,8 @@
 #include "absl/strings/match.h"
 #include "kernels/onednn/onednn_info.h"
 
-// Plain intrinsics, not Highway: one instruction set, and its 1.0 does not know products of
-// bfloat16.
+// This file uses plain intrinsics instead of Highway, because it needs one instruction set only and
+// Highway 1.0 has no products of bfloat16.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -20,20 +20,21 @@ namespace {
 
 #define ATTENTION_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 
-// A unit is what one instruction multiplies a lane with: a number of float32, or two of bfloat16.
-// A unit of depth is one of each row of x, and 4 lines of a panel.
+// A unit is what one instruction multiplies in one lane: one float32 number or two bfloat16
+// numbers. One unit of depth is one unit of each row of x, and 4 cache lines of a panel.
 constexpr int64_t kUnitBytes = 4;
 constexpr int64_t kLines = 4, kLineBytes = 64, kLanes = 16;
 static_assert(kLines * kLanes == kPanelWidth);
 
-// Rows whose sums fit into the 32 registers together with a unit's lines.
+// The rows whose sums fit into the 32 registers together with the lines of a unit.
 constexpr int64_t kRowsOfPass = 6;
 constexpr int64_t kMostPasses = (kFewRows + kRowsOfPass - 1) / kRowsOfPass;
 
-// Units that all passes take before any goes on: 16 KiB of a panel stay in the L1 cache meanwhile.
+// All passes process this number of units before any of them goes on, so that 16 KiB of a panel
+// stay in the L1 cache meanwhile.
 constexpr int64_t kUnitsOfBlock = 64;
-// How far ahead lines are asked for. Twice as far is as good; into the L1 cache instead of the L2
-// is worse than not at all (README.md).
+// How far ahead lines are prefetched into the L2 cache. Twice as far is as good; a prefetch into
+// the L1 cache is worse than none (README.md).
 constexpr int64_t kBytesAhead = kUnitsOfBlock * kLines * kLineBytes;
 
 struct Float32Product {
@@ -48,13 +49,13 @@ struct Bfloat16Product {
   }
 };
 
-// Part of the work for a block of units: some rows, and some of a unit's lines to be asked for.
+// Part of the work for a block of units: some rows, and some of the lines that are prefetched.
 struct Pass {
   const char* x;
   int64_t x_stride;  // bytes from one row to the next
   const char* panel;
   int64_t units;
-  int64_t line;  // the first of those to be asked for
+  int64_t line;  // the first line of a unit to be prefetched
   float* sums;
 };
 using PassFunction = void (*)(const Pass& pass);
@@ -80,7 +81,7 @@ ATTENTION_AVX512 void RunPass(const Pass& pass) {
     for (int64_t j = 0; j < kLinesAsked; ++j) _mm_prefetch(ahead + j * kLineBytes, _MM_HINT_T1);
 #pragma GCC unroll 6
     for (int64_t i = 0; i < kRows; ++i) {
-      float number;  // or two
+      float number;  // or two bfloat16 numbers
       std::memcpy(&number, x + i * pass.x_stride, kUnitBytes);
       const __m512 factor = _mm512_set1_ps(number);
 #pragma GCC unroll 4
@@ -111,7 +112,8 @@ PassFunction PassOf(int64_t rows) {
   return kByRows[rows - 1];
 }
 
-// The rows in as few passes as hold them, nearly alike, which share a unit's lines out too.
+// Cuts the rows into as few passes as can hold them, of nearly equal sizes. The passes also share
+// the prefetches of a unit's lines.
 template <class Product>
 class Passes {
  public:
@@ -127,7 +129,7 @@ class Passes {
     }
   }
 
-  // Adds the products of `units` units.
+  // Adds the products of `units` units of depth to `sums`.
   void Run(const char* x, int64_t x_stride, const char* panel, int64_t units, float* sums) const {
     for (int64_t p = 0; p < count_; ++p) {
       run_[p]({.x = x + first_row_[p] * x_stride,
@@ -158,7 +160,7 @@ void MultiplyRun(const Passes<Product>& passes, const char* x, int64_t stride, i
   }
   const int64_t rest = (depth - units * kNumbersOfUnit) * kUnitBytes / kNumbersOfUnit;
   if (rest == 0) return;
-  char last[kFewRows * kUnitBytes] = {};  // half a unit of each row, and 0 beside it
+  char last[kFewRows * kUnitBytes] = {};  // half a unit of each row, filled up with 0
   for (int64_t i = 0; i < rows; ++i) {
     std::memcpy(last + i * kUnitBytes, x + i * stride + units * kUnitBytes, rest);
   }

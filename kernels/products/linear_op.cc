@@ -15,14 +15,16 @@
 namespace attention {
 namespace {
 
-// Rows that one product of oneDNN takes; a task's rows are cut into as many of the first as fit,
-// then of the second, and so on. Only the first where there is a product for few rows: near the
-// ceiling at any count, where oneDNN is 0.6 of it at 16 rows. Of the others those that add up in
-// the same order as the first: oneDNN's AVX2 kernels do not for 1, 2, 8 and 32 rows, and with AMX
-// not for fewer than 16, which it leaves to other instructions.
+// The numbers of rows that one product of oneDNN takes. The rows of a task are cut into as many
+// tiles of the first size as fit, then of the second, and so on. Where MultiplyFewRows can be used,
+// only the first size is: MultiplyFewRows runs near the ceiling for any number of rows, while
+// oneDNN reaches 0.6 of it at 16 rows. Otherwise those sizes are used that add up in the same order
+// as the first. oneDNN's AVX2 kernels do not for 1, 2, 8 and 32 rows; with AMX it does not for
+// fewer than 16 rows, which it computes with other instructions.
 constexpr int64_t kRowTiles[] = {64, 16, 4};
 
-// Rows of a task at the most: with few, panels are read often; with many, rows are.
+// The most rows of a task. With fewer rows panels would be read more often, with more rows the rows
+// would.
 constexpr int64_t kMostRows = 512;
 
 constexpr int64_t kTileSize = kRowTiles[0] * kPanelWidth;
@@ -92,7 +94,7 @@ absl::StatusOr<LinearOp> LinearOp::Create(const Config& config) {
   return op;
 }
 
-// A layer of one tile, which each way of multiplying is tried on.
+// A layer of one tile, on which each way of multiplying is tried.
 class LinearOp::Trial {
  public:
   explicit Trial(const LinearOp& op)
@@ -120,8 +122,9 @@ class LinearOp::Trial {
   const Panel panel_;
 };
 
-// How oneDNN adds up is its own affair and may change with its version, the CPU and the rows. So
-// all ways are tried, and those that give other bits than the first are not taken.
+// The order in which oneDNN adds up is not specified, and may change with its version, the CPU and
+// the number of rows. So all ways of multiplying are tried, and those that give other bits than the
+// first are not used.
 void LinearOp::KeepWhatAgrees() {
   Trial trial(*this);
   const auto bytes_of = [&](const OnednnMatmul& product, int64_t rows) {
@@ -137,9 +140,10 @@ void LinearOp::KeepWhatAgrees() {
   products_.erase(std::remove_if(products_.begin() + 1, products_.end(), differs), products_.end());
 }
 
-// The run of MultiplyFewRows that gives the bytes `want` of kFewRows rows; 0 if none does.
+// Returns the run length with which MultiplyFewRows gives the bytes `want` for kFewRows rows; 0 if
+// there is none.
 int64_t LinearOp::FindRunOfFewRows(Trial& trial, const std::string& want) const {
-  // RunFewRows does not read bfloat16 that it adds to.
+  // RunFewRows cannot add to a Y of bfloat16.
   if (config_.accumulate && config_.y_type == DataType::kBfloat16) return 0;
   if (!HasFewRowsProduct()) return 0;
   for (const int64_t run :
@@ -152,7 +156,7 @@ int64_t LinearOp::FindRunOfFewRows(Trial& trial, const std::string& want) const 
   return 0;
 }
 
-// A panel, a tile of Y, a panel's bias and the last rows of X.
+// The workspace holds a panel, a tile of Y, a panel's bias and the last rows of X.
 int64_t LinearOp::WorkspaceSize() const {
   const int64_t panel = PackedPanelBytes(config_.in, format_.operand) / sizeof(float);
   return panel + kTileSize + kPanelWidth + products_.back().config().m * config_.in;
@@ -218,7 +222,7 @@ void LinearOp::RunPanel(const Layer& layer, const Panel& panel, int64_t first_ro
   }
 }
 
-// The product's rows, or fewer: then zeros take the others' place.
+// Takes as many rows as the product has, or fewer, in which case rows of zeros fill it up.
 void LinearOp::RunTile(const OnednnMatmul& product, const Layer& layer, const Panel& panel,
                        int64_t row, int64_t rows) const {
   const int64_t out = layer.linear.weight.out;
@@ -229,7 +233,7 @@ void LinearOp::RunTile(const OnednnMatmul& product, const Layer& layer, const Pa
     std::memcpy(panel.last_rows, x, rows * x_bytes);
     x = panel.last_rows;
   }
-  // oneDNN is fast only where the rows of a result follow each other.
+  // oneDNN is fast only if the rows of a result follow each other without gaps.
   char* const y = static_cast<char*>(layer.y) + (row * out + panel.column) * y_size;
   const int64_t y_stride = out * y_size, tile_stride = kPanelWidth * y_size;
   if (config_.accumulate) {

@@ -9,7 +9,7 @@ namespace attention {
 
 absl::Status ToOperands(const void* x, DataType type, int64_t count, OperandFormat format, void* to,
                         Executor& executor) {
-  constexpr int64_t kPart = int64_t{1} << 16;  // numbers of a task
+  constexpr int64_t kPart = int64_t{1} << 16;  // numbers that one task converts
   return executor.ParallelFor(CeilDiv(count, kPart), [&](int64_t part, Workspace&) {
     const int64_t first = part * kPart, size = std::min(kPart, count - first);
     const RowsView row = {static_cast<const char*>(x) + first * ByteSize(type), type, size, 1,

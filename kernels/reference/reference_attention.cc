@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
-// Number `i` of an array of any type.
+// Returns number `i` of an array of any type.
 double Number(const void* data, DataType type, int64_t i) {
   const auto* const at = static_cast<const char*>(data) + i * ByteSize(type);
   if (type == DataType::kFloat64) {
@@ -31,7 +31,7 @@ std::vector<double> Numbers(const void* data, DataType type, int64_t count) {
   return numbers;
 }
 
-// "Bias": the sum of all that is added to the score of one query and one key.
+// "Bias": the sum of all terms that are added to the score of one query and one key.
 double Bias(const AttentionSettings& settings, const AttentionSequence& sequence, int64_t head,
             int64_t query, int64_t key) {
   const int64_t p = sequence.Position(query) + sequence.causal_offset;

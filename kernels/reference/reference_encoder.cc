@@ -46,7 +46,8 @@ void Add(const std::vector<double>& from, std::vector<double>& to) {
   for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
 }
 
-// The heads side by side, [rows.size(), d_model], of queries `rows` over all of `x`.
+// Returns the heads side by side, [rows.size(), d_model], for the queries `rows` over all tokens of
+// `x`.
 std::vector<double> Heads(const EncoderShape& shape, const EncoderLayer& layer,
                           AttentionSettings settings, const MaskView& mask,
                           const std::vector<double>& x, absl::Span<const int64_t> rows) {

@@ -12,7 +12,7 @@ namespace attention {
 void LimitInstructionSet() {
   const std::string isa = OnednnIsa();
   if (absl::StartsWith(isa, "avx512")) return;
-  // Highway numbers its targets downwards: what is below one is better.
+  // Highway numbers its targets downwards: a smaller number is a better instruction set.
   hwy::DisableTargets((absl::StartsWith(isa, "avx2") ? HWY_AVX2 : HWY_SSE4) - 1);
 }
 

@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/packed_panels.cc"
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -20,7 +20,8 @@ HWY_INLINE FloatVec Rounded(FloatVec x, bool round) {
   return hn::BitCast(FloatTag(), hn::And(Bfloat16InUpperHalf(x), hn::Set(du, 0xFFFF0000u)));
 }
 
-// Two bfloat16 numbers a lane: `first` in the lower half, `second` in the upper. Loaded from T.
+// Two bfloat16 numbers in each lane: `first` in the lower half, `second` in the upper. Both were
+// loaded from T.
 template <typename T>
 HWY_INLINE UintVec Pair(FloatVec first, FloatVec second) {
   const UintTag du;
@@ -28,11 +29,11 @@ HWY_INLINE UintVec Pair(FloatVec first, FloatVec second) {
                    AsBfloat16InUpperHalf<T>(second), hn::Set(du, 0xFFFF0000u));
 }
 
-// The 32-bit words in which a row travels: a float32, or two neighbouring bfloat16 numbers.
+// Rows are staged in 32-bit words, each a float32 or two neighbouring bfloat16 numbers.
 constexpr int64_t kStageWords = 64;
 
-// words[i][w] = words w of row i, for kStageWords words from word `first` on; rows that are not
-// there, and what lies beyond the width, are 0.
+// words[i][w] = word first + w of row i, for kStageWords words. Rows that do not exist, and numbers
+// beyond the width, become 0.
 template <typename T>
 void StageRows(const T* data, const RowsView& rows, OperandFormat format, int64_t first,
                uint32_t* words) {
@@ -58,8 +59,8 @@ void StageRows(const T* data, const RowsView& rows, OperandFormat format, int64_
   std::fill(words, words + (kPanelWidth - present) * kStageWords, 0u);
 }
 
-// Block b of the result holds 4 words of row 4b + j of the rows that begin at `words`, `stride`
-// bytes apart and aligned to anything.
+// Block b of the result holds 4 words of row 4b + j. The rows begin at `words`, are `stride` bytes
+// apart and may be unaligned.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadEveryFourthRow(D d, const char* words, int64_t stride, int64_t j) {
   if constexpr (hn::MaxLanes(D()) == 4) {
@@ -79,7 +80,7 @@ void TransposeWords(const char* rows, int64_t stride, int64_t count, uint32_t* p
   const hn::Repartition<uint64_t, UintTag> du64;
   const int64_t lanes = hn::Lanes(du);
   const auto as64 = [&](UintVec v) { return hn::BitCast(du64, v); };
-  // A vector of rows at a time: their cache lines are used up before others drive them out.
+  // One vector of rows at a time, so that their cache lines are used up before others evict them.
   for (int64_t i = 0; i < kPanelWidth; i += lanes) {
     for (int64_t w = 0; w < count; w += 4) {
       const char* const from = rows + i * stride + w * 4;
@@ -101,7 +102,7 @@ void TransposeWords(const char* rows, int64_t stride, int64_t count, uint32_t* p
   }
 }
 
-// Whether the rows are operands as they lie in memory, and fill a panel.
+// Whether the rows fill a panel and their numbers are operands without conversion.
 bool AreOperands(const RowsView& rows, OperandFormat format) {
   const int64_t unit = format.operand == DataType::kBfloat16 ? 32 : 16;
   return rows.type == format.operand && !format.round_to_bfloat16 && rows.count == kPanelWidth &&
@@ -115,7 +116,7 @@ void PackTransposedPanel(const RowsView& rows, OperandFormat format, void* panel
                    static_cast<uint32_t*>(panel));
     return;
   }
-  HWY_ALIGN uint32_t words[kPanelWidth * kStageWords];  // 16 KiB: stays in the L1 cache
+  HWY_ALIGN uint32_t words[kPanelWidth * kStageWords];  // 16 KiB, which stay in the L1 cache
   for (int64_t first = 0; first < all; first += kStageWords) {
     WithType(rows, [&](const auto* data) { StageRows(data, rows, format, first, words); });
     TransposeWords(reinterpret_cast<const char*>(words), kStageWords * 4,
@@ -124,7 +125,8 @@ void PackTransposedPanel(const RowsView& rows, OperandFormat format, void* panel
   }
 }
 
-// The largest magnitude's bits, by lane. Infinities and NaNs are larger than all numbers.
+// Keeps, by lane, the bits of the largest magnitude seen. By their bits, infinities and NaNs are
+// larger than all numbers.
 class LargestMagnitude {
  public:
   HWY_INLINE LargestMagnitude() : largest_(hn::Zero(UintTag())) {}
@@ -143,7 +145,8 @@ class LargestMagnitude {
   UintVec largest_;
 };
 
-// These two return whether all numbers are finite, rounded to bfloat16 where `format` says so.
+// These two functions return whether all numbers are finite after they are rounded as `format`
+// says.
 template <typename T>
 bool PackFloatRows(const T* data, const RowsView& rows, OperandFormat format, int64_t padded_count,
                    float* to, int64_t panel_floats) {

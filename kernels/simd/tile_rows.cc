@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/tile_rows.cc"
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -17,8 +17,8 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// Calls f(x, column, count) for the vectors of `width` columns of a row, and for zeros up to
-// `stride`; `count` lanes of x count.
+// Calls f(x, column, count) for each vector of a row, and for zeros from `width` up to `stride`;
+// only the first `count` lanes of x are used.
 template <typename T, typename F>
 HWY_INLINE void ForEachColumns(const T* row, int64_t width, int64_t stride, F f) {
   const int64_t lanes = hn::Lanes(FloatTag());
@@ -36,7 +36,8 @@ void LoadFloatRows(const T* data, const RowsView& rows, int64_t stride, float* t
   }
 }
 
-// Rounded to bfloat16: in halves of 16 bits, or as float32 numbers of the same value.
+// The next two functions round to bfloat16. The first stores 16-bit numbers, the second float32
+// numbers of the same value.
 template <typename T>
 void LoadHalfRows(const T* data, const RowsView& rows, int64_t stride, uint16_t* to) {
   for (int64_t i = 0; i < rows.count; ++i, to += stride) {
@@ -87,10 +88,11 @@ HWY_INLINE void StoreLanesAs(FloatVec x, int64_t count, hwy::bfloat16_t* to) {
   StoreLanes(hn::TruncateTo(HalfwordTag(), upper), count, reinterpret_cast<uint16_t*>(to));
 }
 
-// The sizes of the first `count` lanes of x, in the order of their bits, above kLeastOrdinary: less
-// the bits of that, those of smaller sizes wrap around, and come to lie above the largest float32
-// as those of infinities and NaNs do. So that all numbers are ordinary is seen from the largest of
-// these, for three cheap instructions a vector in a loop that waits for memory.
+// The bits of |x| minus the bits of kLeastOrdinary, for the first `count` lanes. Bits of magnitudes
+// are ordered as the magnitudes are, so smaller numbers wrap around and come to lie above the
+// largest float32, as infinities and NaNs do. Therefore the largest of these differences tells
+// whether all numbers are ordinary. This takes three cheap instructions for each vector, in a loop
+// that waits for memory.
 constexpr uint32_t kLeastBits = std::bit_cast<uint32_t>(kLeastOrdinary);
 
 HWY_INLINE UintVec AboveLeast(FloatVec x, int64_t count) {
@@ -107,7 +109,7 @@ HWY_INLINE bool AllOrdinary(UintVec most_above_least) {
   return hn::AllTrue(du, hn::Eq(hn::Max(most_above_least, limit), limit));
 }
 
-// float32 and bfloat16, the types that matter most.
+// For float32 and bfloat16, the types that matter most.
 template <typename T>
 bool StoreRows(const float* from, int64_t from_stride, const float* factors,
                const MutableRowsView& rows) {
@@ -125,7 +127,7 @@ bool StoreRows(const float* from, int64_t from_stride, const float* factors,
   return AllOrdinary(above);
 }
 
-// The others, by way of a buffer.
+// For the other types, by way of a buffer.
 bool StoreOtherRows(const float* from, int64_t from_stride, const float* factors,
                     const MutableRowsView& rows) {
   const int64_t lanes = hn::Lanes(FloatTag());

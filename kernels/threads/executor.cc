@@ -27,8 +27,8 @@ namespace attention {
 namespace {
 
 // oneTBB's library is not built with ThreadSanitizer, which therefore does not see that a task
-// starts after it was handed over, nor that a loop ends after its tiles. These two say so, and are
-// nothing in other builds.
+// starts after it was handed over, nor that a loop ends after its tiles. These two functions tell
+// it so; in other builds they do nothing.
 void HandOver([[maybe_unused]] void* edge) {
 #if defined(__SANITIZE_THREAD__)
   __tsan_release(edge);
@@ -105,19 +105,20 @@ struct Executor::Impl {
         namer(arena),
         workspaces(threads + 1) {}
 
-  // oneTBB counts the thread that starts the work as one of those allowed. Here that is a gRPC
-  // thread, which does not compute.
+  // oneTBB counts the thread that starts the work among the allowed ones. Here that is a gRPC
+  // thread, which does not compute, so one more is allowed.
   tbb::global_control parallelism;
   tbb::task_arena arena;
   ThreadNamer namer;
-  // One a slot; a slot is held by one thread at a time. An arena has two slots at the least.
+  // One workspace for each slot of the arena; one thread at a time holds a slot. An arena has at
+  // least two slots.
   std::vector<Workspace> workspaces;
   tbb::task_group enqueued;
   std::atomic<bool> stopped = false;
   BufferPool pool;
 
-  // Of loops on other threads than the compute threads; as many as ran at a time. The lock guards
-  // the list alone; no other lock is taken under it.
+  // The workspaces of loops that run on other threads than the compute threads. There are as many
+  // as such loops ran at a time. The lock guards the list alone; no other lock is taken under it.
   absl::Mutex spare_mutex;
   std::vector<Workspace> spare_workspaces ABSL_GUARDED_BY(spare_mutex);
 };
@@ -148,7 +149,8 @@ void Executor::Enqueue(absl::AnyInvocable<void()> task) {
     try {
       (*shared)();
     } catch (...) {
-      // Kept from oneTBB, which would cancel the whole group: no task would be run any more.
+      // The exception must not reach oneTBB, which would cancel the whole group, so that no task
+      // would run any more.
     }
   }));
 }
@@ -178,8 +180,8 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
   const auto run_tile = [&](int64_t index) {
     TakeOver(&failure);
     const int slot = tbb::this_task_arena::current_thread_index();
-    // Before the tile takes the thread's workspace, which the loops that run between the tiles use
-    // too.
+    // This must come before the tile takes the thread's workspace, because the loops that run
+    // between the tiles use it too.
     if (hooks_.run_between_tiles) hooks_.run_between_tiles(slot);
     Workspace& workspace = impl_->workspaces[slot];
     if (!failure.Precedes(index)) {
@@ -191,8 +193,9 @@ absl::Status Executor::ParallelFor(int64_t count, Tile tile) {
     HandOver(&failure);
   };
   impl_->arena.execute([&] {
-    // Isolated: a thread that waits for this loop's last tile must not take up another call, which
-    // would delay this one's answer and overwrite the workspace of the tile below it on the stack.
+    // The loop is isolated: a thread that waits for this loop's last tile must not take up another
+    // call, because that would delay this call's answer and overwrite the workspace of the tile
+    // below it on the stack.
     tbb::this_task_arena::isolate(
         [&] { tbb::parallel_for(int64_t{0}, count, run_tile, tbb::simple_partitioner()); });
   });

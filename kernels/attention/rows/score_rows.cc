@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention/rows/score_rows.cc"
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -25,12 +25,12 @@ void DivideRow(float* s, int64_t count, float divisor) {
   ForEachVector(s, count, [&](FloatVec x, int64_t) { return hn::Div(x, by); });
 }
 
-// tanh(x) within 3 units in the last place: x P(x^2) / Q(x^2), fitted on [0, 9] such that the
-// largest relative error is least, 2.1e-8. Beyond, tanh is 1 in float32, and so is this.
+// tanh(x) within 3 units in the last place: x P(x^2) / Q(x^2), fitted on [0, 9] so that the largest
+// relative error is least, 2.1e-8. Beyond 9, tanh is 1 in float32, and so is the result.
 HWY_INLINE FloatVec Tanh(FloatVec x) {
   const FloatTag d;
   const FloatVec bound = hn::Set(d, 9.0f);
-  // x86's minimum and maximum are their second operand where one is NaN.
+  // x86's minimum and maximum return their second operand if one of them is NaN, so a NaN is kept.
   x = hn::Max(hn::Neg(bound), hn::Min(bound, x));
   const FloatVec u = hn::Mul(x, x);
   FloatVec p = hn::MulAdd(hn::Set(d, 1.33543185e-08f), u, hn::Set(d, 2.06088289e-05f));
@@ -44,12 +44,12 @@ HWY_INLINE FloatVec Tanh(FloatVec x) {
   return hn::Div(hn::Mul(x, p), q);
 }
 
-// softcap * tanh(x), the tanh within 1e-4 where reciprocals are approximated to 14 bits (AVX-512):
-// x P(x^2) / Q(x^2), fitted on [0, 6] to be least wrong at its worst (1.3e-5).
+// softcap * tanh(x), the tanh within 1e-4 if reciprocals are approximated to 14 bits (AVX-512): x
+// P(x^2) / Q(x^2), fitted on [0, 6] so that its largest error is least (1.3e-5).
 HWY_INLINE FloatVec ApproximateCappedTanh(FloatVec x, float softcap) {
   const FloatTag d;
   const FloatVec bound = hn::Set(d, 6.0f);
-  // x86's minimum and maximum are their second operand where one is NaN.
+  // x86's minimum and maximum return their second operand if one of them is NaN, so a NaN is kept.
   x = hn::Max(hn::Neg(bound), hn::Min(bound, x));
   const FloatVec u = hn::Mul(x, x);
   FloatVec p =
@@ -61,7 +61,7 @@ HWY_INLINE FloatVec ApproximateCappedTanh(FloatVec x, float softcap) {
   return hn::Mul(hn::Mul(x, p), hn::ApproximateReciprocal(q));
 }
 
-// Lanes from j on of `count` numbers, those beyond the end 0.
+// Loads a vector from number j on, of `count` numbers; lanes beyond the end are 0.
 HWY_INLINE FloatVec LoadLanes(const float* from, int64_t j, int64_t count) {
   const int64_t lanes = hn::Lanes(FloatTag());
   return j + lanes <= count ? hn::LoadU(FloatTag(), from + j)
@@ -81,14 +81,14 @@ HWY_INLINE auto LoadFlags(const uint8_t* from, int64_t j, int64_t count) {
 void ApplyStages(float* s, int64_t count, const ScoreStages& stages) {
   const FloatTag d;
   const IntTag di;
-  // Copies: the compiler cannot know that s is not part of `stages`.
+  // These are copies because the compiler cannot know that `s` does not point into `stages`.
   const float softcap = stages.softcap;
   const bool capped = softcap > 0, approximate = stages.approximate, sloped = stages.slope != 0;
   const float* const biases = stages.bias;
   const uint8_t* const visible = stages.visible;
   const int64_t distance = stages.distance;
   const FloatVec cap = hn::Set(d, softcap);
-  // Finite also where the cap is next to nothing, so that 0 stays 0.
+  // The factor is kept finite even if the cap is nearly 0, so that a score of 0 stays 0.
   constexpr float kMost = std::numeric_limits<float>::max();
   const float factor = capped ? stages.scale / softcap : stages.scale;
   const FloatVec scale = hn::Set(d, std::clamp(factor, -kMost, kMost));

@@ -4,7 +4,7 @@
 #define HWY_TARGET_INCLUDE "kernels/attention/rows/softmax_rows.cc"
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// sum[lane] += lanes of x, in float64.
+// sum[i] += lane i of x, in float64.
 HWY_INLINE void AddLanes(FloatVec x, double* sum) {
   const hn::Repartition<double, FloatTag> dd;
   const hn::Half<FloatTag> half;
@@ -40,8 +40,8 @@ void AddToSum(const float* s, int64_t count, RowState& state) {
   state.sizes += hn::GetLane(hn::SumOfLanes(d, sizes));
 }
 
-// e^x within 1e-11 relative, for x <= 700; 0 below -700, NaN for NaN. As Exp, with a polynomial of
-// degree 9 (Taylor's, whose rest is (ln 2 / 2)^10 / 10!).
+// e^x within 1e-11 relative, for x <= 700; 0 below -700, NaN for NaN. It is computed as Exp is,
+// with Taylor's polynomial of degree 9, whose remainder is (ln 2 / 2)^10 / 10!.
 template <class V>
 HWY_INLINE V ExpOfDoubles(V x) {
   const hn::DFromV<V> d;
@@ -80,16 +80,16 @@ void SoftmaxRow(float* s, int64_t count, float scale, RowState& state) {
     hn::StoreU(rounded, half, s + j);
   }
   state.sum[0] = hn::GetLane(hn::SumOfLanes(d, sums));
-  // A row that sees nothing sums to 0 and keeps its zeros; one whose scores are all -inf does too,
-  // and becomes NaN when the tile finds that it sees keys.
+  // A row that sees no key sums to 0 and keeps its zeros. A row that sees keys whose scores are all
+  // -inf does so too; its weights become NaN later, when the tile divides them by their sum of 0.
   if (state.sum[0] == 0) return;
   const FloatVec divisor = hn::Set(FloatTag(), static_cast<float>(state.sum[0]));
   ForEachVector(s, count, [&](FloatVec x, int64_t) { return hn::Div(x, divisor); });
 }
 
-// Gives the row a new shift for scores up to the largest of `maxima`. Returns what its results so
-// far must be multiplied with. A NaN among the maxima is passed over: its weight will be NaN
-// anyway.
+// Gives the row a new shift for scores up to the largest of `maxima`. Returns the factor by which
+// its results so far must be multiplied. A NaN among the maxima is ignored, because its weight will
+// be NaN anyway.
 HWY_NOINLINE float Reshift(FloatVec maxima, RowState& state) {
   const FloatTag d;
   constexpr float kNone = -std::numeric_limits<float>::infinity();
@@ -134,7 +134,7 @@ struct WeighRowArgs {
   float scale;
   uint16_t* bfloat16;
   RowState& state;
-  const float* ahead;  // null: nothing
+  const float* ahead;  // null: nothing is prefetched
 };
 
 // Turns the scores of one row into weights, and adds these to its sum.
@@ -148,12 +148,13 @@ HWY_INLINE void WeighRow(const WeighRowArgs& row) {
   const FloatVec shift = hn::Set(d, How::kFast ? row.state.shift * kLog2E : row.state.shift);
   const auto weight = [&](int64_t j) HWY_ATTR {
     const FloatVec x = hn::Load(d, s + j);
-    // Exactly: the shift is a product that was rounded, so that these are too before they are
-    // compared with it. (The compiler must not fuse them: CMakeLists.txt.)
+    // The exact way rounds the product before it subtracts the shift, because the shift is a
+    // rounded product too. (The compiler must not fuse the two operations; CMakeLists.txt sees to
+    // that.)
     return How::kFast ? FastExp2(hn::MulSub(x, by, shift)) : Exp(hn::Sub(hn::Mul(x, by), shift));
   };
   FloatVec sum0 = hn::Zero(d), sum1 = hn::Zero(d);
-  // Two vectors 16 keys apart: those that become pairs of bfloat16.
+  // Takes two vectors 16 keys apart, whose lanes become pairs of bfloat16.
   for (int64_t block = 0; block < keys; block += 32) {
     if (row.ahead != nullptr) {
       hwy::Prefetch(row.ahead + block);
@@ -168,7 +169,7 @@ HWY_INLINE void WeighRow(const WeighRowArgs& row) {
         hn::Store(second, d, s + j + 16);
       }
       if constexpr (How::kBfloat16) {
-        // Weights are not negative: to nearest, ties up, takes one addition.
+        // Weights are not negative, so rounding to nearest, ties up, takes one addition.
         const UintVec half = hn::Set(du, 0x8000), upper = hn::Set(du, 0xFFFF0000u);
         const UintVec low = hn::Add(hn::BitCast(du, first), half);
         const UintVec high = hn::Add(hn::BitCast(du, second), half);
@@ -180,18 +181,19 @@ HWY_INLINE void WeighRow(const WeighRowArgs& row) {
   AddLanes(hn::Add(sum0, sum1), row.state.sum);
 }
 
-// The fast way rounds shift * log2 e apart from x * log2 e: off by 2^-24 of themselves each, which
-// up to here is 2e-3 in a weight, half of bfloat16's own error.
+// The fast way rounds shift * log2 e and x * log2 e separately, each with a relative error of
+// 2^-24. For shifts up to this one that is an error of 2e-3 in a weight, half of bfloat16's own.
 constexpr float kLargestFastShift = 1e4f;
 
-// Makes room for the scores of a row; true where its results so far must be rescaled.
+// Gives a row a new shift if its scores need one. Returns whether its results so far must be
+// multiplied by `factor`.
 HWY_INLINE bool ShiftRow(const float* s, int64_t keys, FloatVec scale, RowState& state,
                          float& factor) {
   const FloatTag d;
   factor = 1.0f;
   const FloatVec maxima = RowMaxima(s, keys, scale);
   if (HWY_LIKELY(hn::AllFalse(d, hn::Gt(maxima, hn::Set(d, state.limit))))) return false;
-  // What Reshift finds for most rows, without the largest of the maxima.
+  // Reshift would find the same for most rows; this way needs no maximum over the lanes.
   constexpr float kUnshifted = RowState::kUnshiftedMax;
   const bool fresh = state.limit == -std::numeric_limits<float>::infinity();
   if (HWY_LIKELY(fresh && hn::AllFalse(d, hn::Gt(maxima, hn::Set(d, kUnshifted))) &&
@@ -253,7 +255,7 @@ void SoftmaxRow(float* s, int64_t count, float scale, RowState& state) {
 bool SoftmaxTile(const SoftmaxTileArgs& args) { return HWY_DYNAMIC_DISPATCH(SoftmaxTile)(args); }
 
 void RowState::AddSink(float logit) {
-  if (logit == -std::numeric_limits<float>::infinity()) return;  // e^logit is nothing
+  if (logit == -std::numeric_limits<float>::infinity()) return;  // e^logit is 0
   shift = std::abs(logit) <= kUnshiftedMax ? 0.0f : logit;
   limit = shift + kUnshiftedMax;
   sum[0] += std::exp(static_cast<double>(logit) - shift);

@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention/rows/stream_rows.cc"
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -16,26 +16,27 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// Bytes of keys or values that all query rows use before the next are read: they stay in the L1
-// cache, and memory is read from front to back with short breaks, as the hardware reads ahead.
+// All query rows use this number of bytes of keys or values before the next are read. So they stay
+// in the L1 cache, and memory is read from front to back with short breaks only, as hardware
+// prefetching needs it.
 constexpr int64_t kBytesAtOnce = 8192;
 
 int64_t RowsAtOnce(const RowsView& rows) {
   return std::clamp<int64_t>(kBytesAtOnce / (rows.width * ByteSize(rows.type)), 8, 64);
 }
 
-// Columns of rows that one part of a product takes, kVectors of them, which lie in memory for
-// certain where kWhole; else those beyond the width are 0.
+// The columns of rows that one part of a product takes: kVectors vectors of them. With kWhole all
+// of them exist in memory; otherwise columns beyond the width are 0.
 //
-// Two vectors hold two runs of columns, one behind the other. But bfloat16 numbers, which lie in
-// pairs of 16 bits in 32, become float32 for less if one vector holds the even columns and the next
-// the odd ones: then float32 numbers that meet them are taken in the same order.
+// Two vectors usually hold two runs of columns, one after another. Pairs of bfloat16 numbers in 32
+// bits are cheaper to widen if one vector holds the even columns and the next the odd ones. Then
+// the float32 numbers that they are multiplied with are loaded in the same order.
 template <int kVectors, bool kWhole, typename T>
 struct Columns {
   static constexpr bool kEvenAndOdd = kWhole && std::is_same_v<T, hwy::bfloat16_t>;
 
   int64_t first;
-  int64_t width;  // of a row
+  int64_t width;  // numbers of a row
 
   // Loads vectors v and v + 1 of a row.
   HWY_INLINE void Load(const T* row, int v, FloatVec& x0, FloatVec& x1) const {
@@ -73,7 +74,7 @@ struct Columns {
       }
     }
   }
-  // The row has room for what lies beyond its width.
+  // The row must have room for a whole vector beyond its width.
   HWY_INLINE void StoreFloats(FloatVec x0, FloatVec x1, int v, float* row) const {
     if constexpr (kEvenAndOdd) {
       hn::StoreInterleaved2(x0, x1, FloatTag(), row + Column(v));
@@ -88,8 +89,8 @@ struct Columns {
   int64_t Column(int v) const { return first + v * Lanes(); }
 };
 
-// Adds the products of kRows queries with `count` keys over some columns to the scores, or puts
-// them there where these are the first columns. The queries stay in registers.
+// Multiplies kRows queries with `count` keys over some columns. The products are added to the
+// scores, or replace them if these are the first columns. The queries stay in registers.
 template <int kRows, int kVectors, bool kWhole, typename T>
 HWY_NOINLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
                              const Columns<kVectors, kWhole, T>& columns, const float* q,
@@ -97,7 +98,7 @@ HWY_NOINLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
   const hn::FixedTag<float, 4> d4;
   FloatVec query[kRows][kVectors];
   columns.LoadFloats(q, q_stride, query);
-  // So few keys at a time that their sums fit into the registers that are left.
+  // The number of keys at a time is chosen so that their sums fit into the registers that are left.
   constexpr int64_t kKeys = kRows > 2 ? 2 : 4;
   for (int64_t j = 0; j < count; j += kKeys) {
     FloatVec sums[kRows][kKeys];
@@ -116,7 +117,7 @@ HWY_NOINLINE void DotColumns(const T* keys, int64_t stride, int64_t count,
         }
       }
     }
-    // Four sums at a time: of one row, or of two.
+    // Reduces four sums at a time, of one row or of two.
     constexpr int kTogether = 4 / kKeys;
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; r += kTogether) {
@@ -167,8 +168,8 @@ HWY_NOINLINE void AddWeightedColumns(const T* values, int64_t stride, int64_t co
   }
 }
 
-// Calls f(number of rows as a constant, first row, Columns) such that all `rows` are taken with all
-// columns of `width` numbers in rows of T, as many at once as fit into registers.
+// Calls f(number of rows as a constant, first row, Columns) so that the calls cover all `rows` and
+// all `width` columns of rows of T. Each call takes as many rows and columns as fit into registers.
 template <typename T, typename F>
 HWY_INLINE void ForEachPart(int64_t rows, int64_t width, F f) {
   const int64_t lanes = hn::Lanes(FloatTag());
@@ -203,10 +204,10 @@ HWY_INLINE float AsFloat(hwy::float16_t x) {
   return hn::GetLane(hn::PromoteTo(d, hn::LoadU(hn::FixedTag<hwy::float16_t, 1>(), &x)));
 }
 
-// Keys narrower than this would leave most of a vector empty.
+// Keys that are narrower than this would leave most of a vector empty, and take DotNarrowRows.
 constexpr int64_t kNarrow = 8;
 
-// The same for narrow keys, each product added to the sum before it.
+// DotRows for narrow keys. Products are added up one after another.
 template <typename T>
 void DotNarrowRows(const T* data, const float* q, int64_t rows, int64_t q_stride,
                    const RowsView& keys, float* scores, int64_t score_stride) {

@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention/rows/term_sizes.cc"
 #include <hwy/foreach_target.h>
-// Highway's own order: its headers follow foreach_target.h.
+// Highway wants this order: its other headers must follow foreach_target.h.
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -15,7 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace attention {
 namespace HWY_NAMESPACE {
 
-// Columns [first, first + kVectors vectors), which are all there where kWhole.
+// Adds the magnitudes in kVectors vectors of columns from `first` on. With kWhole all of these
+// columns exist.
 template <int kVectors, bool kWhole, typename T>
 HWY_INLINE void AddSizesOfColumns(const T* data, const RowsView& rows, int64_t first,
                                   float* sizes) {
@@ -58,7 +59,7 @@ void AddRowSizes(const RowsView& rows, const float* factors, float* sizes) {
   const hn::FixedTag<float, 4> d4;
   const int64_t lanes = hn::Lanes(FloatTag());
   const float* const data = static_cast<const float*>(rows.data);
-  // Four rows at a time, whose sums over lanes are taken together.
+  // Takes four rows at a time, whose sums over lanes are computed together.
   for (int64_t j = 0; j < rows.count; j += 4) {
     FloatVec sums[4];
 #pragma GCC unroll 4
@@ -77,8 +78,9 @@ void AddRowSizes(const RowsView& rows, const float* factors, float* sizes) {
   }
 }
 
-// Of sizes in the order of their bits, less the least: those below it wrap around and come to lie
-// above what the largest float32 gives, as infinities and NaNs do.
+// Compares the bits of magnitudes, which have the same order, after subtracting those of
+// kLeastSafeSum. Magnitudes below it wrap around and come to lie above the largest float32, as
+// infinities and NaNs do.
 bool AreSafeSums(const float* sums, int64_t count) {
   constexpr uint32_t kLeast = std::bit_cast<uint32_t>(kLeastSafeSum);
   const UintTag du;
