@@ -60,9 +60,8 @@ void AttentionTile::CorrectOutput() {
 
 bool AttentionTile::MayBeWrong(int64_t row) {
   const double sum = given_ ? 1 : states_[row].Sum();
-  if (!std::isfinite(sum) || sum == 0)
-    return false;  // some scores are not finite, or the row sees
-                   // no key
+  // Then some scores are not finite, or the row sees no key.
+  if (!std::isfinite(sum) || sum == 0) return false;
   FindLargestValues(row);
   // The test looks at Y after its division, but under kSum, where sums may have any magnitude,
   // before. There Y is already divided, so it is multiplied by the sum again, which restores it
