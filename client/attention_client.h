@@ -25,10 +25,10 @@
 
 namespace attention::client {
 
-// Calls an attention server over gRPC connections, which are made by the first calls that need them
-// and made again when they break. Messages may be as large as options.max_message_bytes says.
-// Proxies named in the environment are not used. Programs that make many calls with
-// large tensors call KeepFreedMemory() (freed_memory.h) when they start.
+// Calls an attention server over gRPC connections. A connection is made by the first call that
+// needs it, and made again when it breaks. Messages may have up to options.max_message_bytes bytes.
+// Proxies that the environment names are not used. Programs that make many calls with large tensors
+// call KeepFreedMemory() (freed_memory.h) when they start.
 //
 //   auto client = AttentionClient::Create({.target = "localhost:50051"});
 //   v1::ComputeAttentionRequest request;
@@ -36,12 +36,12 @@ namespace attention::client {
 //   absl::StatusOr<v1::ComputeAttentionResponse> response = client->ComputeAttention(request);
 //   absl::StatusOr<std::vector<float>> output = FloatValues(response->output());
 //
-// Thread-safe: one client for the whole program is what to make. Cheap to move; a client that was
+// Thread-safe: a program should make one client and share it. Cheap to move; a client that was
 // moved from may only be destroyed or assigned to.
 //
 // Each call fails with the server's code and message. Its google.rpc details are payloads of the
-// status (call_status.h; FieldViolations() lists the fields that were refused). Of the codes that
-// need no server:
+// status (call_status.h; FieldViolations() lists the fields that were refused). Some codes arise
+// without a server:
 //   UNAVAILABLE         nothing answers at the target, no server there is serving, or the
 //                       answer was cut off on its way (IsCutOff): try again later (after
 //                       options.retries). UploadLayer, CreateLayer and DeleteLayer are never made
@@ -50,38 +50,41 @@ namespace attention::client {
 //   RESOURCE_EXHAUSTED  a message is larger than an end takes; the text says how to mend it
 class AttentionClient {
  public:
-  // Does not wait for the server. Fails as CreateChannel and ReadCredentials.
+  // Returns without waiting for the server. Fails as CreateChannel and ReadCredentials.
   static absl::StatusOr<AttentionClient> Create(ClientOptions options);
-  // With credentials that others share, in place of options.tls's files.
+  // Uses credentials that several clients may share, instead of the files of options.tls.
   static absl::StatusOr<AttentionClient> Create(ClientOptions options,
                                                 const Credentials& credentials);
 
-  // Attention for one batch of sequences. `timeout` replaces that of the options for this call.
+  // Computes attention for one batch of sequences. `timeout` replaces options.timeout for this
+  // call.
   absl::StatusOr<v1::ComputeAttentionResponse> ComputeAttention(
       const v1::ComputeAttentionRequest& request,
       std::optional<absl::Duration> timeout = std::nullopt) const;
 
-  // A stored encoder, from token ids or embeddings to hidden states and pooled vectors.
+  // Runs a stored encoder, from token ids or embeddings to hidden states and pooled vectors.
   absl::StatusOr<v1::EncodeResponse> Encode(
       const v1::EncodeRequest& request, std::optional<absl::Duration> timeout = std::nullopt) const;
 
-  // Many calls on one stream. `timeout` bounds the whole stream; default: none.
+  // Makes many calls on one stream. `timeout` bounds the whole stream; by default nothing does.
   AttentionStream StreamAttention(absl::Duration timeout = absl::InfiniteDuration()) const;
 
-  // The next bytes of a file, or none at its end. Valid until it is called again.
+  // Returns the next bytes of a file, or an empty text at its end. They are valid until the next
+  // call.
   using NextChunk = absl::FunctionRef<absl::StatusOr<absl::string_view>()>;
 
-  // Uploads a layer, in pieces of up to 1 MiB; where `next` fails, the upload is cancelled and
-  // fails as it does. `timeout` bounds the whole upload.
+  // Uploads a layer, in pieces of up to 1 MiB. If `next` fails, the upload is cancelled and fails
+  // with the same status. `timeout` bounds the whole upload.
   absl::StatusOr<v1::Layer> UploadLayer(const v1::UploadLayerHeader& header, NextChunk next,
                                         std::optional<absl::Duration> timeout = std::nullopt) const;
-  // Uploads the safetensors file at `path`. `on_sent` is told how many bytes were sent.
+  // Uploads the safetensors file at `path`. `on_sent` is called with the number of bytes sent so
+  // far.
   absl::StatusOr<v1::Layer> UploadLayerFile(
       const v1::UploadLayerHeader& header, const std::string& path,
       std::optional<absl::Duration> timeout = std::nullopt,
       const std::function<void(int64_t bytes)>& on_sent = nullptr) const;
 
-  // As LayerService says.
+  // These four do what the methods of LayerService do (layer_service.proto).
   absl::StatusOr<v1::Layer> CreateLayer(const v1::CreateLayerRequest& request,
                                         std::optional<absl::Duration> timeout = std::nullopt) const;
   absl::StatusOr<v1::Layer> GetLayer(const std::string& name, int64_t version = 0) const;
@@ -93,9 +96,10 @@ class AttentionClient {
   absl::Status CheckHealth(const std::string& service = "",
                            std::optional<absl::Duration> timeout = std::nullopt) const;
 
-  // Tells the state of `service` now and whenever it changes ("SERVING", "NOT_SERVING",
-  // "SERVICE_UNKNOWN"), on this thread, until `on_state` returns false, which is OK, or the
-  // connection breaks. `timeout` bounds the whole; default: none.
+  // Calls `on_state` on this thread with the state of `service` ("SERVING", "NOT_SERVING" or
+  // "SERVICE_UNKNOWN"), now and whenever it changes. Ends with OK when `on_state` returns false,
+  // and with an error when the connection breaks. `timeout` bounds the whole call; by default
+  // nothing does.
   absl::Status WatchHealth(const std::string& service,
                            absl::FunctionRef<bool(const std::string& state)> on_state,
                            absl::Duration timeout = absl::InfiniteDuration()) const;
@@ -103,25 +107,26 @@ class AttentionClient {
   const ClientOptions& options() const { return options_; }
 
  private:
-  // The functions that make one method's calls; attention_client.cc.
+  // The functions that make the calls of one method; see attention_client.cc.
   template <typename Request, typename Response>
   struct Method;
 
   AttentionClient(ClientOptions options, std::unique_ptr<Connections> connections);
 
-  // Calls `method` with `request`, again where that may help and does no harm.
+  // Calls `method` with `request`, and calls it again after a failure if that may help and does no
+  // harm.
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(const Method<Request, Response>& method, const Request& request,
                                 std::optional<absl::Duration> timeout = std::nullopt) const;
-  // Calls the method of this path likewise. The answer is as it was received.
+  // The same for the method with this path. Returns the answer as the bytes that were received.
   template <const char* path, typename Request>
   absl::StatusOr<grpc::ByteBuffer> CallForBytes(const Request& request,
                                                 std::optional<absl::Duration> timeout) const;
   absl::Time Deadline(std::optional<absl::Duration> timeout) const;
 
   ClientOptions options_;
-  std::shared_ptr<Retries> retries_;          // shared with
-  std::shared_ptr<Connections> connections_;  // the streams, which may be there for longer
+  std::shared_ptr<Retries> retries_;          // shared with the streams, which
+  std::shared_ptr<Connections> connections_;  // may live longer than the client
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 

@@ -13,8 +13,9 @@
 
 namespace attention::client {
 
-// Many calls on one stream, answered as each finishes: request_id tells which. A call that fails is
-// answered with `error`, and the stream goes on. AttentionClient::StreamAttention makes it.
+// Many calls on one stream. Each is answered as soon as it finishes, and request_id tells which
+// call an answer belongs to. A call that fails is answered with `error`, and the stream goes on.
+// AttentionClient::StreamAttention makes a stream.
 //
 //   AttentionStream stream = client.StreamAttention();
 //   std::thread writer([&] {
@@ -25,30 +26,31 @@ namespace attention::client {
 //   writer.join();
 //   absl::Status status = stream.Finish();
 //
-// Where the stream ends with UNAVAILABLE, since its server stops, its connection breaks or a proxy
-// on the way loses either, another one takes its place: the calls that have no answer yet, and
-// those alone, are made again on it, as ClientOptions::retries says. So each request is kept until
-// its answer has come.
+// If the stream ends with UNAVAILABLE, because its server stops, its connection breaks or a proxy
+// loses one of them, another stream takes its place. Only the calls that have no answer yet are
+// made again on it, within ClientOptions::retries. Therefore each request is kept until its answer
+// has arrived.
 //
-// One thread may write while another reads; the writer is done before Finish. Whoever writes
-// without reading is held up once 64 answers wait. A stream that is destroyed before its end is
+// One thread may write while another reads; the writer must be done before Finish is called. If
+// nobody reads, Write blocks once 64 answers wait. A stream that is destroyed before its end is
 // cancelled.
 class AttentionStream {
  public:
-  // Waits until there is room for the request. False: the stream has ended, and Finish tells why;
-  // or WritesDone was called.
+  // Waits until there is room for the request. Returns false if the stream has ended, in which case
+  // Finish tells why, or if WritesDone was called.
   bool Write(v1::ComputeAttentionRequest request);
-  // Says that no more requests come: the answers to those that did still do.
+  // Tells the server that no more requests will come. Answers to earlier requests still arrive.
   void WritesDone();
 
-  // The next answer; empty: the stream has ended.
+  // Waits for the next answer; empty if the stream has ended.
   std::optional<v1::ComputeAttentionResponse> Read();
 
-  // Ends it on both sides, from any thread: Write, Read and Finish return soon.
+  // Cancels the stream. May be called from any thread; Write, Read and Finish then return soon.
   void Cancel();
 
-  // Waits for the stream's end and tells of it as calls of AttentionClient do. Says WritesDone, and
-  // reads what has not been read. FAILED_PRECONDITION: it was called before.
+  // Calls WritesDone, drops the answers that were not read, waits for the end of the stream and
+  // returns its status, in the form of AttentionClient's other calls. FAILED_PRECONDITION if it was
+  // called before.
   absl::Status Finish();
 
   ~AttentionStream();
@@ -59,7 +61,7 @@ class AttentionStream {
   friend class AttentionClient;
   class State;
 
-  // Calls `target` over one of the `connections`.
+  // Opens a stream to `target` over one of the `connections`.
   AttentionStream(std::shared_ptr<Connections> connections, std::shared_ptr<Retries> retries,
                   std::string target, absl::Time deadline);
 

@@ -9,12 +9,12 @@
 #include "google/rpc/status.pb.h"
 #include "grpcpp/support/status.h"
 
-// How a failed call reads as an absl::Status. Pure functions, safe from any thread.
+// Turns the status of a failed call into an absl::Status. Pure functions, safe from any thread.
 namespace attention::client {
 
-// Whether the call's answer was cut off on its way: the stream ended, and with it no status of the
-// server's. gRPC reports a connection that breaks as UNAVAILABLE, but other codes where the
-// connection to a proxy stays and the proxy has lost the server:
+// Returns whether the call's answer was cut off on its way, so that the stream ended without a
+// status from the server. gRPC reports a connection that breaks as UNAVAILABLE. It reports other
+// codes if the connection to a proxy stays open and the proxy has lost the server:
 //
 //   code       gRPC's words                             what ends the stream
 //   UNKNOWN    Stream removed                           a last frame of data; HAProxy
@@ -26,23 +26,24 @@ namespace attention::client {
 //                                                       writes; its own cancelling reads otherwise
 //
 // (Measured with gRPC 1.51.1; up to 1.85 these words are part of the message.) Other codes of
-// RST_STREAM say that something was wrong with the call, or too much. A status with google.rpc
-// details, which this server always sends, is the server's own, whatever its words are.
+// RST_STREAM mean that the call was wrong or too large. A status with google.rpc details, which
+// this server always sends, comes from the server, whatever its message is.
 bool IsCutOff(const grpc::Status& status);
 
-// The same code (the two libraries number them alike) and the same message; but UNAVAILABLE where
-// IsCutOff. Each google.rpc detail of the trailer `grpc-status-details-bin` becomes a payload whose
-// key is the detail's type URL, as in "type.googleapis.com/google.rpc.BadRequest", and whose bytes
-// are the serialised detail. A trailer that is no google.rpc.Status adds nothing.
+// Returns the same code, which has the same number in both libraries, and the same message; but
+// UNAVAILABLE if IsCutOff. Each google.rpc detail of the trailer `grpc-status-details-bin` becomes
+// a payload whose key is the detail's type URL, as in "type.googleapis.com/google.rpc.BadRequest",
+// and whose bytes are the serialised detail. A trailer that is not a google.rpc.Status is ignored.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
-// The same of a status that is part of a message, as streams have it.
+// The same for a status that is part of a message, as in the answers of a stream.
 absl::Status FromGoogleStatus(const google::rpc::Status& status);
 
-// The same code and payloads with `hint` after the message.
+// Returns the same code and payloads, with `hint` appended to the message.
 absl::Status WithHint(const absl::Status& status, const std::string& hint);
 
-// Which fields of the request the server refused, in its order; empty where it named none.
+// Returns the fields of the request that the server refused, in the server's order; empty if it
+// named none.
 std::vector<google::rpc::BadRequest::FieldViolation> FieldViolations(const absl::Status& status);
 
 }  // namespace attention::client

@@ -19,7 +19,7 @@
 
 namespace attention::client {
 
-// One connection of a client, and what calls over it.
+// One connection of a client, and the stubs that call over it.
 struct Connection {
   explicit Connection(std::shared_ptr<grpc::Channel> over)
       : channel(std::move(over)),
@@ -31,7 +31,7 @@ struct Connection {
   const std::unique_ptr<v1::AttentionService::Stub> attention;
   const std::unique_ptr<v1::EncoderService::Stub> encoder;
   const std::unique_ptr<v1::LayerService::Stub> layers;
-  std::atomic<size_t> bytes = 0;  // of the requests of the calls that are in flight
+  std::atomic<size_t> bytes = 0;  // of the requests that are in flight
 };
 
 // The connections of one client, over which its calls are shared out. Thread-safe. The lock is held
@@ -40,7 +40,8 @@ struct Connection {
 // taken.
 class Connections {
  public:
-  // A call's place on a connection, for as long as this lives, which may be longer than the client.
+  // Counts the bytes of a call on a connection as long as it lives, which may be longer than the
+  // client.
   class Place {
    public:
     Place(std::shared_ptr<Connection> connection, size_t bytes)
@@ -59,26 +60,29 @@ class Connections {
     const size_t bytes_;
   };
 
-  // What a call counts for whose bytes are not known beforehand: it fills a connection.
+  // The bytes that are counted for a call whose size is not known beforehand: enough to fill a
+  // connection.
   static constexpr size_t kManyBytes = size_t{1} << 20;
 
-  // options.connections of them, which all show the same credentials. Connects nothing yet. Fails
-  // as CreateChannel.
+  // Makes options.connections connections with the same credentials. None of them is connected yet.
+  // Fails as CreateChannel.
   static absl::StatusOr<std::unique_ptr<Connections>> Create(const ClientOptions& options,
                                                              const Credentials& credentials);
 
-  // For a call whose request has so many bytes: the first connection that has little to send, or
-  // that which has the least. Small calls so share one connection, whose segments and system calls
-  // they share too. Where no server is serving, as far as is known, Unwatched(). For the second
-  // attempt at a call, another connection than that of the first, `avoid`, where there is one.
+  // Chooses a connection for a call whose request has this number of bytes: the first connection
+  // that has little to send, or else the one that has the least. So small calls share one
+  // connection, and with it segments and system calls. If no server is known to be serving, it
+  // chooses Unwatched(). The second attempt at a call passes the connection of the first as
+  // `avoid`, and gets another one if there is one.
   Place Take(size_t request_bytes, const Connection* avoid = nullptr);
 
-  // The same for a call that is not made again: waits until it is known whether a server is
-  // serving, or until `deadline`.
+  // The same for a call that is never made again. Waits until it is known whether a server is
+  // serving, at most until `deadline`.
   Place TakeKnown(size_t request_bytes, absl::Time deadline);
 
-  // To any server, whether it says that it is serving or not: one that is about to stop still does
-  // for a while, and behind a proxy what is watched is but one of several.
+  // A connection to any server, whether it reports that it is serving or not. A server that is
+  // about to stop still answers for a while, and behind a proxy the health of only one of several
+  // servers is watched.
   Connection& Unwatched() { return *unwatched_; }
 
  private:

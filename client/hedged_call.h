@@ -20,10 +20,10 @@
 
 namespace attention::client {
 
-// One attempt at a call: what it needs from its start until it has ended.
+// One attempt at a call, with all that must live until it has ended.
 template <typename Response>
 struct Attempt {
-  // Over another connection than `avoid`, where that is not null and there is one.
+  // Takes another connection than `avoid`, if that is not null and there is another.
   Attempt(Connections& connections, size_t request_bytes, const Connection* avoid,
           absl::Time deadline)
       : place(connections.Take(request_bytes, avoid)) {
@@ -33,7 +33,7 @@ struct Attempt {
   const Connections::Place place;
   grpc::ClientContext context;
   Response response;
-  std::optional<grpc::Status> status;  // once it has ended
+  std::optional<grpc::Status> status;  // set when it has ended
 };
 
 // How the attempts at one call ended; each has a number, the first is 0. Thread-safe. The lock
@@ -107,8 +107,8 @@ class AttemptEnds {
 // and `start` starts it; that has to give its status to `ended`, from any thread. `start` does not
 // throw.
 //
-// Returns the first attempt that was answered, or, where none was, the one that began last; no
-// other is under way any more.
+// Returns the first attempt that was answered, or the last attempt if none was. All attempts have
+// ended when it returns.
 template <typename Response>
 std::unique_ptr<Attempt<Response>> HedgedCall(
     absl::Duration hedge_after, absl::FunctionRef<bool()> may_hedge,

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-// Single numbers in and out of the 16-bit formats of DATA_TYPE_BFLOAT16 and DATA_TYPE_FLOAT16.
-// Narrowing rounds to nearest, ties to even; beyond the largest number it gives infinity, and a NaN
-// stays a NaN. Pure functions.
+// Converts single numbers to and from the 16-bit formats of DATA_TYPE_BFLOAT16 and
+// DATA_TYPE_FLOAT16. Narrowing rounds to nearest, ties to even. Numbers that are too large become
+// infinity, and a NaN stays a NaN. Pure functions.
 namespace attention::client {
 
 uint16_t ToBfloat16(float number);

@@ -9,16 +9,16 @@
 
 namespace attention::client {
 
-// Above this protobuf's own parser lets the string of a `bytes` field grow as it comes, by doubling
-// (kSafeStringSize in google/protobuf/parse_context.h): while it moves to its last place, the
-// received bytes and two copies of them are in memory.
+// Above this size protobuf's own parser lets the string of a `bytes` field grow by doubling while
+// it reads (kSafeStringSize in google/protobuf/parse_context.h). When the string moves for the last
+// time, the received bytes and two copies of them are in memory.
 inline constexpr size_t kLargeMessageBytes = 50'000'000;
 
-// Makes `message`, which is empty, of the bytes that gRPC received. As protobuf's own parser does,
-// but that the fields of a large message that are `bytes` get their whole memory at once, and once
-// it is known that so much was received.
+// Parses the bytes that gRPC received into `message`, which is empty. It does what protobuf's own
+// parser does, except that `bytes` fields of a large message get all their memory at once, after it
+// is known that this number of bytes was received.
 //
-// INTERNAL: they are no such message. `message` is then unspecified.
+// INTERNAL if the bytes are not such a message; `message` is then unspecified.
 absl::Status ParseMessage(grpc::ByteBuffer& bytes, google::protobuf::Message& message);
 
 }  // namespace attention::client

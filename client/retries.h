@@ -13,16 +13,18 @@
 
 namespace attention::client {
 
-// When a call that failed is made again. gRPC's own retries (gRFC A6) give up where a request is
-// larger than 256 KiB, since they keep its bytes; a call of attention may be made again as it is.
+// When a call that failed is made again. gRPC's own retries (gRFC A6) keep a copy of each request,
+// and give up if it is larger than 256 KiB. We need no copy, because the caller's request is still
+// there.
 struct RetryOptions {
-  int attempts = 4;  // of one call in all; 1: no retries
-  // The n-th wait is drawn from 0 to first_wait * 2^(n - 1), at most most_wait; the server's own
-  // word counts more.
+  int attempts = 4;  // of one call, the first included; 1: no retries
+  // The n-th wait is random, from 0 to first_wait * 2^(n - 1), at most most_wait. A wait that the
+  // server asks for takes precedence.
   absl::Duration first_wait = absl::Milliseconds(100);
   absl::Duration most_wait = absl::Seconds(5);
-  // Retries must not make an overload worse: each failure of those takes 1 from the budget, each
-  // success adds `refill` to it, up to `budget`, and there are no retries below half of that.
+  // Retries must not make an overload worse. Each failure that may be retried takes 1 from the
+  // budget, each success adds `refill` to it, up to `budget`, and there are no retries while it is
+  // below half of that.
   double budget = 20;
   double refill = 0.1;
 };
@@ -35,16 +37,16 @@ class Retries {
 
   void CountSuccess();
 
-  // How long to wait before a call that has failed `failures` times is made again, at once after
-  // the last; empty: never. Only where that may help: UNAVAILABLE, which does not say
-  // how far the call came, and RESOURCE_EXHAUSTED where it says when to come again, by `pushback`
-  // (the trailer grpc-retry-pushback-ms; below 0: not at all) or a google.rpc.RetryInfo. Counts the
-  // failure.
+  // Returns how long to wait before a call is made again that has failed `failures` times in a row;
+  // empty if it must not be made again. Calls are made again only where that may help: after
+  // UNAVAILABLE, and after RESOURCE_EXHAUSTED if the server says when to come again, by
+  // `pushback_ms` (the trailer grpc-retry-pushback-ms; below 0 it forbids a retry) or a
+  // google.rpc.RetryInfo. Counts the failure.
   std::optional<absl::Duration> NextWait(const absl::Status& status,
                                          std::optional<int64_t> pushback_ms, int failures);
 
-  // Whether a call that takes long may be made once more: takes 1 from the budget, where that
-  // leaves more than half.
+  // Returns whether a call that takes long may be made once more. If so, takes 1 from the budget;
+  // more than half of it must be left.
   bool TakeHedge();
 
  private:
@@ -54,7 +56,8 @@ class Retries {
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_){std::random_device{}()};
 };
 
-// The trailer of a call that has ended; empty: there is none. One that is no number is -1.
+// Returns the trailer grpc-retry-pushback-ms of a call that has ended; empty if there is none, -1
+// if it is not a number.
 std::optional<int64_t> PushbackOf(const grpc::ClientContext& context);
 
 }  // namespace attention::client

@@ -8,23 +8,23 @@
 
 namespace attention::client {
 
-// Counts durations so that any percentile is known to within 1 part in 128, from a microsecond to
-// hours, in a few kilobytes however many are counted (a high dynamic range histogram, as Gil
-// Tene's: each power of two is cut into equal steps). Not thread-safe.
+// Counts durations from a microsecond to hours in a few kilobytes, however many there are, so that
+// any percentile is known to within 1 part in 128. It is a high dynamic range histogram, as Gil
+// Tene's: each power of two is cut into equal steps. Not thread-safe.
 class LatencyHistogram {
  public:
-  // Durations below 0 count as 0, those of 2^36 us (19 hours) and more as that.
+  // Durations below 0 count as 0, those above 2^36 us (19 hours) as 2^36 us.
   void Add(absl::Duration duration);
   void Add(const LatencyHistogram& other);
 
   int64_t count() const { return count_; }
   absl::Duration max() const { return max_; }  // exact
-  absl::Duration Mean() const;                 // exact; 0 where nothing was counted
-  // The least upper bound of a step that at least `percent` (0 to 100) of all durations do not
-  // exceed, and max() at most; 0 where nothing was counted.
+  absl::Duration Mean() const;                 // exact; 0 if nothing was counted
+  // Returns the smallest upper end of a step that at least `percent` (0 to 100) of all durations do
+  // not exceed, but at most max(); 0 if nothing was counted.
   absl::Duration Percentile(double percent) const;
 
-  // A step in which something was counted: durations up to `upper`.
+  // A step in which something was counted, with durations up to `upper`.
   struct Step {
     absl::Duration upper;
     int64_t count = 0;
@@ -39,7 +39,7 @@ class LatencyHistogram {
   static int IndexOf(int64_t microseconds);
   static int64_t UpperOf(int index);  // microseconds
 
-  std::vector<int64_t> counts_;  // by step, as far as was needed
+  std::vector<int64_t> counts_;  // by step, up to the last that was needed
   int64_t count_ = 0;
   absl::Duration sum_, max_;
 };

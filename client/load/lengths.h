@@ -11,7 +11,7 @@
 
 namespace attention::client {
 
-// How many tokens calls have: a distribution, named by a text.
+// The distribution of the number of tokens of a call, described by a text.
 //
 //   "128"                        always 128
 //   "uniform:1-512"              1 to 512, each as likely
@@ -21,7 +21,8 @@ namespace attention::client {
 //   "file:PATH"                  the numbers in a text file, between white space, each as likely
 class Lengths {
  public:
-  // INVALID_ARGUMENT, saying what is wanted; NOT_FOUND: the file cannot be read.
+  // INVALID_ARGUMENT if the text is wrong; the message says what is wanted. NOT_FOUND if the file
+  // cannot be read.
   static absl::StatusOr<Lengths> Parse(absl::string_view text);
 
   int64_t Draw(std::mt19937_64& random) const;  // at least 1
@@ -31,9 +32,10 @@ class Lengths {
   static absl::StatusOr<Lengths> ParseLogNormal(absl::string_view text);
   static absl::StatusOr<Lengths> ReadFile(const std::string& path);
 
-  std::vector<int64_t> listed_;  // empty: one of the others
+  std::vector<int64_t> listed_;  // empty: uniform or log-normal
   int64_t least_ = 1, most_ = 1;
-  double median_ = 0, deviation_ = 0;  // of the log-normal one; median_ 0: uniform
+  double median_ = 0, deviation_ = 0;  // of the log-normal distribution; median_ is 0 for a uniform
+                                       // one
 };
 
 }  // namespace attention::client

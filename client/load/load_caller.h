@@ -19,8 +19,8 @@
 
 namespace attention::client {
 
-// Draws calls by chance and makes them, over connections in turn. For one thread at a time; the
-// answers come on gRPC's threads. What it refers to must outlive all calls.
+// Draws calls at random and makes them, over the connections in turn. For one thread at a time;
+// answers arrive on gRPC's threads. `shared` must outlive all calls.
 class LoadCaller {
  public:
   struct Target {
@@ -38,30 +38,29 @@ class LoadCaller {
     Timer timer = {};
   };
 
-  // `seed` says which calls are drawn.
+  // `seed` determines which calls are drawn.
   LoadCaller(Shared& shared, uint64_t seed);
 
-  // Makes a call that was to begin at `intended`, and calls `done` when it has ended, with
-  // options.retry after it was made again where that helps, and was counted; nothing of it is left
-  // then.
+  // Makes a call that was to begin at `intended`. With options.retry a failed call is made again
+  // where that may help. When the call has ended, was counted and is destroyed, `done` is called.
   void Call(SteadyTime intended, std::function<void()> done);
 
  private:
   struct InFlight;
   static CallEnd EndOf(const InFlight& call, const absl::Status& status);
   Intent DrawIntent();
-  // The next in turn; of those that are connected, where calls are made again.
+  // Returns the next stub in turn; if calls are made again, the next one that is connected.
   grpc::GenericStub& NextStub();
-  void Start(std::unique_ptr<InFlight> call);  // an attempt
+  void Start(std::unique_ptr<InFlight> call);  // starts one attempt
   void Ended(std::unique_ptr<InFlight> call, const absl::Status& status);
 
   Shared& shared_;
   std::mt19937_64 random_;
-  std::atomic<size_t> next_target_;  // calls are made again by other threads
+  std::atomic<size_t> next_target_;  // atomic because other threads make calls again
 };
 
-// options.connections to each target, in turn; `credentials` are those of options.tls. Fails as
-// CreateChannel.
+// Makes options.connections connections to each target, alternating between the targets;
+// `credentials` are those of options.tls. Fails as CreateChannel.
 absl::StatusOr<std::vector<LoadCaller::Target>> ConnectAll(const LoadOptions& options,
                                                            const Credentials& credentials);
 

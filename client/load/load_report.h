@@ -8,21 +8,22 @@
 
 namespace attention::client {
 
-// For a person to read, some lines.
+// Returns the results of a run as some lines of text for people.
 std::string LoadText(const LoadRun& run);
 
-// One JSON object, one line. Durations are milliseconds, and end with _ms. "histogram" are the
-// latencies: [up to so many milliseconds, calls].
+// Returns the results of a run as one JSON object on one line. Durations are in milliseconds, and
+// their names end with _ms. "histogram" has the latencies as pairs [upper end in milliseconds,
+// number of calls].
 std::string LoadJson(const LoadRun& run);
 
-// A line of names, and one for each run (RFC 4180).
+// Returns CSV (RFC 4180): a line of names, and one line for each run.
 std::string LoadCsv(absl::Span<const LoadRun> runs);
 
-// One HTML page that needs nothing else: a table of the runs, latency against throughput, and of
-// each run its histogram and its seconds.
+// Returns one HTML page that needs no other file: a table of the runs, latency against throughput,
+// and for each run its histogram and its course over time.
 std::string LoadPage(absl::Span<const LoadRun> runs);
 
-// One line for those who watch: how far the run is, and its last second.
+// Returns one line that shows how far the run is, and its last second.
 std::string LoadProgressText(absl::Duration since_start, const LoadProgress& last);
 
 }  // namespace attention::client

@@ -15,26 +15,26 @@ namespace attention::client {
 
 // One call, ready to be sent any number of times.
 struct LoadRequest {
-  bool is_encode = false;  // EncoderService/Encode, else ComputeAttention
+  bool is_encode = false;  // true: EncoderService/Encode; false: ComputeAttention
   grpc::ByteBuffer message;
   int64_t tokens = 0;
-  // The digest of what it is answered with when it is made alone (OutputDigest); 0: not known.
+  // The digest (OutputDigest) of its answer when it is made alone; 0: not known.
   size_t want = 0;
 };
 
 struct LoadRequests {
   std::vector<LoadRequest> valid;
-  LoadRequest invalid;  // an index that is out of range
+  LoadRequest invalid;  // has an index that is out of range
 };
 
-// Makes options.distinct_calls calls. Asks the server about options.layer; with options.verify it
-// makes each of the calls once, alone. INVALID_ARGUMENT: the layer cannot be called like that;
-// DATA_LOSS: an answer is wrong; else as the client's calls fail.
+// Makes options.distinct_calls requests. Asks the server about options.layer; with options.verify
+// it also makes each of the calls once, alone. INVALID_ARGUMENT if the layer cannot be called with
+// these options; DATA_LOSS if an answer is wrong; otherwise fails as the client's calls do.
 absl::StatusOr<LoadRequests> MakeLoadRequests(const LoadOptions& options,
                                               const AttentionClient& client);
 
-// Of an answer: a hash of the bytes of its output, scores and weights, or of its pooled vectors.
-// Another in each process.
+// Returns a hash of the bytes of an answer's output, scores and weights, or of its pooled vectors.
+// It differs between processes.
 size_t OutputDigest(const v1::ComputeAttentionResponse& response);
 size_t OutputDigest(const v1::EncodeResponse& response);
 

@@ -20,7 +20,7 @@ namespace attention::client {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// What is meant by a call of a load test.
+// What is expected of a call of a load test.
 enum class Intent { kAnswer, kCancel, kBeRefused };
 
 // How one call ended.
@@ -28,64 +28,66 @@ struct CallEnd {
   Intent intent = Intent::kAnswer;
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::string message;
-  // When it was to begin: of an open loop earlier than it did where that lags.
+  // When it should have begun. In an open loop that cannot keep up this is earlier than it really
+  // began.
   SteadyTime intended = {};
   SteadyTime ended = {};
   int64_t tokens = 0;
-  int retries = 0;        // that it took
-  bool is_wrong = false;  // its bytes are others than when it was made alone
-  std::optional<v1::Timing> timing = std::nullopt;  // the server's, of an answer that was read
+  int retries = 0;        // how often it was made again
+  bool is_wrong = false;  // its bytes differ from those of the call made alone
+  std::optional<v1::Timing> timing = std::nullopt;  // the server's; set if the answer was read
 };
 
 // What a load test found.
 struct LoadResult {
-  // The test; what came before and after it is in no rate.
+  // The duration of the test. Calls that ended before or after it are not in the rates.
   absl::Duration lasted;
-  int64_t answers = 0;  // that came in it, and to how many tokens
+  int64_t answers = 0;  // that came during the test, and their tokens
   int64_t answered_tokens = 0;
 
-  // What follows is of the calls that were to begin in it, whenever they ended.
-  LatencyHistogram latency;         // of those that were answered
-  LatencyHistogram queue, compute;  // on the server, of those whose answers were read
-  LatencyHistogram refusal;         // of those that ended with RESOURCE_EXHAUSTED
-  int64_t batch_calls = 0;  // over those that were read, how many there were in each one's batch
-  std::map<std::string, int64_t> by_code;  // of calls that were to be answered: "OK": 1000
+  // The members below count the calls that should have begun during the test, whenever they ended.
+  LatencyHistogram latency;         // of calls that were answered
+  LatencyHistogram queue, compute;  // on the server; of calls whose answers were read
+  LatencyHistogram refusal;         // of calls that ended with RESOURCE_EXHAUSTED
+  int64_t batch_calls = 0;  // sum, over the answers that were read, of the calls in each one's
+                            // batch
+  std::map<std::string, int64_t> by_code;  // of calls that should be answered, such as "OK": 1000
   int64_t wrong = 0;
-  int64_t retries = 0;    // calls that were made again, each time
-  int64_t cancelled = 0;  // those that were to be
-  int64_t refused = 0;    // those that were to be, and were
-  int64_t not_made = 0;   // an open loop had too many in flight
-  // The texts of calls that ended as they should not have, and how many did: those that were to be
-  // answered, but for RESOURCE_EXHAUSTED, those that were to be refused or cancelled, and those
-  // that were not made.
+  int64_t retries = 0;    // how often calls were made again
+  int64_t cancelled = 0;  // calls that were meant to be cancelled
+  int64_t refused = 0;    // invalid calls that were refused, as they should be
+  int64_t not_made = 0;   // because an open loop had too many in flight
+  // The messages of calls that did not end as they should, and how many calls had each: calls that
+  // should be answered, but not those that ended with RESOURCE_EXHAUSTED, calls that should be
+  // refused or cancelled, and calls that were not made.
   std::map<std::string, int64_t> failures;
 
   struct Second {
-    int64_t calls = 0;         // that ended in it, with whatever code
-    LatencyHistogram latency;  // of the answered
+    int64_t calls = 0;         // that ended in it, with any code
+    LatencyHistogram latency;  // of the answered calls
   };
-  std::vector<Second> seconds;  // from its start on, by when calls ended
+  std::vector<Second> seconds;  // from the start of the test on; a call counts when it ends
 
-  // The server's process, where it was watched: in the test.
+  // The server's process during the test, if it was watched.
   absl::Duration server_cpu;
-  int64_t server_resident_bytes = 0;  // the most that was seen
+  int64_t server_resident_bytes = 0;  // the largest value that was seen
 
-  absl::Time made;  // when it was all over
+  absl::Time made;  // when the test was over
 
   int64_t answered() const { return latency.count(); }
   double AnsweredPerSecond() const { return PerSecond(answers); }
   double TokensPerSecond() const { return PerSecond(answered_tokens); }
 
  private:
-  double PerSecond(int64_t count) const;  // 0 where no time passed
+  double PerSecond(int64_t count) const;  // 0 if no time passed
 };
 
-// What a load test found within some time, for those who watch it.
+// What a load test found during some time, for a progress display.
 struct LoadProgress {
   int64_t answered = 0;
-  LatencyHistogram latency;  // of those
+  LatencyHistogram latency;  // of the answered calls
   int64_t refused = 0;       // with RESOURCE_EXHAUSTED
-  int64_t failed = 0;        // as LoadResult::failures
+  int64_t failed = 0;        // see LoadResult::failures
 };
 
 // Gathers how calls end in a test from `start` to `end`. Thread-safe. The lock guards what was
@@ -97,10 +99,10 @@ class LoadRecorder {
   void Add(const CallEnd& end);
   void CountNotMade(SteadyTime intended);
 
-  // What was added since it was last asked for, that of the warm-up included.
+  // Returns what was added since the last call of this function, including the warm-up.
   LoadProgress TakeProgress();
 
-  // After the last Add.
+  // Returns the result. Must be called after the last Add.
   LoadResult Take();
 
  private:

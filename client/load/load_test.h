@@ -9,19 +9,19 @@
 
 namespace attention::client {
 
-// What is asked for that cannot be. INVALID_ARGUMENT, with words for the user.
+// INVALID_ARGUMENT, with a message for the user, if the options ask for something impossible.
 absl::Status CheckLoadOptions(const LoadOptions& options);
 
-// A load test that was made.
+// A load test that was run.
 struct LoadRun {
   LoadOptions options;
   LoadResult result;
 };
 
-// Loads the servers as the options say and waits until all calls have ended: the duration, the
-// warm-up and at most the timeout of a call. Fails as CheckLoadOptions, CreateChannel and
-// MakeLoadRequests do; calls that fail under load are part of the result.
-// `on_progress` is told once a second meanwhile, on another thread.
+// Runs the load test of the options and waits until all calls have ended. It takes the warm-up, the
+// duration and at most the timeout of a call. Fails as CheckLoadOptions, CreateChannel and
+// MakeLoadRequests do; calls that fail under load are part of the result. `on_progress` is called
+// once a second during the test, on another thread.
 absl::StatusOr<LoadRun> RunLoadTest(const LoadOptions& options, OnProgress on_progress = nullptr);
 
 }  // namespace attention::client

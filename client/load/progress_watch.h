@@ -9,13 +9,14 @@
 
 namespace attention::client {
 
-// What went on in the last second, and how far the test is: below 0 in the warm-up.
+// Receives what happened in the last second, and the time since the start of the test, which is
+// below 0 during the warm-up.
 using OnProgress = std::function<void(absl::Duration since_start, const LoadProgress& last)>;
 
-// Tells of a test once a second, on a thread of its own, until it is destroyed.
+// Reports the progress of a test once a second, on a thread of its own, until it is destroyed.
 class ProgressWatch {
  public:
-  // `on_progress` may be empty: then nobody is told. The recorder must outlive this.
+  // `on_progress` may be empty; then nothing is reported. The recorder must outlive this.
   ProgressWatch(LoadRecorder& recorder, SteadyTime start, OnProgress on_progress);
   ~ProgressWatch();
 

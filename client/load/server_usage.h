@@ -12,19 +12,21 @@
 
 namespace attention::client {
 
-// CPU time that a process of this machine has taken, of all its threads; empty: there is none.
+// Returns the CPU time that all threads of a process of this machine have used; empty if there is
+// no such process.
 std::optional<absl::Duration> CpuOf(pid_t pid);
-// Memory that it has; 0: there is none.
+// Returns the resident memory of the process; 0 if there is no such process.
 int64_t ResidentBytesOf(pid_t pid);
 
-// Watches a process from construction on until Stop. For one thread.
+// Watches a process from construction until Stop. For one thread.
 class ServerUsage {
  public:
   explicit ServerUsage(pid_t pid);  // 0: watches nothing
-  ~ServerUsage();                   // Stop
+  ~ServerUsage();                   // calls Stop
 
   void Stop();
-  // What it has taken by then, and the most memory that was seen, looking every 50 ms.
+  // After Stop: the CPU time used while watching, and the largest memory that was seen at intervals
+  // of 50 ms.
   absl::Duration cpu() const { return cpu_; }
   int64_t most_resident_bytes() const { return most_bytes_; }
 
@@ -34,7 +36,7 @@ class ServerUsage {
   const pid_t pid_;
   const std::optional<absl::Duration> cpu_before_;
   absl::Duration cpu_;
-  int64_t most_bytes_ = 0;  // the thread's, until it is joined
+  int64_t most_bytes_ = 0;  // used by the thread until it is joined
   absl::Notification end_;
   std::thread thread_;
 };

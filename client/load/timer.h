@@ -17,9 +17,9 @@ namespace attention::client {
 class Timer {
  public:
   Timer();
-  ~Timer();  // what has not come to its time by then is not done
+  ~Timer();  // functions that are not due yet are dropped
 
-  // `what` is short and does not wait.
+  // `what` must be short and must not block.
   void After(absl::Duration delay, std::function<void()> what);
 
  private:

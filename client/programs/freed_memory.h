@@ -3,10 +3,10 @@
 
 namespace attention::client {
 
-// Tells glibc's malloc to keep what is freed for the next call rather than give it back to the
-// kernel: where messages have a megabyte, page faults are more than half of what a call costs a
-// client. For programs to call once, before their threads start; the process then stays as large as
-// it once was.
+// Tells glibc's malloc to keep freed memory for the next call instead of giving it back to the
+// kernel. For messages of a megabyte, page faults would be more than half of a call's cost for the
+// client. A program calls it once, before its threads start; the memory of the process then never
+// shrinks.
 void KeepFreedMemory();
 
 }  // namespace attention::client

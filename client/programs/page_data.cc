@@ -5,7 +5,7 @@
 namespace attention::client {
 
 std::string PageWithData(absl::string_view page, absl::string_view json) {
-  // Without "<" nothing in the data means anything to HTML.
+  // Without "<" the data cannot contain anything that HTML interprets.
   return absl::StrReplaceAll(page, {{"PAGE_DATA", absl::StrReplaceAll(json, {{"<", "\\u003c"}})}});
 }
 

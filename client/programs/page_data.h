@@ -7,8 +7,8 @@
 
 namespace attention::client {
 
-// An HTML page with `json` in place of "PAGE_DATA", which stands in a script element of type
-// application/json. Whatever texts are in it, they do not end the script.
+// Returns an HTML page with `json` in place of "PAGE_DATA", which stands in a script element of
+// type application/json. No text in `json` can end the script element.
 std::string PageWithData(absl::string_view page, absl::string_view json);
 
 }  // namespace attention::client

@@ -12,7 +12,7 @@
 namespace attention::client {
 namespace {
 
-// --name or --name=value, taken apart.
+// The parts of --name or --name=value.
 struct FlagArgument {
   absl::CommandLineFlag* flag = nullptr;  // null: there is no such flag
   std::string value = "";
@@ -67,7 +67,7 @@ absl::StatusOr<std::vector<std::string>> ParseFlags(absl::Span<const char* const
       }
       parsed.value = arguments[i];
     }
-    std::string error;  // repeats the value and the name, and does not say what would do
+    std::string error;  // not shown: it repeats value and name, but not which values are allowed
     if (!parsed.flag->ParseFrom(parsed.value, &error)) {
       return absl::InvalidArgumentError(absl::StrCat("--", parsed.flag->Name(), " cannot be \"",
                                                      parsed.value,
