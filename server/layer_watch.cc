@@ -28,8 +28,7 @@ void LayerWatch::CompareLayers() {
     if (!now.emplace(listed.name, newest).second) continue;
     const auto before = known_.find(listed.name);
     if (before != known_.end() && before->second == newest) continue;
-    on_health_(listed.name,
-               listed.layer != nullptr && engine_.CompileFor(listed.layer->model()).ok());
+    on_health_(listed.name, listed.layer != nullptr && engine_.CompileFor(listed.layer).ok());
   }
   for (const auto& [name, newest] : known_) {
     if (now.count(name) == 0) on_health_(name, false);

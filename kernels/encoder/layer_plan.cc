@@ -84,30 +84,30 @@ void LayerPlan::Write() {
                       : plan_.Reserve<std::byte>(RowBytes(shape_.d_model) * tokens_);
   scratch_ = plan_.Reserve<std::byte>(ScratchBytes());
   if (shape_.norm_first) {
-    plan_.Add("normalize", [this] { return Normalize(layer_->attention_norm); });
+    plan_.Add("normalize", [this](Executor&) { return Normalize(layer_->attention_norm); });
     AddAttention();
-    plan_.Add("normalize", [this] { return Normalize(layer_->ffn_norm); });
-    plan_.Add("feed forward", [this] { return FeedForward(); });
+    plan_.Add("normalize", [this](Executor&) { return Normalize(layer_->ffn_norm); });
+    plan_.Add("feed forward", [this](Executor&) { return FeedForward(); });
   } else {
     AddAttention();
-    plan_.Add("normalize", [this] { return Normalize(layer_->attention_norm); });
-    plan_.Add("feed forward", [this] { return FeedForward(); });
-    plan_.Add("normalize", [this] { return Normalize(layer_->ffn_norm); });
+    plan_.Add("normalize", [this](Executor&) { return Normalize(layer_->attention_norm); });
+    plan_.Add("feed forward", [this](Executor&) { return FeedForward(); });
+    plan_.Add("normalize", [this](Executor&) { return Normalize(layer_->ffn_norm); });
   }
   if (!batch_.probes.empty()) {
-    plan_.Add("return hidden states", [this] { return ReturnHiddenStates(); });
+    plan_.Add("return hidden states", [this](Executor&) { return ReturnHiddenStates(); });
   }
 }
 
 // x += o(heads of attention over the input).
 void LayerPlan::AddAttention() {
-  plan_.Add("project", [this] { return Project(); });
+  plan_.Add("project", [this](Executor&) { return Project(); });
   if (batch_.rotary.has_value()) {
     auto* const rotated = plan_.ReserveList<RotarySequence>(sequence_count_);
     if (plan_.is_counted()) {
       plan_.Count(RotaryMemory(*batch_.rotary, shape_.head_dim(), batch_.lens.size()));
     }
-    plan_.Add("rotate", [this, rotated] { return Rotate(rotated); });
+    plan_.Add("rotate", [this, rotated](Executor&) { return Rotate(rotated); });
   }
   sequences_ = plan_.ReserveList<AttentionSequence>(sequence_count_);
   if (!plan_.is_counted()) {
@@ -115,12 +115,12 @@ void LayerPlan::AddAttention() {
     SetLengths(sequences);
     SetHeads(sequences);
   }
-  plan_.Add("attend", [this] { return Attend(); });
+  plan_.Add("attend", [this](Executor&) { return Attend(); });
   if (std::any_of(batch_.probes.begin(), batch_.probes.end(), SeesAttention)) {
     auto* const of_probe = plan_.ReserveList<AttentionSequence>(sequence_count_);
-    plan_.Add("probe", [this, of_probe] { return ComputeProbes(of_probe); });
+    plan_.Add("probe", [this, of_probe](Executor&) { return ComputeProbes(of_probe); });
   }
-  plan_.Add("project output", [this] { return ProjectOutput(); });
+  plan_.Add("project output", [this](Executor&) { return ProjectOutput(); });
 }
 
 WorkingMemory LayerPlan::Memory(int threads, AttentionOp::Company company) {

@@ -46,7 +46,6 @@ std::vector<Member> Members(absl::Span<const AttentionCall* const> calls) {
 AttentionPlan::AttentionPlan(const AttentionCall& call, Operators& operators, int threads)
     : any_(call),
       operators_(operators),
-      executor_(nullptr),
       threads_(threads),
       together_(MayJoinBatch(call)),
       projections_(Sent(call)),
@@ -58,7 +57,6 @@ AttentionPlan::AttentionPlan(absl::Span<const AttentionCall* const> calls,
                              const PackedLayer* packed, Operators& operators, Executor& executor)
     : any_(*calls[0]),
       operators_(operators),
-      executor_(&executor),
       threads_(executor.threads()),
       together_(calls.size() > 1),
       projections_(packed == nullptr ? Sent(any_)
@@ -70,7 +68,7 @@ AttentionPlan::AttentionPlan(absl::Span<const AttentionCall* const> calls,
 
 absl::Status AttentionPlan::Write() {
   if (std::holds_alternative<PartialsSource>(any_.source)) {
-    AddMerge(any_, executor_, plan_);
+    AddMerge(any_, plan_);
     return absl::OkStatus();
   }
   if (std::holds_alternative<WeightedSource>(any_.source)) return AddCombine();
@@ -78,9 +76,9 @@ absl::Status AttentionPlan::Write() {
     TakeGiven();
   } else {
     AddGather();
-    if (absl::Status status = AddProject(); !status.ok()) return status;
+    if (absl::Status status = AddProjections(); !status.ok()) return status;
   }
-  for (Member& m : members_) AddRotate(m, executor_, plan_);
+  AddRotate(absl::MakeSpan(members_), plan_);
   AddReturnHeads();
   return any_.wanted.NeedOperator() ? AddAttend() : absl::OkStatus();
 }
@@ -103,7 +101,7 @@ void AttentionPlan::TakeGiven() {
   }
   if (!any_.PicksQueries()) return;
   const MutableBatchView picked = ReserveRows(queries_, s.num_heads, s.head_dim, plan_);
-  plan_.Add("gather", [this, all = m.query, picked] {
+  plan_.Add("gather", [this, all = m.query, picked](Executor&) {
     PickQueries(any_, all, any_.shape.num_heads, any_.shape.head_dim, picked);
     return absl::OkStatus();
   });
@@ -129,28 +127,28 @@ void AttentionPlan::AddGather() {
   const bool gathers_tokens = wanted.NeedQuery() && (together_ || any_picks);
   const bool gathers_context =
       (wanted.NeedKey() || wanted.NeedValue()) && together_ && !ReadsTokensAsContext();
+  std::byte *tokens = nullptr, *context = nullptr;
   if (gathers_tokens) {
     if (any_picks) tokens_.type = DataType::kFloat32;
     const int64_t count = queries_ * projections_->q.weight.in;
-    tokens_.data = plan_.Reserve<std::byte>(count * ByteSize(tokens_.type));
+    tokens_.data = tokens = plan_.Reserve<std::byte>(count * ByteSize(tokens_.type));
   }
   if (gathers_context) {
     const int64_t count = current_keys_ * projections_->k.weight.in;
-    context_.data = plan_.Reserve<std::byte>(count * ByteSize(context_.type));
+    context_.data = context = plan_.Reserve<std::byte>(count * ByteSize(context_.type));
   }
   if (!gathers_tokens && !gathers_context) return;
-  plan_.Add("gather", [this, gathers_tokens, gathers_context] {
-    auto* tokens = const_cast<std::byte*>(tokens_.data);
-    auto* context = const_cast<std::byte*>(context_.data);
+  plan_.Add("gather", [this, tokens, context](Executor&) {
+    std::byte *next_tokens = tokens, *next_context = context;
     for (const Member& m : members_) {
-      if (gathers_tokens) tokens = GatherTokens(m, tokens);
-      if (gathers_context) context = GatherContext(m, context);
+      if (tokens != nullptr) next_tokens = GatherTokens(m, next_tokens);
+      if (context != nullptr) next_context = GatherContext(m, next_context);
     }
     return absl::OkStatus();
   });
 }
 
-absl::Status AttentionPlan::AddProject() {
+absl::Status AttentionPlan::AddProjections() {
   const CallShape& s = any_.shape;
   const ResultSet& wanted = any_.wanted;
   const auto& [q, k, v, o] = *projections_;
@@ -176,13 +174,12 @@ absl::Status AttentionPlan::AddProject() {
     m.key = ReadOnly(*m.own_key);
     m.value = ReadOnly(RowsFrom(m.first_key, value));
   }
-  return engine::AddProject("project", any_.compute_type, projections, operators_, executor_,
-                            plan_);
+  return engine::AddProjections("project", any_.compute_type, projections, operators_, plan_);
 }
 
 void AttentionPlan::AddReturnHeads() {
-  if (!any_.wanted.AnyFrom("return heads")) return;
-  plan_.Add("return heads", [this] {
+  if (!any_.wanted.HasHeads()) return;
+  plan_.Add("return heads", [this](Executor&) {
     for (const Member& m : members_) ReturnHeads(m);
     return absl::OkStatus();
   });
@@ -190,9 +187,9 @@ void AttentionPlan::AddReturnHeads() {
 
 // Sequence `b` of a member, as the operator takes it. Where the plan is counted its results stand
 // at an address that nobody reads.
-AttentionSequence AttentionPlan::SequenceOf(const Member& member, int64_t b,
-                                            const SequenceOffsets& offsets) const {
-  AttentionSequence s = engine::SequenceOf(*member.call, b);
+AttentionSequence AttentionPlan::SequenceFor(const Member& member, int64_t b,
+                                             const SequenceOffsets& offsets) const {
+  AttentionSequence s = SequenceOf(*member.call, b);
   s.query = member.query.At(b, offsets.queries);
   s.key = member.Key(b, offsets);
   s.value = member.Value(b, offsets);
@@ -219,7 +216,7 @@ absl::Status AttentionPlan::AddAttend() {
   auto* to = sequences.data();
   for (const Member& m : members_) {
     ForEachSequence(*m.call, [&](int64_t b, const SequenceOffsets& offsets) {
-      *to++ = SequenceOf(m, b, offsets);
+      *to++ = SequenceFor(m, b, offsets);
     });
   }
   if (plan_.is_counted()) {
@@ -231,10 +228,10 @@ absl::Status AttentionPlan::AddAttend() {
   if (any_.shape.extra_keys != 0) {
     masks = plan_.Reserve<float>(ExtraKeysMaskFloats(sequences, any_.shape.num_heads));
   }
-  plan_.Add("attend", [this, op = *op, sequences, masks] {
-    if (masks == nullptr) return op->Run(any_.settings, sequences, *executor_);
+  plan_.Add("attend", [this, op = *op, sequences, masks](Executor& executor) {
+    if (any_.shape.extra_keys == 0) return op->Run(any_.settings, sequences, executor);
     const auto& model = std::get<AttentionModel>(any_.layer->model());
-    return op->Run(AppendExtraKeys(model, any_.settings, sequences, masks), sequences, *executor_);
+    return op->Run(AppendExtraKeys(model, any_.settings, sequences, masks), sequences, executor);
   });
   return projects_output ? AddProjectOutput(heads) : absl::OkStatus();
 }
@@ -247,11 +244,10 @@ absl::Status AttentionPlan::AddProjectOutput(const MutableBatchView& heads) {
   float* const y =
       in_place ? Floats(any_.outputs.output) : plan_.Reserve<float>(queries_ * o.weight.out);
   heads_ = {heads.first.data, DataType::kFloat32};
-  absl::Status status =
-      engine::AddProject("project output", any_.compute_type, {{&o, &heads_, queries_, y}},
-                         operators_, executor_, plan_);
+  absl::Status status = engine::AddProjections("project output", any_.compute_type,
+                                               {{&o, &heads_, queries_, y}}, operators_, plan_);
   if (!status.ok() || in_place) return status;
-  plan_.Add("return output", [this, y, width = o.weight.out] {
+  plan_.Add("return output", [this, y, width = o.weight.out](Executor&) {
     for (const Member& m : members_) {
       const MutableHeadsView& to = m.call->outputs.output.first;
       FromFloat32(y + m.first_query * width, m.totals.queries * width, to.type, to.data);
@@ -273,13 +269,13 @@ absl::Status AttentionPlan::AddCombine() {
   if (plan_.is_counted()) {
     std::vector<AttentionSequence> sequences;
     ForEachSequence(any_, [&](int64_t b, const SequenceOffsets& offsets) {
-      sequences.push_back(SequenceOf(members_[0], b, offsets));
+      sequences.push_back(SequenceFor(members_[0], b, offsets));
     });
     plan_.Count((*op)->Memory(any_.settings, sequences, threads_));
     plan_.Count({.shared = static_cast<double>(sizeof(AttentionSequence) * sequences.size()),
                  .workspace = 0});  // a list that Combine makes
   }
-  plan_.Add("combine", [this, op = *op, list, &source] {
+  plan_.Add("combine", [this, op = *op, list, &source](Executor& executor) {
     ForEachSequence(any_, [&](int64_t b, const SequenceOffsets& offsets) {
       list[b] = {.q_len = any_.shape.q_len,
                  .kv_len = any_.shape.kv_len,
@@ -288,7 +284,7 @@ absl::Status AttentionPlan::AddCombine() {
                  .query_positions = any_.query_indices,
                  .results = ResultsOf(any_, any_.outputs.output, b, offsets)};
     });
-    return op->Combine(any_.settings, absl::MakeConstSpan(list, any_.shape.batch), *executor_);
+    return op->Combine(any_.settings, absl::MakeConstSpan(list, any_.shape.batch), executor);
   });
   return absl::OkStatus();
 }

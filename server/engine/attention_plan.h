@@ -54,19 +54,18 @@ class AttentionPlan {
  private:
   void TakeGiven();
   void AddGather();
-  absl::Status AddProject();
+  absl::Status AddProjections();
   void AddReturnHeads();
   absl::Status AddAttend();
   absl::Status AddProjectOutput(const MutableBatchView& heads);
   absl::Status AddCombine();
-  AttentionSequence SequenceOf(const Member& member, int64_t b,
-                               const SequenceOffsets& offsets) const;
+  AttentionSequence SequenceFor(const Member& member, int64_t b,
+                                const SequenceOffsets& offsets) const;
   absl::StatusOr<std::shared_ptr<const AttentionOp>> OpFor(Normalization normalization) const;
   bool ReadsTokensAsContext() const { return self_attention_ && any_.wanted.NeedQuery(); }
 
   const AttentionCall& any_;  // for what is the same in all
   Operators& operators_;
-  Executor* const executor_;  // null: the plan is counted
   const int threads_;
   const bool together_;                   // the rows of several calls
   const Projections* const projections_;  // null: queries, keys and values are given

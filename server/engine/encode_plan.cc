@@ -38,7 +38,6 @@ EncodePlan::EncodePlan(const EncodeCall& call, Operators& operators, int threads
       any_(call),
       model_(call.model()),
       operators_(operators),
-      executor_(nullptr),
       threads_(threads),
       together_(MayJoinBatch(call)) {}
 
@@ -48,7 +47,6 @@ EncodePlan::EncodePlan(absl::Span<const EncodeCall* const> calls, const PackedLa
       any_(*calls[0]),
       model_(std::get<EncoderModel>(packed->model)),
       operators_(operators),
-      executor_(&executor),
       threads_(executor.threads()),
       together_(calls.size() > 1),
       plan_(executor) {}
@@ -68,7 +66,7 @@ absl::Status EncodePlan::Write() {
 void EncodePlan::AddEmbed() {
   const bool in_place = !together_ && any_.want_hidden_states;
   x_ = in_place ? any_.hidden_states : plan_.Reserve<float>(tokens_ * model_.shape.d_model);
-  plan_.Add("embed", [this] {
+  plan_.Add("embed", [this](Executor& executor) {
     absl::Status status;
     float* x = x_;
     for (const EncodeCall* call : calls_) {
@@ -77,7 +75,7 @@ void EncodePlan::AddEmbed() {
       if (call->vectors.has_value()) embedding.tokens = *call->vectors;
       status =
           Embed(embedding, {.ids = call->ids, .positions = call->positions, .types = call->types},
-                x, *executor_);
+                x, executor);
       x += call->tokens() * model_.shape.d_model;
     }
     return status;
@@ -104,10 +102,10 @@ absl::Status EncodePlan::AddEncode() {
   } else {
     WriteLists();
   }
-  plan_.Add("encode", [this, op = *op] {
+  plan_.Add("encode", [this, op = *op](Executor& executor) {
     const LayerNorm* const final_norm =
         model_.final_norm.has_value() ? &*model_.final_norm : nullptr;
-    return op->Run(model_.layers, final_norm, BatchOf(), *executor_);
+    return op->Run(model_.layers, final_norm, BatchOf(), executor);
   });
   return absl::OkStatus();
 }
@@ -144,7 +142,7 @@ void EncodePlan::AddWrite() {
     plan_.Count({.shared = static_cast<double>(sizeof(int64_t) * any_.lens.size()),
                  .workspace = 0});  // a list that Pool makes
   }
-  plan_.Add("write", [this] {
+  plan_.Add("write", [this](Executor& executor) {
     const int64_t width = model_.shape.d_model;
     absl::Status status;
     const float* x = x_;
@@ -154,7 +152,7 @@ void EncodePlan::AddWrite() {
         std::copy_n(x, numbers, call->hidden_states);
       }
       if (call->pooled != nullptr && status.ok()) {
-        status = Pool(call->pooling, x, call->lens, width, call->pooled, *executor_);
+        status = Pool(call->pooling, x, call->lens, width, call->pooled, executor);
       }
       x += numbers;
     }

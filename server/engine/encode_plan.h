@@ -51,7 +51,6 @@ class EncodePlan {
   const EncodeCall& any_;  // for what is the same in all
   const EncoderModel& model_;
   Operators& operators_;
-  Executor* const executor_;  // null: the plan is counted
   const int threads_;
   const bool together_;  // the tokens of several calls
   Plan plan_;

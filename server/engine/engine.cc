@@ -63,6 +63,18 @@ std::vector<AnyCall> CallsOf(const std::vector<std::shared_ptr<Job>>& jobs) {
   return static_cast<double>(executor.buffers().MostLentBytes()) <= counted;
 }
 
+// A call for the output of one query over one key, with nothing in it: to be counted.
+AttentionCall OneTokenCall(const CallShape& shape) {
+  AttentionCall call;
+  call.shape = shape;
+  call.sequences.resize(1);
+  call.settings.num_heads = shape.num_heads;
+  call.settings.num_kv_heads = shape.num_kv_heads;
+  call.wanted.Add(Result::kOutput);
+  call.source = ProjectedSource();
+  return call;
+}
+
 Scheduler::Options SchedulerOptions(const Engine::Options& options) {
   return {.slots = options.threads,
           .max_batch_tokens = options.max_batch_tokens,
@@ -81,11 +93,27 @@ Engine::Engine(const Options& options, PackedLayers& layers)
       executor_(options.threads) {}
 
 absl::Status Engine::CompileFor(int64_t head_dim) {
-  return operators_.attention.Get({.head_dim = head_dim, .v_head_dim = head_dim}).status();
+  const AttentionCall call = OneTokenCall({.head_dim = head_dim, .v_head_dim = head_dim});
+  return CountMemory(&call, operators_, threads()).status();
 }
 
-absl::Status Engine::CompileFor(const LayerModel& model) {
-  return operators_.MakeFor(model, ComputeType::kFloat32);
+absl::Status Engine::CompileFor(const std::shared_ptr<const StoredLayer>& layer) {
+  if (std::holds_alternative<EncoderModel>(layer->model())) {
+    EncodeCall call;
+    call.layer = layer;
+    call.lens = {1};
+    call.ids = {0};
+    return CountMemory(&call, operators_, threads()).status();
+  }
+  const auto& model = std::get<AttentionModel>(layer->model());
+  AttentionCall call = OneTokenCall({.num_heads = model.num_heads,
+                                     .num_kv_heads = model.num_kv_heads,
+                                     .head_dim = model.head_dim,
+                                     .v_head_dim = model.v_head_dim,
+                                     .extra_keys = model.extra_keys});
+  call.layer = layer;
+  call.source = TokensSource{{}, {}, model.d_model, model.projections};
+  return CountMemory(&call, operators_, threads()).status();
 }
 
 // What the job will take of the memory for intermediate results.

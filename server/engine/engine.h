@@ -66,9 +66,9 @@ class Engine {
 
   // Makes the operators of calls whose queries, keys and values have heads of this width, in
   // float32; or those of calls for a stored layer. So their first caller need not wait for some
-  // milliseconds. Computes nothing and packs no weights. Fails as the call would.
+  // milliseconds. Computes nothing and packs no weights. Fails as such a call would.
   absl::Status CompileFor(int64_t head_dim);
-  absl::Status CompileFor(const LayerModel& model);
+  absl::Status CompileFor(const std::shared_ptr<const StoredLayer>& layer);
 
   // The caller has left. A job that waits is done now, on this thread; one that runs, between two
   // tiles, unless others of its batch are still wanted. A job that is done already stays so.

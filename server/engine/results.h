@@ -39,8 +39,9 @@ enum class NumbersOf : uint8_t {
 struct ResultRow {
   Result result;
   absl::string_view field;  // its name on the wire
-  absl::string_view step;   // of the plan, that makes it
-  bool needs_operator;      // comes from the attention operator, which needs queries and keys
+  // Whether the attention operator makes it. The others are queries, keys and values that are
+  // returned.
+  bool needs_operator;
   bool needs_query, needs_key, needs_value;
   bool of_weighted;  // whether a WeightedSource has it
   bool of_partials;  // whether a PartialsSource has it
@@ -50,18 +51,18 @@ struct ResultRow {
 // clang-format off
 // In the order of Result.
 constexpr ResultRow kResults[kResultCount] = {
-    //                                                       needs:  operator  query  key   value  of weighted  partials
-    {Result::kQuery,            "query",             "return heads", false,    true,  false, false, false,      false, NumbersOf::kResults},
-    {Result::kKey,              "key",               "return heads", false,    false, true,  false, false,      false, NumbersOf::kKeys},
-    {Result::kValue,            "value",             "return heads", false,    false, false, true,  true,       false, NumbersOf::kValues},
-    {Result::kPresentKey,       "present_key",       "return heads", false,    false, true,  false, false,      false, NumbersOf::kKeys},
-    {Result::kPresentValue,     "present_value",     "return heads", false,    false, false, true,  false,      false, NumbersOf::kValues},
-    {Result::kAttentionScores,  "attention_scores",  "attend",       true,     true,  true,  false, false,      false, NumbersOf::kResults},
-    {Result::kAttentionWeights, "attention_weights", "attend",       true,     true,  true,  false, true,       false, NumbersOf::kResults},
-    {Result::kLogSumExp,        "log_sum_exp",       "attend",       true,     true,  true,  false, false,      true,  NumbersOf::kFloat32},
-    {Result::kWeightedValues,   "weighted_values",   "attend",       true,     true,  true,  true,  true,       false, NumbersOf::kResults},
-    {Result::kTopKeys,          "top_keys",          "attend",       true,     true,  true,  false, true,       false, NumbersOf::kTopKeys},
-    {Result::kOutput,           "output",            "attend",       true,     true,  true,  true,  true,       true,  NumbersOf::kResults},
+    //                                               needs: operator  query  key   value  of weighted  partials
+    {Result::kQuery,            "query",             false,    true,  false, false, false,      false, NumbersOf::kResults},
+    {Result::kKey,              "key",               false,    false, true,  false, false,      false, NumbersOf::kKeys},
+    {Result::kValue,            "value",             false,    false, false, true,  true,       false, NumbersOf::kValues},
+    {Result::kPresentKey,       "present_key",       false,    false, true,  false, false,      false, NumbersOf::kKeys},
+    {Result::kPresentValue,     "present_value",     false,    false, false, true,  false,      false, NumbersOf::kValues},
+    {Result::kAttentionScores,  "attention_scores",  true,     true,  true,  false, false,      false, NumbersOf::kResults},
+    {Result::kAttentionWeights, "attention_weights", true,     true,  true,  false, true,       false, NumbersOf::kResults},
+    {Result::kLogSumExp,        "log_sum_exp",       true,     true,  true,  false, false,      true,  NumbersOf::kFloat32},
+    {Result::kWeightedValues,   "weighted_values",   true,     true,  true,  true,  true,       false, NumbersOf::kResults},
+    {Result::kTopKeys,          "top_keys",          true,     true,  true,  false, true,       false, NumbersOf::kTopKeys},
+    {Result::kOutput,           "output",            true,     true,  true,  true,  true,       true,  NumbersOf::kResults},
 };
 // clang-format on
 
@@ -79,10 +80,10 @@ class ResultSet {
   bool NeedKey() const { return AnyOf(&ResultRow::needs_key); }
   bool NeedValue() const { return AnyOf(&ResultRow::needs_value); }
 
-  // Whether `step` of a plan makes one of them.
-  bool AnyFrom(absl::string_view step) const {
+  // Whether queries, keys or values themselves are among them.
+  bool HasHeads() const {
     for (const ResultRow& row : kResults) {
-      if (row.step == step && Has(row.result)) return true;
+      if (!row.needs_operator && Has(row.result)) return true;
     }
     return false;
   }

@@ -28,17 +28,14 @@ def _pool() -> Any:
     return pool
 
 
-def _class_of(descriptor: Any) -> Any:
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    return message_factory.MessageFactory(_pool()).GetPrototype(descriptor)  # before 4.22
-
-
 @functools.lru_cache(maxsize=None)
 def message(name: str) -> Any:
     """The class of a message, such as "Tensor" or "google.rpc.Status"."""
     full_name = name if "." in name else f"{PACKAGE}.{name}"
-    return _class_of(_pool().FindMessageTypeByName(full_name))
+    descriptor = _pool().FindMessageTypeByName(full_name)
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(descriptor)
+    return message_factory.MessageFactory(_pool()).GetPrototype(descriptor)  # before 4.22
 
 
 def _prefix(name: str) -> str:
@@ -53,21 +50,6 @@ def names_of(enum: str) -> dict[str, int]:
     prefix = _prefix(enum.rsplit(".", 1)[-1])
     return {name[len(prefix):].lower(): value.number for name, value in values.items()
             if not name.endswith("_UNSPECIFIED")}
-
-
-@functools.lru_cache(maxsize=None)
-def result_axes(enum: str) -> dict[str, tuple[str, ...]]:
-    """The results that an enumeration lists ("Result", "EncodeResult"): their fields in a response, and
-    the axes of each."""
-    option = _pool().FindExtensionByName(f"{PACKAGE}.result")
-    options = message("google.protobuf.EnumValueOptions")
-    found = {}
-    for value in _pool().FindEnumTypeByName(f"{PACKAGE}.{enum}").values:
-        read = options.FromString(value.GetOptions().SerializeToString())
-        if read.HasExtension(option):
-            info = read.Extensions[option]
-            found[info.field] = tuple(info.axes)
-    return found
 
 
 def value_of(enum: str, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -38,42 +38,43 @@ class TopKeys:
     attention_weights: np.ndarray  # float32
 
 
+@dataclass(frozen=True, eq=False)
 class AttentionResult:
-    """What was asked for, each by its name: numpy arrays, "top_keys" a TopKeys; the others are None.
+    """What was asked for; the others are None. proto/attention/v1/attention.proto, enum Result, says what
+    each result is, and its axes in a batch that is not ragged. Of a ragged batch, whose sequences differ
+    in length, all but the output lie flat, sequence after sequence.
 
-    The results are those that the contract lists (proto/attention/v1/attention.proto, enum Result),
-    which says what each is and what its axes are. Of a ragged batch, whose sequences differ in
-    length, all but the output lie flat, sequence after sequence. `output` has as many axes as the
-    query: [q_len, width], [batch, q_len, width] or [batch, num_heads, q_len, v_head_dim].
-
-    timing: a Timing. request_id: the request's. error: of a call on a stream, an AttentionError that
-    says why there is nothing else, or None.
+    output has as many axes as the query: [q_len, width], [batch, q_len, width] or [batch, num_heads,
+    q_len, v_head_dim].
     """
 
-    def __init__(self, response: Any) -> None:
-        self._arrays = {name: _result_of(response, name) for name in _protocol.result_axes("Result")}
-        self.timing = Timing.of(response.timing)
-        self.request_id: str = response.request_id
-        self.error: AttentionError | None = None
-        if response.HasField("error"):
-            self.error = from_status(response.error, response.request_id)
+    query: np.ndarray | None
+    key: np.ndarray | None
+    value: np.ndarray | None
+    present_key: np.ndarray | None
+    present_value: np.ndarray | None
+    attention_scores: np.ndarray | None
+    attention_weights: np.ndarray | None
+    log_sum_exp: np.ndarray | None
+    weighted_values: np.ndarray | None
+    top_keys: TopKeys | None
+    output: np.ndarray | None
+    timing: Timing
+    request_id: str = ""
+    error: AttentionError | None = None  # of a call on a stream: why there is nothing else
 
     @classmethod
     def of(cls, response: Any) -> AttentionResult:
-        return cls(response)
+        failed = response.HasField("error")
+        return cls(**{name: _result_of(response, name) for name in result_names(response.DESCRIPTOR)},
+                   timing=Timing.of(response.timing), request_id=response.request_id,
+                   error=from_status(response.error, response.request_id) if failed else None)
 
-    def __getattr__(self, name: str) -> Any:
-        arrays = self.__dict__.get("_arrays", {})
-        if name in arrays:
-            return arrays[name]
-        raise AttributeError(f"there is no result {name!r}; there are {', '.join(arrays)}")
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._arrays]
-
-    def __repr__(self) -> str:
-        there = {name: array for name, array in self._arrays.items() if array is not None}
-        return f"AttentionResult({', '.join(f'{name}={array!r}' for name, array in there.items())})"
+def result_names(response: Any) -> list[str]:
+    """The fields of a response, by its descriptor, that are results."""
+    return [field.name for field in response.fields
+            if field.message_type is not None and field.message_type.name in ("Tensor", "TopKeys")]
 
 
 def _result_of(response: Any, name: str) -> np.ndarray | TopKeys | None:
@@ -112,7 +113,7 @@ class EncodeResult:
         lens = list(response.lens)
         together = array_of(response, "hidden_states")
         hidden = None if together is None else np.split(together, np.cumsum(lens)[:-1])
-        names = [field.name for field in fields(ProbeResult)]
+        names = result_names(_protocol.message("ProbeResponse").DESCRIPTOR)
         return cls(pooled=array_of(response, "pooled"), hidden_states=hidden, lens=lens,
                    layer=(response.layer.name, response.layer.version),
                    probes=[ProbeResult(**{name: array_of(probe, name) for name in names})

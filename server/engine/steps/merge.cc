@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/attention/merge_partials.h"
+#include "kernels/threads/executor.h"
 #include "server/engine/call_sequences.h"
 
 namespace attention::engine {
@@ -56,7 +57,7 @@ absl::Status Merge(const AttentionCall& call, SequenceOffsets* offsets, Executor
 
 }  // namespace
 
-void AddMerge(const AttentionCall& call, Executor* executor, Plan& plan) {
+void AddMerge(const AttentionCall& call, Plan& plan) {
   auto* const offsets = plan.ReserveList<SequenceOffsets>(call.shape.batch);
   if (plan.is_counted()) {
     const size_t parts = std::get<PartialsSource>(call.source).parts.size();
@@ -64,7 +65,8 @@ void AddMerge(const AttentionCall& call, Executor* executor, Plan& plan) {
                 .workspace = MergePartialsBytes(parts, call.shape.v_head_dim) +
                              static_cast<double>(sizeof(PartialAttention) * parts)});
   }
-  plan.Add("merge", [&call, offsets, executor] { return Merge(call, offsets, *executor); });
+  plan.Add("merge",
+           [&call, offsets](Executor& executor) { return Merge(call, offsets, executor); });
 }
 
 }  // namespace attention::engine

@@ -9,6 +9,7 @@
 #include "kernels/onednn/onednn_matmul.h"
 #include "kernels/products/linear_op.h"
 #include "kernels/products/operands.h"
+#include "kernels/threads/executor.h"
 
 namespace attention::engine {
 namespace {
@@ -41,9 +42,9 @@ absl::Status RunProjections(OperandFormat format, const std::vector<Conversion>&
 
 }  // namespace
 
-absl::Status AddProject(absl::string_view name, ComputeType compute_type,
-                        const std::vector<Projection>& projections, Operators& operators,
-                        Executor* executor, Plan& plan) {
+absl::Status AddProjections(absl::string_view name, ComputeType compute_type,
+                            const std::vector<Projection>& projections, Operators& operators,
+                            Plan& plan) {
   const OperandFormat format = OnednnMatmul::OperandsFor(compute_type);
   std::vector<Conversion> conversions;
   std::vector<Product> products;
@@ -69,8 +70,10 @@ absl::Status AddProject(absl::string_view name, ComputeType compute_type,
     if (product == products.end()) product = products.insert(product, {*op, {}});
     product->layers.push_back({.x = operands, .rows = p.rows, .linear = *p.linear, .y = p.y});
   }
-  plan.Add(name, [format, conversions = std::move(conversions), products = std::move(products),
-                  executor] { return RunProjections(format, conversions, products, *executor); });
+  plan.Add(name, [format, conversions = std::move(conversions),
+                  products = std::move(products)](Executor& executor) {
+    return RunProjections(format, conversions, products, executor);
+  });
   return absl::OkStatus();
 }
 

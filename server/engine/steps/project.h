@@ -8,7 +8,6 @@
 #include "absl/strings/string_view.h"
 #include "kernels/memory/data_type.h"
 #include "kernels/products/packed_weight.h"
-#include "kernels/threads/executor.h"
 #include "kernels/threads/plan.h"
 #include "server/engine/attention_call.h"
 #include "server/engine/operators.h"
@@ -24,11 +23,11 @@ struct Projection {
 };
 
 // Adds to `plan` the step `name`, which computes all of `projections` at once, and its buffers: the
-// rows as operands, where those are of another type. `executor` is that of the plan, or null where
-// it is counted. Fails as LinearOp::Create; the step, as LinearOp::Run.
-absl::Status AddProject(absl::string_view name, ComputeType compute_type,
-                        const std::vector<Projection>& projections, Operators& operators,
-                        Executor* executor, Plan& plan);
+// rows as operands, where those are of another type. Fails as LinearOp::Create; the step fails as
+// LinearOp::Run.
+absl::Status AddProjections(absl::string_view name, ComputeType compute_type,
+                            const std::vector<Projection>& projections, Operators& operators,
+                            Plan& plan);
 
 }  // namespace attention::engine
 

@@ -1,5 +1,6 @@
 #include "server/rpc/attention/attention_service.h"
 
+#include "server/rpc/attention/result_list.h"
 #include "server/rpc/shared/unary_call.h"
 
 namespace attention::rpc {
@@ -7,6 +8,7 @@ namespace attention::rpc {
 AttentionServiceImpl::AttentionServiceImpl(const ComputeContext& context, CallsInFlight& calls)
     : context_(context), calls_(calls) {
   SetMessageAllocatorFor_ComputeAttention(&compute_messages_);
+  ListedResults();
 }
 
 grpc::ServerUnaryReactor* AttentionServiceImpl::ComputeAttention(

@@ -112,6 +112,8 @@ void AttentionStream::StartCall(Item& item) {
     });
   } catch (const std::bad_alloc&) {
     status = absl::ResourceExhaustedError("out of memory for this call; try again later");
+  } catch (const std::exception& e) {
+    status = absl::InternalError(absl::StrCat("the call failed: ", e.what()));
   }
   if (!status.ok()) return Answer(item, status);
   std::shared_ptr<engine::Job> unwanted;

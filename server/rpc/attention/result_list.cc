@@ -33,13 +33,18 @@ ListedResult Listed(const google::protobuf::EnumValueDescriptor& value) {
   if (listed.field == nullptr || row == std::end(engine::kResults)) {
     throw std::logic_error(absl::StrCat(value.name(), " has no field or no row"));
   }
+  const bool of_keys = row->numbers == engine::NumbersOf::kTopKeys;
+  const auto* const type = of_keys ? v1::TopKeys::descriptor() : v1::Tensor::descriptor();
+  if (listed.field->message_type() != type) {
+    throw std::logic_error(absl::StrCat(info.field(), " is no ", type->name()));
+  }
   listed.row = row;
   for (const std::string& name : info.axes()) listed.axes.push_back(AxisOf(name));
   return listed;
 }
 
 // Throws where the contract and the server's table do not list the same: a mistake of ours, which
-// ends every server at its first call, tests first.
+// no server survives that starts.
 std::vector<ListedResult> List() {
   const google::protobuf::EnumDescriptor& all = *v1::Result_descriptor();
   std::vector<ListedResult> list;

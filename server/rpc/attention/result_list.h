@@ -33,7 +33,8 @@ struct ListedResult {
   std::vector<ResultAxis> axes;
 };
 
-// All of them, in the order of the contract.
+// All of them, in the order of the contract. A service reads them when it is made, so that a
+// mistake in them is found before any call.
 absl::Span<const ListedResult> ListedResults();
 
 // Null where there is none of this number.

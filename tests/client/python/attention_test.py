@@ -1,10 +1,13 @@
 """Attention through the Python client against numpy in double precision."""
 
+import dataclasses
 import unittest
 
 from running_server import ServerTest, attention, np
 
 import attention_client as ac
+from attention_client import _protocol
+from attention_client.results import result_names
 
 
 class Attention(ServerTest):
@@ -17,6 +20,12 @@ class Attention(ServerTest):
     def assert_near(self, got, want, tolerance=1e-5):
         self.assertEqual(got.shape, want.shape)
         np.testing.assert_allclose(got.astype(np.float64), want, rtol=0, atol=tolerance)
+
+    def test_the_results_are_those_of_the_contract(self):
+        there = {field.name for field in dataclasses.fields(ac.AttentionResult)}
+        response = _protocol.message("ComputeAttentionResponse").DESCRIPTOR
+        self.assertEqual(there - {"timing", "request_id", "error"}, set(result_names(response)))
+        self.assertEqual(set(result_names(response)), set(_protocol.names_of("Result")))
 
     def test_tokens_attend_to_each_other(self):
         tokens = self.floats(7, 12)

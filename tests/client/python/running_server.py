@@ -26,10 +26,16 @@ class ServerTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        server = cls.enterClassContext(Server(BUILD, "--log_level=error", *cls.server_flags))
-        cls.target, cls.pid = server.target, server.pid
+        cls.server = cls.enterClassContext(Server(BUILD, "--log_level=error", *cls.server_flags))
+        cls.addClassCleanup(cls.stop)
+        cls.target, cls.pid = cls.server.target, cls.server.pid
         cls.client = attention_client.AttentionClient(cls.target)
         cls.addClassCleanup(cls.client.close)
+
+    @classmethod
+    def stop(cls):
+        if cls.server.stop() != 0:
+            raise AssertionError(f"the server ended badly: {cls.server.log_text()}")
 
 
 def softmax(scores):

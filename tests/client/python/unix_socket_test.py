@@ -23,6 +23,7 @@ class UnixSocket(unittest.TestCase):
         cls.path = folder / "attention.sock"
         server = cls.enterClassContext(Listener(
             [BUILD / "attention_server", "--port=-1", f"--unix_socket={cls.path}", "--log_level=error"]))
+        cls.addClassCleanup(server.stop)
         cls.target = server.target
 
     def test_the_line_that_the_server_prints_is_a_target(self):
