@@ -219,7 +219,8 @@ class AttentionStream::State {
     return !cancelled_;
   }
 
-  void WriteAgain(Rpc& rpc, const std::vector<UnansweredCalls::Request>& requests) {
+  void WriteAgain(Rpc& rpc, const std::vector<UnansweredCalls::Request>& requests)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     bool ok = true;
     for (size_t i = 0; ok && i < requests.size(); ++i) ok = rpc.call->Write(*requests[i]);
     const absl::MutexLock lock(&mutex_);

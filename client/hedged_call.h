@@ -33,7 +33,7 @@ struct Attempt {
   const Connections::Place place;
   grpc::ClientContext context;
   Response response;
-  std::optional<grpc::Status> status;  // set when it has ended
+  std::optional<grpc::Status> status;  // how it ended, of an attempt that is returned
 };
 
 // How the attempts at one call ended; each has a number, the first is 0. Thread-safe. The lock

@@ -38,7 +38,7 @@ check() {
       -include)
         name=$(basename "$(dirname "$2")" .dir)
         if [[ ${!#} == "$2.cxx" ]]; then
-          exec "${clang[@]}" "${options[@]}" -x c++-header -o "$folder/$name.pch" "$2"
+          exec "${clang[@]}" "${options[@]}" -fpch-instantiate-templates -x c++-header -o "$folder/$name.pch" "$2"
         fi
         options+=(-include-pch "$folder/$name.pch") && shift
         ;;

@@ -25,7 +25,7 @@ class Timer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void Work();
+  void Work() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns then, or when there are news_, or when this is to end_.
   void WaitUntil(Clock::time_point then) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -39,7 +39,7 @@ class BufferPool {
  private:
   // Returns the smallest free buffer that is large enough, so that a small request does not take a
   // large buffer away; if none is large enough, the largest.
-  AlignedBuffer TakeBest(int64_t size) {
+  AlignedBuffer TakeBest(int64_t size) ABSL_LOCKS_EXCLUDED(mutex_) {
     const absl::MutexLock lock(&mutex_);
     if (free_.empty()) return {};
     auto best = free_.begin();

@@ -40,7 +40,7 @@ class OpCache {
  private:
   using Entry = std::pair<typename Op::Config, std::shared_ptr<const Op>>;
 
-  std::shared_ptr<const Op> Find(const typename Op::Config& config) {
+  std::shared_ptr<const Op> Find(const typename Op::Config& config) ABSL_LOCKS_EXCLUDED(mutex_) {
     const absl::MutexLock lock(&mutex_);
     const auto it = index_.find(config);
     if (it == index_.end()) return nullptr;
@@ -48,8 +48,8 @@ class OpCache {
     return it->second->second;
   }
 
-  std::shared_ptr<const Op> Insert(const typename Op::Config& config,
-                                   std::shared_ptr<const Op> op) {
+  std::shared_ptr<const Op> Insert(const typename Op::Config& config, std::shared_ptr<const Op> op)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     const absl::MutexLock lock(&mutex_);
     const auto it = index_.find(config);
     if (it != index_.end()) return it->second->second;

@@ -36,9 +36,9 @@ namespace attention::engine {
 // tenth of which is kept for what the measure does not foresee), where it would end after its
 // deadline, or where the messages of the calls in flight would take more than max_message_bytes.
 //
-// The lock guards what waits and what runs, and of each Job `waits` and `place`. What is done under
-// it takes microseconds and waits for nothing. NextSmall asks `may_run` under it, which may look
-// into the packed layers: their lock is taken after this one, and no other is.
+// The lock guards what waits and what runs, and of each Job `waits` and `place`. Every call takes
+// it a few times, so nothing is computed under it and nobody is waited for. NextSmall asks
+// `may_run` under it, which looks into the packed layers: only their lock is taken after this one.
 class Scheduler {
  public:
   struct Options {

@@ -51,7 +51,7 @@ struct PackedLayers::Entry {
   const std::shared_ptr<const StoredLayer> layer;
   const ComputeType compute_type;
   const ReservedBytes reserved;
-  absl::Mutex mutex;  // held while it is packed
+  absl::Mutex mutex;  // held while it is packed; guards result until then
   std::atomic<bool> packed = false;
   PackedLayer result;  // constant once packed
 };

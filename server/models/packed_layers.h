@@ -30,9 +30,9 @@ struct PackedLayer {
 // until others need the room: then the least recently used ones that no call uses are let go, and
 // packed again when they are called again. Thread-safe.
 //
-// One lock guards which layers there are; layers are let go under it, and packed without it. A
-// layer's own lock is held while the layer is packed, so that calls of it wait until it is; it is
-// taken before the other one, and by one thread of a call.
+// One lock, mutex_, guards the list of layers; layers are let go under it, and packed without it. A
+// layer's own lock is held while the layer is packed, so that calls of it wait for that; it is
+// taken before mutex_, and no lock is taken under mutex_.
 class PackedLayers {
  public:
   // At most `most_bytes` are packed or reserved at any time, those that calls use included.
@@ -72,8 +72,9 @@ class PackedLayers {
   using Entries = std::list<std::shared_ptr<Entry>>;
 
   absl::StatusOr<std::shared_ptr<Entry>> FindOrReserve(
-      const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type);
-  void Drop(const std::shared_ptr<Entry>& entry);
+      const std::shared_ptr<const StoredLayer>& layer, ComputeType compute_type)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Drop(const std::shared_ptr<Entry>& entry) ABSL_LOCKS_EXCLUDED(mutex_);
   // Where that helps, removes unused entries until there is room for `bytes`; whether there is.
   bool MakeRoom(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -116,7 +116,7 @@ class LineWriter {
     std::thread([this] { Work(); }).detach();
   }
 
-  [[noreturn]] void Work() {
+  [[noreturn]] void Work() ABSL_LOCKS_EXCLUDED(mutex_) {
     // Where nobody reads any more, a write fails rather than end the process.
     sigset_t broken_pipe;
     sigemptyset(&broken_pipe);

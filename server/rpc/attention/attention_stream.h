@@ -43,6 +43,10 @@ class OpenStreams {
 // Takes up to kMostCalls, and while its messages take less than max_stream_bytes; then it reads no
 // further until an answer has left. So a client that does not read its answers is not read from
 // either, and holds up nobody else. Deletes itself when gRPC is done with it.
+//
+// The lock guards the calls of the stream and how far it has come. gRPC's functions and the
+// engine's are called without it, since they may call back; only CallsInFlight's lock is taken
+// under it.
 class AttentionStream final
     : public grpc::ServerBidiReactor<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse> {
  public:
@@ -60,7 +64,7 @@ class AttentionStream final
     v1::ComputeAttentionRequest request;
     v1::ComputeAttentionResponse response;
     ComputeAttentionCall call{request, response};
-    bool is_started = false;  // guarded by mutex_, as the next
+    bool is_started = false;  // guarded by the stream's mutex_, as the next
     int64_t bytes = 0;        // counted in bytes_
   };
   using ItemPtr = std::unique_ptr<Item>;
@@ -68,18 +72,18 @@ class AttentionStream final
   // Whatever a thread does here, it does between Enter and Leave: the last that leaves finishes a
   // stream that is over, so that none is gone while another thread is still at it.
   class Visit;
-  void Enter();
-  void Leave();
+  void Enter() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Leave() ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
-  void StartCall(Item& item);
-  void Answer(Item& item, const absl::Status& status);
-  void Advance();
-  void TakeCall(bool ok);
+  void StartCall(Item& item) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Answer(Item& item, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Advance() ABSL_LOCKS_EXCLUDED(mutex_);
+  void TakeCall(bool ok) ABSL_LOCKS_EXCLUDED(mutex_);
   void DropAnswer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Count(Item& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TakesMore() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

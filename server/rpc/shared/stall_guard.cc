@@ -35,7 +35,9 @@ void StallGuard::Wait::End() {
   waits_ = false;
 }
 
-// Waits for end_, but no longer than `time`; returns it.
+// Waits for end_, but no longer than `time`; returns it. Abseil's release 20220623 measures a wait
+// by the wall clock: where that is set forward, there is another wait; where it is set back, this
+// one takes longer by as much.
 bool StallGuard::StopsWithin(absl::Duration time) {
   const SteadyClock::time_point until = SteadyClock::now() + absl::ToChronoNanoseconds(time);
   while (!end_) {

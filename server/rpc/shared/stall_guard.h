@@ -21,7 +21,7 @@ namespace attention::rpc {
 // places for uploads, for as long as they like. Thread-safe; must outlive all its Waits.
 //
 // The lock guards who waits, the Waits' own fields included. Calls are cancelled and on_stall is
-// called without it; a call is referred to under it, and no lock of ours is taken.
+// called without it, and no other lock of ours is taken under it.
 class StallGuard {
  public:
   // `limit` is what a peer has for each step. `on_stall` is told of each call that is cancelled, by
@@ -56,7 +56,7 @@ class StallGuard {
   };
 
  private:
-  void Watch();
+  void Watch() ABSL_LOCKS_EXCLUDED(mutex_);
   bool StopsWithin(absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const absl::Duration limit_;
