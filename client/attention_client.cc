@@ -18,11 +18,11 @@
 namespace attention::client {
 namespace {
 
-constexpr size_t kChunkBytes = size_t{1} << 20;  // of an upload
+constexpr size_t kChunkBytes = size_t{1} << 20;  // of one part of an upload
 
-// What a call that changes layers is told where it failed. A server that refuses says so with
-// details, and a call for which there was no connection has reached none; of any other that ended
-// with UNAVAILABLE nobody knows how far it came.
+// Adds to the failure of a call that changes layers what may have happened. A server that refuses
+// the call says so with details, and a call that had no connection has reached no server. After any
+// other UNAVAILABLE it is not known how far the call came.
 absl::Status SayWhatMayHaveHappened(const absl::Status& failure) {
   const bool refused = failure.GetPayload("type.googleapis.com/google.rpc.ErrorInfo").has_value();
   if (!absl::IsUnavailable(failure) || refused || WasNeverSent(failure)) return failure;
@@ -46,7 +46,8 @@ constexpr char kEncode[] = "/attention.v1.EncoderService/Encode";
 template <typename Request>
 using StubForBytes = grpc::TemplatedGenericStub<Request, grpc::ByteBuffer>;
 
-// Calls the method of this path, as a stub does that leaves the answer to be parsed.
+// Calls the method with this path, like a stub, but returns the answer as bytes that are not parsed
+// yet.
 template <const char* path>
 constexpr auto WaitForBytes =
     []<typename Request>(Connection& connection, grpc::ClientContext* context,
@@ -59,14 +60,14 @@ constexpr auto WaitForBytes =
       call->Finish(bytes, &status, /*tag=*/nullptr);
       void* tag = nullptr;
       bool ok = false;
-      queue.Next(&tag, &ok);  // the call's end
+      queue.Next(&tag, &ok);  // waits for the end of the call
       queue.Shutdown();
       while (queue.Next(&tag, &ok)) {
       }
       return status;
     };
 
-// The same without waiting for the end, which `ended` is told of.
+// The same without waiting for the end of the call; `ended` is then called.
 template <const char* path>
 constexpr auto StartForBytes = []<typename Request>(Connection& connection,
                                                     grpc::ClientContext* context,
@@ -95,10 +96,10 @@ struct AttentionClient::Method {
                          std::function<void(grpc::Status)> ended);
 
   Call call;
-  Start start = nullptr;        // of methods whose calls may be hedged
-  bool changes_layers = false;  // its calls are made once
+  Start start = nullptr;        // set for methods whose calls may be hedged
+  bool changes_layers = false;  // such calls are never made again
 
-  // One attempt, or two where the first takes long.
+  // Makes one attempt, or two if the first takes long.
   std::unique_ptr<Attempt<Response>> Try(
       const Request& request, absl::Duration hedge_after, absl::FunctionRef<bool()> may_hedge,
       absl::FunctionRef<std::unique_ptr<Attempt<Response>>(const Connection*)> make) const {
@@ -138,7 +139,8 @@ absl::StatusOr<Response> AttentionClient::Call(const Method<Request, Response>& 
                                                const Request& request,
                                                std::optional<absl::Duration> timeout) const {
   const size_t bytes = request.ByteSizeLong();
-  // gRPC would serialise the request first, and report one that protobuf does not take as INTERNAL.
+  // This is checked here because gRPC would first serialise the request, and report a request that
+  // is too large for protobuf as INTERNAL.
   if (bytes > static_cast<size_t>(options_.max_message_bytes)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the request is ", bytes, " bytes, and this client sends at most ",
@@ -199,7 +201,7 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayer(
       place->layers->UploadLayer(&context, &layer);
   v1::UploadLayerRequest part;
   *part.mutable_header() = header;
-  while (writer->Write(part)) {  // until the server has heard enough
+  while (writer->Write(part)) {  // Write fails when the server wants no more parts
     const absl::StatusOr<absl::string_view> chunk = next();
     if (!chunk.ok()) {
       context.TryCancel();
@@ -222,7 +224,8 @@ absl::StatusOr<v1::Layer> AttentionClient::UploadLayerFile(
   std::string chunk(kChunkBytes, '\0');
   int64_t sent = 0;
   const auto next = [&]() -> absl::StatusOr<absl::string_view> {
-    if (on_sent != nullptr) on_sent(sent);  // it is asked for more once that is on its way
+    // `next` is called again only after the chunk before was sent.
+    if (on_sent != nullptr) on_sent(sent);
     file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
     if (file.bad()) return absl::DataLossError(absl::StrCat("cannot read ", path));
     sent += file.gcount();

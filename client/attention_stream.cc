@@ -15,16 +15,17 @@
 
 namespace attention::client {
 
-// One stream of gRPC's after the other, until one of them ends for good.
+// Runs one gRPC stream after another, until one of them ends for good.
 //
-// A thread that is at gRPC's stream holds no lock, and has is_writing_ or is_reading_ set, of which
-// each is one thread's at a time. Whoever finds that the stream is over takes both (Recover), and
-// so is alone with it: reads what is left, learns how it ended, and puts another in its place or
-// sets end_. A thread of its own then writes the calls that have no answer, since whoever reads
-// must be free to read: a server stops reading where its answers are not read.
+// A thread that calls the gRPC stream holds no lock, but has set is_writing_ or is_reading_, each
+// of which belongs to one thread at a time. A thread that finds that the stream is over takes both
+// flags (Recover), so that no other thread uses the stream. It reads the answers that are left,
+// learns how the stream ended, and either puts another stream in its place or sets end_. A separate
+// thread then writes the calls that have no answer, because the reading thread must be free to
+// read: a server stops reading if its answers are not read.
 //
-// The lock guards which stream there is, who is at it and what has no answer yet; Retries' lock is
-// taken after it.
+// The lock guards which stream there is, which threads use it and which calls have no answer yet.
+// The lock of Retries may be taken while it is held.
 class AttentionStream::State {
  public:
   State(std::shared_ptr<Connections> connections, std::shared_ptr<Retries> retries,
@@ -60,7 +61,8 @@ class AttentionStream::State {
   void WritesDone() {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(writes_done_, true) || end_.has_value()) return;
-    if (is_writing_ || is_over_) return;  // whoever writes, or will, says it
+    // Otherwise the thread that writes, now or on the next stream, calls WritesDone.
+    if (is_writing_ || is_over_) return;
     is_writing_ = true;
     StopWriting(*rpc_);
   }
@@ -91,7 +93,7 @@ class AttentionStream::State {
     rpc_->context.TryCancel();
   }
 
-  // After the last Read.
+  // Valid after the last Read.
   absl::Status end() const {
     const absl::MutexLock lock(&mutex_);
     return *end_;
@@ -100,7 +102,7 @@ class AttentionStream::State {
  private:
   using Call = grpc::ClientReaderWriter<v1::ComputeAttentionRequest, v1::ComputeAttentionResponse>;
 
-  // A stream of gRPC's.
+  // One gRPC stream.
   struct Rpc {
     Rpc(Connections& connections, absl::Time deadline)
         : place(connections.TakeKnown(Connections::kManyBytes, deadline)) {
@@ -108,7 +110,7 @@ class AttentionStream::State {
       call = place->attention->StreamAttention(&context);
     }
 
-    // Both sides of it have to end before gRPC tells how it ended.
+    // gRPC tells how the stream ended only after both sides have ended.
     void WritesDone() {
       if (!std::exchange(writes_done, true)) call->WritesDone();
     }
@@ -116,12 +118,12 @@ class AttentionStream::State {
     const Connections::Place place;
     grpc::ClientContext context;
     std::unique_ptr<Call> call;
-    bool writes_done = false;  // of whoever has is_writing_
+    bool writes_done = false;  // belongs to the thread that has is_writing_
   };
 
   std::shared_ptr<Rpc> Open() const { return std::make_shared<Rpc>(*connections_, deadline_); }
 
-  // The next answer; empty: the stream is over.
+  // Returns the next answer; empty if the stream is over.
   std::optional<v1::ComputeAttentionResponse> ReadNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const std::shared_ptr<Rpc> rpc = rpc_;
     is_reading_ = true;
@@ -145,7 +147,7 @@ class AttentionStream::State {
     if (!response.has_error()) retries_->CountSuccess();
   }
 
-  // Gives is_writing_ back, and before that says that no more comes where that is so.
+  // Gives is_writing_ back. If WritesDone was called meanwhile, first tells the stream so.
   void StopWriting(Rpc& rpc) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (writes_done_ && !is_over_) {
       mutex_.Unlock();
@@ -156,8 +158,8 @@ class AttentionStream::State {
     changed_.SignalAll();
   }
 
-  // Once rpc_ is over: puts another in its place, or sets end_. Returns at once where another
-  // thread did so meanwhile.
+  // Called when rpc_ is over: puts another stream in its place, or sets end_. If another thread did
+  // so meanwhile, it only returns.
   void Recover() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const std::shared_ptr<Rpc> rpc = rpc_;
     while (rpc_ == rpc && !end_.has_value() && (is_writing_ || is_reading_)) {
@@ -174,7 +176,7 @@ class AttentionStream::State {
       if (cancelled_) rpc_->context.TryCancel();
       is_over_ = false;
       again_ = std::thread([this, to = rpc_, requests = unanswered_.requests()] {
-        WriteAgain(*to, requests);  // and then gives is_writing_ back
+        WriteAgain(*to, requests);  // gives is_writing_ back at its end
       });
     } else {
       is_writing_ = false;
@@ -183,7 +185,7 @@ class AttentionStream::State {
     changed_.SignalAll();
   }
 
-  // Reads the answers that came before the stream was over, and how it ended.
+  // Reads the answers that arrived before the stream was over, and returns how it ended.
   absl::Status TakeEnd(Rpc& rpc) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     mutex_.Unlock();
     if (again_.joinable()) again_.join();
@@ -200,14 +202,14 @@ class AttentionStream::State {
     return status;
   }
 
-  // Whether the calls that have no answer are to be made again, after waiting as long as they
-  // should wait for that; where not, sets end_.
+  // Decides whether the calls without an answer are made again. If so, waits as long as they should
+  // wait; if not, sets end_.
   bool MayOpenAnother(const absl::Status& failure, const Rpc& rpc)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     end_ = failure;
     if (failure.ok() || cancelled_) return false;
     if (absl::IsUnavailable(failure) && writes_done_ && unanswered_.empty()) {
-      end_ = absl::OkStatus();  // nothing is missing but the server's word that this was all
+      end_ = absl::OkStatus();  // all answers are there; only the status of the server is missing
       return false;
     }
     const auto wait = retries_->NextWait(failure, PushbackOf(rpc.context), ++failures_);
@@ -234,18 +236,19 @@ class AttentionStream::State {
   const absl::Time deadline_;
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;  // anything of what follows
+  absl::CondVar changed_;  // signalled when any member below changes
   std::shared_ptr<Rpc> rpc_ ABSL_GUARDED_BY(mutex_);
   bool is_writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_reading_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_over_ ABSL_GUARDED_BY(mutex_) = false;  // rpc_: a read or a write found no more of it
+  bool is_over_ ABSL_GUARDED_BY(mutex_) = false;  // a read or a write found that rpc_ has ended
   bool writes_done_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
   UnansweredCalls unanswered_ ABSL_GUARDED_BY(mutex_);
   std::deque<v1::ComputeAttentionResponse> early_ ABSL_GUARDED_BY(mutex_);  // read by Recover
-  int failures_ ABSL_GUARDED_BY(mutex_) = 0;  // of streams since the last answer
-  std::thread again_;  // of whoever is in Recover; runs WriteAgain until is_writing_ is false
+  int failures_ ABSL_GUARDED_BY(mutex_) = 0;  // streams that failed since the last answer
+  std::thread again_;  // belongs to the thread in Recover; runs WriteAgain until is_writing_ is
+                       // false
 };
 
 AttentionStream::AttentionStream(std::shared_ptr<Connections> connections,
@@ -271,7 +274,7 @@ absl::Status AttentionStream::Finish() {
     return absl::FailedPreconditionError("the stream was finished before");
   }
   WritesDone();
-  while (Read().has_value()) {  // gRPC holds the status back behind them
+  while (Read().has_value()) {  // gRPC gives the status only after all answers were read
   }
   return state_->end();
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 
-// Newer releases put gRPC's words into brackets behind others.
+// Newer releases of gRPC put these words into brackets, after other words.
 bool EndsWithResetOf(absl::string_view words, absl::string_view http2_code) {
   while (absl::ConsumeSuffix(&words, ")")) {
   }
@@ -56,7 +56,7 @@ absl::Status FromGoogleStatus(const google::rpc::Status& status) {
   absl::Status result(static_cast<absl::StatusCode>(status.code()), status.message());
   if (result.ok()) return result;
   for (const google::protobuf::Any& detail : status.details()) {
-    // Serialised messages of one type, one behind the other, are protobuf's own way to merge them.
+    // To concatenate serialised messages of one type is protobuf's own way to merge them.
     absl::Cord payload = result.GetPayload(detail.type_url()).value_or(absl::Cord());
     payload.Append(detail.value());
     result.SetPayload(detail.type_url(), payload);

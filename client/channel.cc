@@ -15,12 +15,12 @@
 namespace attention::client {
 namespace {
 
-// A gRPC server closes connections that ping more often than every 5 minutes while it has nothing
-// to send (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS), so stay above that.
+// A gRPC server closes a connection that pings more often than every 5 minutes while there is
+// nothing to send (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS), so this is longer.
 constexpr absl::Duration kKeepaliveTime = absl::Minutes(6);
 constexpr int kMostConnections = 64;
-// How long a ping may stay unanswered. gRPC gives TCP the same time for bytes that nobody confirms,
-// so a server whose machine vanished is noticed within it.
+// How long a ping may stay unanswered. gRPC sets the same limit for bytes that TCP has sent without
+// a confirmation, so if the machine of a server vanishes, this is noticed within that time.
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 
 absl::StatusOr<std::string> ReadTlsFile(const std::string& path) {
@@ -30,18 +30,19 @@ absl::StatusOr<std::string> ReadTlsFile(const std::string& path) {
   return std::string{std::istreambuf_iterator<char>(file), {}};
 }
 
-// A name's addresses share the load, but for those that are not serving (gRFC A17).
+// Calls go to the addresses of a name in turn; with the health check only to those that are serving
+// (gRFC A17).
 constexpr char kBalanced[] = R"({"loadBalancingConfig": [{"round_robin": {}}]})";
 constexpr char kBalancedByHealth[] =
     R"({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})";
 
 grpc::ChannelArguments TensorChannelArguments(const ClientOptions& options) {
-  // Answers, and parts of an upload, have a little more than their tensors.
+  // Answers, and parts of an upload, are a little larger than their tensors.
   constexpr int64_t kEnvelopeBytes = 4096;
   const auto limit =
       static_cast<int>(std::min(options.max_message_bytes + kEnvelopeBytes, kMostMessageBytes));
   grpc::ChannelArguments arguments;
-  // gRPC would refuse answers above 4 MiB: scores of 1024 x 1024 tokens.
+  // By default gRPC would refuse answers above 4 MiB, such as scores of 1024 x 1024 tokens.
   arguments.SetMaxReceiveMessageSize(limit);
   arguments.SetMaxSendMessageSize(limit);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
@@ -49,17 +50,19 @@ grpc::ChannelArguments TensorChannelArguments(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(kKeepaliveTimeout)));
   arguments.SetServiceConfigJSON(options.health_checks ? kBalancedByHealth : kBalanced);
-  // Retries are ours (retries.h). With gRPC's own, headers or trailers without grpc-status end the
-  // process: they take the value of an empty optional (seen with 1.51.1; retry_filter.cc).
+  // We make retries ourselves (retries.h). With gRPC's own, headers or trailers without grpc-status
+  // end the process, because gRPC reads the value of an empty optional (seen with 1.51.1;
+  // retry_filter.cc).
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // The target is reached directly: an http_proxy meant for web pages seldom speaks HTTP/2.
+  // The target is reached directly, because an http_proxy for web pages seldom supports HTTP/2.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return arguments;
 }
 
-// gRPC ends its threads when the last channel and server of the process go, and then waits up to 10
-// seconds for the one that polls while a large message is written (seen with gRPC 1.51.1: calls of
-// 12 MiB). One reference that is never returned keeps the threads, and no destructor waits.
+// gRPC ends its threads when the last channel and server of the process are destroyed. It then
+// waits up to 10 seconds for the thread that polls while a large message is written (seen with gRPC
+// 1.51.1 and calls of 12 MiB). One reference that is never released keeps the threads, so that no
+// destructor waits.
 void KeepGrpcThreads() { [[maybe_unused]] static const bool kept = (grpc_init(), true); }
 
 absl::Status CheckAboveZero(absl::string_view name, absl::Duration duration) {
@@ -118,7 +121,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateChannel(const ClientOptions
 }
 
 bool WasNeverSent(const absl::Status& failure) {
-  // gRPC's words of one connection, and of a name with several addresses.
+  // These are gRPC's messages for one connection, and for a name with several addresses.
   return absl::IsUnavailable(failure) &&
          (absl::StrContains(failure.message(), "failed to connect to all addresses") ||
           absl::StrContains(failure.message(), "connections to all backends failing"));
@@ -148,7 +151,7 @@ absl::Status ExplainFailure(const grpc::Status& status, grpc::Channel& channel,
                                          " in that time: is the host right, and does a firewall "
                                          "let the port through?"));
   }
-  // gRPC's own words, from either end.
+  // gRPC's own message, which may come from the client or the server.
   if (absl::IsResourceExhausted(result) && absl::StrContains(result.message(), "larger than max")) {
     return WithHint(result,
                     "start the server, and this client where it has a limit, with a larger "

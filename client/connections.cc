@@ -6,7 +6,8 @@
 namespace attention::client {
 namespace {
 
-// Below this a connection has room for one more call: some 0.25 ms at the 1 GB/s of a connection.
+// A connection with fewer bytes to send than this has room for one more call: it needs about 0.25
+// ms for them at 1 GB/s.
 constexpr size_t kLittle = size_t{256} << 10;
 static_assert(Connections::kManyBytes > kLittle);
 
@@ -21,7 +22,8 @@ absl::StatusOr<std::unique_ptr<Connections>> Connections::Create(const ClientOpt
   if (!channel.ok()) return channel.status();
   result->unwatched_ = std::make_shared<Connection>(*std::move(channel));
   for (int i = 0; i < options.connections; ++i) {
-    // Clients of one target may share their first connections; the others must not be the same.
+    // Clients of one target may share their first connection; the other connections must be
+    // separate.
     const ConnectionKind kind = i == 0 ? ConnectionKind::kShared : ConnectionKind::kOwn;
     channel = CreateChannel(options, credentials, kind);
     if (!channel.ok()) return channel.status();
@@ -48,7 +50,8 @@ Connections::Place Connections::PlaceOn(const std::shared_ptr<Connection>& chose
                                         size_t request_bytes) {
   const bool none_serves =
       chosen->channel->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE;
-  return Place(none_serves ? unwatched_ : chosen, request_bytes);  // made where it stays
+  return Place(none_serves ? unwatched_ : chosen, request_bytes);  // constructed in place, since a
+                                                                   // Place cannot be moved
 }
 
 Connections::Place Connections::Take(size_t request_bytes, const Connection* avoid) {
@@ -69,7 +72,8 @@ Connections::Place Connections::TakeKnown(size_t request_bytes, absl::Time deadl
        state = channel.GetState(/*try_to_connect=*/true)) {
     if (!channel.WaitForStateChange(state, absl::ToChronoTime(deadline))) break;
   }
-  return PlaceOn(chosen, request_bytes);  // whose state is known, not another's
+  return PlaceOn(chosen, request_bytes);  // the state of `chosen` is known, that of another
+                                          // connection may not be
 }
 
 }  // namespace attention::client

@@ -11,7 +11,7 @@ constexpr uint32_t kInfinity = 0x7f800000;
 
 uint32_t Bits(float number) { return std::bit_cast<uint32_t>(number); }
 
-// `bits` without the last `count`, rounded to nearest, ties to even.
+// Drops the last `count` bits of `bits`, rounding to nearest, ties to even.
 uint32_t RoundOff(uint32_t bits, int count) {
   const uint32_t below_half = (uint32_t{1} << (count - 1)) - 1;
   return (bits + below_half + (bits >> count & 1)) >> count;
@@ -29,8 +29,9 @@ float FromBfloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} <
 uint16_t ToFloat16(float number) {
   const uint32_t magnitude = Bits(number) & kMagnitude;
   const uint32_t sign = (Bits(number) & ~kMagnitude) >> 16;
-  constexpr uint32_t kTooLarge = 0x477ff000;  // 65520, halfway from the largest to the next
-  constexpr uint32_t kNormal = 0x38800000;    // 2^-14, the least with a full mantissa
+  constexpr uint32_t kTooLarge = 0x477ff000;  // 65520, halfway between the largest number and the
+                                              // next power of two
+  constexpr uint32_t kNormal = 0x38800000;    // 2^-14, the least normal number
   uint32_t half;
   if (magnitude > kInfinity) {
     half = 0x7e00;

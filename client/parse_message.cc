@@ -40,9 +40,10 @@ bool ReadBytes(const FieldDescriptor& field, CodedInputStream& input, Message& m
   return true;
 }
 
-// Reads up to the limit. Messages are read here and `bytes` at once; all else is left to protobuf.
+// Parses up to the limit. Fields that are messages or `bytes` are parsed here, `bytes` in one
+// piece; all others are left to protobuf.
 bool MergeFrom(CodedInputStream& input, Message& message) {
-  std::string others;  // these other fields, as they came
+  std::string others;  // the other fields, as they were received
   {
     google::protobuf::io::StringOutputStream stream(&others);
     google::protobuf::io::CodedOutputStream output(&stream);

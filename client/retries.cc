@@ -11,7 +11,7 @@
 namespace attention::client {
 namespace {
 
-// What google.rpc.RetryInfo says, if it is there.
+// Returns the delay of google.rpc.RetryInfo, if there is one.
 std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   const auto payload = status.GetPayload("type.googleapis.com/google.rpc.RetryInfo");
   google::rpc::RetryInfo info;

@@ -15,7 +15,8 @@
 namespace attention::client {
 namespace {
 
-// `Tensor.data` is little-endian, and so must be memory for the memcpy below to be right.
+// `Tensor.data` is little-endian, and the memcpy below is right only if memory is little-endian
+// too.
 static_assert(std::endian::native == std::endian::little);
 static_assert(sizeof(bool) == 1);
 
@@ -33,11 +34,11 @@ std::string ShapeText(const v1::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.shape(), ", "), "]");
 }
 
-// That `tensor.data` has as many elements as the shape says.
+// Checks that `tensor.data` has as many elements as the shape says.
 template <typename T>
 absl::Status CheckData(const v1::Tensor& tensor, int64_t count) {
   const size_t bytes = tensor.data().size();
-  // Divided rather than multiplied: count * sizeof(T) could overflow.
+  // This divides rather than multiplies, because count * sizeof(T) could overflow.
   if (bytes % sizeof(T) == 0 && bytes / sizeof(T) == static_cast<size_t>(count)) {
     return absl::OkStatus();
   }
@@ -77,7 +78,7 @@ absl::Status WrongType(const v1::Tensor& tensor, v1::DataType want) {
                    static_cast<int>(tensor.data_type()), "); want ", v1::DataType_Name(want)));
 }
 
-// The elements of `tensor.data`, each made a float by `convert`.
+// Returns the elements of `tensor.data`, each converted to float by `convert`.
 template <typename T, typename Convert>
 absl::StatusOr<std::vector<float>> Converted(const v1::Tensor& tensor, int64_t count,
                                              Convert convert) {
@@ -103,7 +104,8 @@ absl::StatusOr<std::vector<float>> FloatsInData(const v1::Tensor& tensor, int64_
   }
 }
 
-// The elements of `tensor.float_values`, which must be as many as the shape says, and alone.
+// Returns the elements of `tensor.float_values`. There must be as many as the shape says, and no
+// `data` beside them.
 absl::StatusOr<std::vector<float>> ValuesTyped(const v1::Tensor& tensor, int64_t count) {
   if (!tensor.data().empty()) {
     return absl::InvalidArgumentError("both data and float_values are set; want one of them");
@@ -209,7 +211,8 @@ absl::StatusOr<std::vector<int32_t>> Int32Values(const v1::Tensor& tensor) {
   if (!floats.ok()) return floats.status();
   std::vector<int32_t> values;
   for (const float value : *floats) {
-    // Compared first: a conversion from beyond int32 has no meaning, and NaN is within nothing.
+    // The range is checked before the conversion, which is undefined beyond int32. NaN fails the
+    // check.
     constexpr float kBeyond = 2147483648.0f;  // 2^31
     if (!(value >= -kBeyond && value < kBeyond) || value != std::trunc(value)) {
       return absl::InvalidArgumentError(

@@ -9,8 +9,8 @@
 namespace attention::client {
 namespace {
 
-// A request_id has at most so many bytes (attention_service.proto). A longer one is sent as it is,
-// and the server's refusal comes without it.
+// The most bytes of a request_id (attention_service.proto). A longer one is sent unchanged, and the
+// server's refusal has no request_id.
 constexpr size_t kMostIdBytes = 256;
 
 }  // namespace

@@ -34,7 +34,7 @@ bool CommandsTerminal(char32_t code) {
   return InAny(kRanges, code);
 }
 
-// Unicode 15's general categories Mn and Me by block, and what joins characters.
+// Unicode 15's general categories Mn and Me by block, and characters that join others.
 bool TakesNoColumn(char32_t code) {
   constexpr std::array<Range, 8> kRanges = {{{0x0300, 0x036F},
                                              {0x0483, 0x0489},
@@ -104,7 +104,8 @@ Character Decode(absl::string_view text) {
     code = (code << 6) | (byte(i) & 0x3Fu);
   }
   constexpr std::array<char32_t, 5> kLeast = {0, 0, 0x80, 0x800,
-                                              0x10000};  // by length: no overlong
+                                              0x10000};  // the least code of each length; less
+                                                         // would be overlong
   const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
   if (code < kLeast[bytes] || code > 0x10FFFF || surrogate) return {};
   return {code, bytes, true};

@@ -121,10 +121,10 @@ the command line or the file is wrong; 3 no server there, or not serving.
 
 // Long enough for a server that is busy computing, short enough for a container's HEALTHCHECK.
 constexpr absl::Duration kHealthTimeout = absl::Seconds(2);
-// Models of many gigabytes go over slow lines.
+// Models of many gigabytes may be sent over slow networks.
 constexpr absl::Duration kLayersTimeout = absl::Hours(1);
 
-// Of protobuf, whole ones.
+// protobuf's limit in whole MiB.
 constexpr int kMostMessageMib = attention::client::kMostMessageBytes >> 20;
 
 ExitCode UsageError(absl::string_view what) {
@@ -137,7 +137,8 @@ bool SetAndNotEmpty(const char* variable) {
   return value != nullptr && *value != '\0';
 }
 
-// https://no-color.org: the variable stops colours that were not asked for by name.
+// The variable NO_COLOR (https://no-color.org) turns off colours that were not asked for
+// explicitly.
 absl::StatusOr<Shading> ChooseShading(const std::string& color) {
   if (color == "always") return Shading::kColor;
   if (color == "never") return Shading::kCharacters;
@@ -151,7 +152,7 @@ absl::StatusOr<Shading> ChooseShading(const std::string& color) {
   return color_welcome ? Shading::kColor : Shading::kCharacters;
 }
 
-// Any of the flags for TLS asks for it.
+// TLS is used if any of its flags is set.
 std::optional<attention::client::TlsFiles> Tls() {
   attention::client::TlsFiles files = {.ca = absl::GetFlag(FLAGS_tls_ca),
                                        .certificate = absl::GetFlag(FLAGS_tls_cert),
@@ -162,7 +163,7 @@ std::optional<attention::client::TlsFiles> Tls() {
   return files;
 }
 
-// The options of `command`, as the flags have them. INVALID_ARGUMENT: what is wrong with a flag.
+// Makes the options of `command` from the flags. INVALID_ARGUMENT if a flag is wrong.
 absl::StatusOr<CommandOptions> OptionsFromFlags(const std::string& command) {
   CommandOptions options;
   options.client.target = absl::GetFlag(FLAGS_target);
@@ -200,7 +201,7 @@ ExitCode PrintCompletion(const CommandOptions& /*options*/, std::ostream& out,
   return attention::client::kExitOk;
 }
 
-// A command, and how many words it takes behind its name.
+// A command, and how many words it takes after its name.
 struct Command {
   absl::string_view name;
   size_t least, most;
@@ -254,7 +255,7 @@ ExitCode Run(absl::Span<const char* const> arguments) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  // What gRPC has to say comes as the status of a call, too.
+  // gRPC reports errors as the status of a call as well, so its log is turned off.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const ExitCode exit_code = Run(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));
   if (!std::cout.flush()) {

@@ -10,7 +10,7 @@ namespace attention::client {
 
 int LatencyHistogram::IndexOf(int64_t microseconds) {
   const auto value = static_cast<uint64_t>(microseconds);
-  // So far is the value shifted until it has kBits digits, of which the first is 1.
+  // The value is shifted until it has kBits binary digits, of which the first is 1.
   const int shift = std::max(0, static_cast<int>(absl::bit_width(value)) - kBits);
   return (shift << (kBits - 1)) + static_cast<int>(value >> shift);
 }
@@ -60,7 +60,7 @@ std::vector<LatencyHistogram::Step> LatencyHistogram::Steps() const {
   std::vector<Step> steps;
   for (size_t i = 0; i < counts_.size(); ++i) {
     if (counts_[i] == 0) continue;
-    // A step holds what was less than the next whole microsecond.
+    // A step holds durations below its next whole microsecond.
     steps.push_back({absl::Microseconds(UpperOf(static_cast<int>(i)) + 1), counts_[i]});
   }
   return steps;

@@ -12,7 +12,7 @@
 namespace attention::client {
 namespace {
 
-constexpr int64_t kMost = int64_t{1} << 24;  // tokens; no server takes more
+constexpr int64_t kMost = int64_t{1} << 24;  // tokens; no server accepts more
 
 bool ParseLength(absl::string_view text, int64_t& length) {
   return absl::SimpleAtoi(text, &length) && length >= 1 && length <= kMost;

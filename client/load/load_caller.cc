@@ -14,8 +14,8 @@
 namespace attention::client {
 namespace {
 
-// Answers up to so large are all read; of larger ones, whose reading would cost the time that is to
-// be measured, nothing but how they ended.
+// Answers of up to this size are parsed. Larger ones would take time that disturbs the measurement,
+// so of these only the status is used.
 constexpr size_t kMostReadBytes = 64 << 10;
 constexpr absl::Duration kLatestCancel = absl::Milliseconds(20);
 
@@ -25,11 +25,11 @@ const std::string& MethodOf(const LoadRequest& request) {
   return request.is_encode ? kEncode : kCompute;
 }
 
-// What the answer says; false where it is no message.
+// Reads the answer into `end`; returns false if it is not a valid message.
 template <typename Response>
 bool Read(const grpc::ByteBuffer& bytes, size_t want, CallEnd& end) {
   Response response;
-  grpc::ByteBuffer copy = bytes;  // of references
+  grpc::ByteBuffer copy = bytes;  // copies references, not bytes
   if (!grpc::SerializationTraits<Response>::Deserialize(&copy, &response).ok()) return false;
   end.timing = response.timing();
   end.is_wrong = want != 0 && OutputDigest(response) != want;
@@ -42,7 +42,7 @@ struct LoadCaller::InFlight {
   const LoadRequest* request;
   CallEnd end;
   absl::Time deadline;
-  std::shared_ptr<grpc::ClientContext> context;  // of the attempt under way
+  std::shared_ptr<grpc::ClientContext> context;  // of the current attempt
   grpc::ByteBuffer response;
   std::function<void()> done;
 };
@@ -105,7 +105,7 @@ void LoadCaller::Call(SteadyTime intended, std::function<void()> done) {
 
 void LoadCaller::Start(std::unique_ptr<InFlight> call) {
   call->context->set_deadline(absl::ToChronoTime(call->deadline));
-  InFlight* const own = call.release();  // its callback's, which is called in any case
+  InFlight* const own = call.release();  // the callback owns it, and is always called
   NextStub().UnaryCall(own->context.get(), MethodOf(*own->request), {}, &own->request->message,
                        &own->response, [this, own](const grpc::Status& status) {
                          Ended(std::unique_ptr<InFlight>(own), FromGrpcStatus(status));
@@ -129,8 +129,8 @@ void LoadCaller::Ended(std::unique_ptr<InFlight> call, const absl::Status& statu
     }
   }
   shared_.recorder.Add(EndOf(*call, status));
-  // The last one to be done may end the test, and the channels that a call's context holds must not
-  // be let go on this thread, which is their own.
+  // The last call may end the test and with it the channels. The call's context holds a channel,
+  // which must not be destroyed on this thread of gRPC, so the call is destroyed first.
   const std::function<void()> done = std::move(call->done);
   call.reset();
   done();

@@ -56,8 +56,8 @@ v1::EncodeRequest EncodeRequestFor(const v1::Layer& layer, int64_t tokens,
   return request;
 }
 
-// The simplified attention of the tutorials in double precision: each output number may be off by
-// 1e-5 of the largest token. Row by row, so that no scores are kept.
+// The simplified attention of the tutorials in double precision: each output number may differ by
+// 1e-5 of the largest number of the tokens. It goes row by row, so that no scores are stored.
 bool AgreesWithOwnArithmetic(const v1::Tensor& tokens, const v1::Tensor& output) {
   const auto x = FloatValues(tokens), y = FloatValues(output);
   if (!x.ok() || !y.ok() || x->size() != y->size()) return false;
@@ -67,7 +67,7 @@ bool AgreesWithOwnArithmetic(const v1::Tensor& tokens, const v1::Tensor& output)
   };
   double largest = 0;
   for (const float number : *x) largest = std::max(largest, std::abs(double{number}));
-  std::vector<double> weights(static_cast<size_t>(len));  // [len], of one query
+  std::vector<double> weights(static_cast<size_t>(len));  // [len], the weights of one query
   for (int64_t i = 0; i < len; ++i) {
     double most = -HUGE_VAL, sum = 0;
     for (int64_t j = 0; j < len; ++j) {
@@ -107,7 +107,7 @@ absl::Status CheckAlone(const LoadOptions& options, const AttentionClient& clien
   return absl::OkStatus();
 }
 
-// One call of `request`, checked if that is asked for.
+// Makes a LoadRequest of `request`, and checks its answer if options.verify asks for that.
 template <typename Request>
 absl::StatusOr<LoadRequest> Ready(const LoadOptions& options, const AttentionClient& client,
                                   const Request& request, int64_t tokens) {

@@ -11,7 +11,8 @@
 namespace attention::client {
 namespace {
 
-constexpr size_t kMostTexts = 20;  // of failures; servers' texts have numbers that differ
+constexpr size_t kMostTexts = 20;  // different messages of failures; they contain numbers, so there
+                                   // may be many
 
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -22,7 +23,7 @@ bool EndedAsMeant(const CallEnd& end) {
     case Intent::kAnswer:
       return (end.code == grpc::StatusCode::OK && !end.is_wrong) ||
              end.code == grpc::StatusCode::RESOURCE_EXHAUSTED;
-    case Intent::kCancel:  // it may have been answered, or refused, before that
+    case Intent::kCancel:  // it may have been answered or refused before it was cancelled
       return end.code == grpc::StatusCode::CANCELLED || end.code == grpc::StatusCode::OK ||
              end.code == grpc::StatusCode::RESOURCE_EXHAUSTED;
     default:

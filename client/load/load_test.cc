@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Callers who each call again when they are answered, until `end`.
+// Callers that each call again when they have an answer, until `end`.
 class ClosedLoop {
  public:
   ClosedLoop(std::deque<LoadCaller>& callers, SteadyTime end)
@@ -47,7 +47,7 @@ class ClosedLoop {
   std::latch active_;
 };
 
-// Calls that come at times of their own, from now on until `end`, whatever became of those before.
+// Calls that begin at random times, from now until `end`, whether earlier calls have ended or not.
 class OpenLoop {
  public:
   OpenLoop(const LoadOptions& options, LoadCaller& caller, LoadRecorder& recorder)
@@ -118,7 +118,7 @@ absl::StatusOr<LoadRun> RunLoadTest(const LoadOptions& options, OnProgress on_pr
                                .requests = *requests,
                                .targets = *std::move(targets),
                                .recorder = recorder};
-  std::deque<LoadCaller> callers;  // which stay where they are
+  std::deque<LoadCaller> callers;  // a deque, because callers must not move
   const int count = options.rate > 0 ? 1 : options.callers;
   for (int i = 0; i < count; ++i) callers.emplace_back(shared, options.seed + i);
   std::optional<ServerUsage> usage;

@@ -104,7 +104,7 @@ int UsageError(const absl::Status& status) {
   return kUsageError;
 }
 
-// The numbers of a flag that is a list of them.
+// Parses the numbers of a flag that is a list.
 absl::StatusOr<std::vector<double>> Numbers(absl::string_view flag,
                                             const std::vector<std::string>& texts) {
   std::vector<double> numbers;
@@ -147,7 +147,7 @@ absl::StatusOr<LoadOptions> CommonOptions() {
   return options;
 }
 
-// Of each run: those of all, with its rate or its callers.
+// Returns the options of each run: the common ones, with the rate or the callers of the run.
 absl::StatusOr<std::vector<LoadOptions>> OptionsFromFlags() {
   const absl::StatusOr<LoadOptions> common = CommonOptions();
   if (!common.ok()) return common.status();
@@ -176,13 +176,13 @@ absl::StatusOr<std::vector<LoadOptions>> OptionsFromFlags() {
   return runs;
 }
 
-// A file that can be written before anything is measured for it.
+// An output file, opened before anything is measured so that errors show early.
 class OutputFile {
  public:
   explicit OutputFile(std::string path) : path_(std::move(path)) {
     if (!path_.empty()) out_.open(path_, std::ios::binary);
   }
-  // Whether all that was written is there, where it was asked for.
+  // Returns whether everything was written, or no file was asked for.
   bool ok() { return path_.empty() || static_cast<bool>(out_.flush()); }
   void Write(const std::string& text) { out_ << text; }
   const std::string& path() const { return path_; }
@@ -213,7 +213,7 @@ int Load() {
     if (!run.ok()) {
       std::fprintf(stderr, "attention_loadtest: %s\n", run.status().ToString().c_str());
       failed = true;
-      break;  // what was measured before is kept
+      break;  // earlier runs are still reported
     }
     const std::string text = absl::GetFlag(FLAGS_json) ? attention::client::LoadJson(*run)
                                                        : attention::client::LoadText(*run);
@@ -230,10 +230,10 @@ int Load() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // what it has to say comes as statuses, too
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // gRPC reports errors as statuses as well
   attention::client::KeepFreedMemory();
-  // Debian builds Abseil with its search for deadlocks on, which would cost the callers more than
-  // their calls.
+  // Debian's Abseil searches for deadlocks, which would cost the callers more time than their
+  // calls.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const auto rest = attention::client::ParseFlags(
       absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(1));

@@ -7,17 +7,17 @@
 #include "client/cli/commands/commands.h"
 #include "google/protobuf/message.h"
 
-// What every command says to its user.
+// Messages and exit codes that all commands share.
 namespace attention::client {
 
-// The command line or the file is wrong: kExitUsage.
+// Reports that the command line or the file is wrong. Returns kExitUsage.
 ExitCode ReportUsage(const absl::Status& status, std::ostream& err);
 
-// A call failed: its code, the message, and the fields that the message has not told of.
-// kExitFailed or kExitNoServer.
+// Reports a failed call: its code, its message, and the refused fields that the message does not
+// name. Returns kExitFailed or kExitNoServer.
 ExitCode ReportFailure(const absl::Status& status, std::ostream& err);
 
-// The message as protobuf JSON with the schema's field names.
+// Prints the message as protobuf JSON with the schema's field names.
 ExitCode PrintJson(const google::protobuf::Message& message, std::ostream& out, std::ostream& err);
 
 }  // namespace attention::client

@@ -35,7 +35,8 @@ void PrintTitle(const RequestFile& file, std::ostream& out) {
   if (!file.title.empty()) out << EscapeControls(file.title) << "\n\n";
 }
 
-// Before anything is computed for it: whether a file can be written there. "": none is wanted.
+// Checks, before anything is computed, whether a file can be written at `path`; "" means that no
+// file is wanted.
 absl::Status CheckOutput(const std::string& path) {
   namespace fs = std::filesystem;
   if (path.empty()) return absl::OkStatus();
@@ -80,7 +81,7 @@ absl::StatusOr<std::string> FormatAll(const RequestFile& file, const v1::EncodeR
   return FormatResults(response, file.words);
 }
 
-// JSON is for people and scripts to read: numbers, unless the file wants bytes.
+// JSON is read by people and scripts, so results are numbers unless the request asks for bytes.
 template <typename Request>
 void AskForNumbers(const CommandOptions& options, Request& request) {
   if (options.json && request.result_format() == v1::RESULT_FORMAT_UNSPECIFIED) {
@@ -88,7 +89,7 @@ void AskForNumbers(const CommandOptions& options, Request& request) {
   }
 }
 
-// What `attend` and `encode` do with an answer.
+// Prints or saves an answer for `attend` and `encode`.
 template <typename Response>
 ExitCode ShowResults(const RequestFile& file, const absl::StatusOr<Response>& response,
                      const CommandOptions& options, std::ostream& out, std::ostream& err) {
@@ -104,7 +105,7 @@ ExitCode ShowResults(const RequestFile& file, const absl::StatusOr<Response>& re
   return kExitOk;
 }
 
-// What `explain` does with an answer.
+// Prints or draws an answer for `explain`.
 template <typename Response>
 ExitCode ShowExplanation(const RequestFile& file, const absl::StatusOr<Response>& response,
                          const CommandOptions& options, std::ostream& out, std::ostream& err) {
@@ -118,7 +119,7 @@ ExitCode ShowExplanation(const RequestFile& file, const absl::StatusOr<Response>
   return kExitOk;
 }
 
-// A file that a command is about, with the words of the command line.
+// Reads the request file of a command; the words of the command line replace those of the file.
 absl::StatusOr<RequestFile> ReadFile(const std::string& path, const CommandOptions& options) {
   absl::StatusOr<RequestFile> file =
       ReadRequestFile(path, static_cast<uint64_t>(options.client.max_message_bytes));
@@ -126,7 +127,7 @@ absl::StatusOr<RequestFile> ReadFile(const std::string& path, const CommandOptio
   return file;
 }
 
-// The layers of the encoder that the request names.
+// Returns the number of layers of the encoder that the request names.
 absl::StatusOr<int> LayersOf(const AttentionClient& client, const v1::LayerRef& ref) {
   const absl::StatusOr<v1::Layer> layer = client.GetLayer(ref.name(), ref.version());
   if (!layer.ok()) return layer.status();
@@ -136,7 +137,7 @@ absl::StatusOr<int> LayersOf(const AttentionClient& client, const v1::LayerRef& 
 ExitCode WatchHealth(const AttentionClient& client, const CommandOptions& options,
                      std::ostream& out, std::ostream& err) {
   const absl::Status status = client.WatchHealth(options.service, [&out](const std::string& state) {
-    out << state << std::endl;  // for those who read it line by line
+    out << state << std::endl;  // flushed, for programs that read it line by line
     return out.good();
   });
   if (!status.ok()) ReportFailure(status, err);

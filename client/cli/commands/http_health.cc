@@ -20,13 +20,13 @@
 namespace attention::client {
 namespace {
 
-// More of an answer is not read: its first line has what it says.
+// The most bytes of an answer that are read; its first line is enough.
 constexpr size_t kMostBytes = 4096;
 
 absl::Status Unavailable(absl::string_view what) { return absl::UnavailableError(what); }
 
-// A connection that never waits beyond a deadline. (No HTTP library of Debian's that is small
-// bounds connecting and reading by one time, which a health check needs.)
+// A connection that never waits beyond a deadline. A health check needs one time limit for
+// connecting and reading together, which no small HTTP library in Debian has.
 class Socket {
  public:
   explicit Socket(absl::Time deadline) : deadline_(deadline) {}
@@ -48,14 +48,15 @@ class Socket {
     return error == 0 ? absl::OkStatus() : Unavailable(std::strerror(error));
   }
 
-  // A request of a few bytes, which a new connection takes at once.
+  // Sends a request of a few bytes, which a new connection accepts at once.
   absl::Status Send(const std::string& request) {
     const ssize_t sent = send(socket_, request.data(), request.size(), MSG_NOSIGNAL);
     return sent == static_cast<ssize_t>(request.size()) ? absl::OkStatus()
                                                         : Unavailable(std::strerror(errno));
   }
 
-  // Appends what comes, until there is `end` in it, it is large or the other side has said all.
+  // Appends received bytes to `text` until it contains `end`, it is large, or the other side has
+  // closed the connection.
   absl::Status ReadUntil(absl::string_view end, std::string& text) {
     std::array<char, kMostBytes> buffer;
     while (!absl::StrContains(text, end) && text.size() < kMostBytes) {
@@ -81,7 +82,7 @@ class Socket {
   int socket_ = -1;
 };
 
-// What the first line of an answer says: "HTTP/1.1 200 OK".
+// Turns the first line of an answer, such as "HTTP/1.1 200 OK", into a status.
 absl::Status Read(absl::string_view answer) {
   const absl::string_view line = answer.substr(0, answer.find('\r'));
   if (!absl::StartsWith(line, "HTTP/1."))
@@ -118,7 +119,7 @@ absl::Status CheckReady(const std::string& address, absl::Duration timeout) {
   addrinfo* found = nullptr;
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);  // of IPv6
+    host = host.substr(1, host.size() - 2);  // an IPv6 address without its brackets
   }
   const std::string service = address.substr(colon + 1);
   if (const int error = getaddrinfo(host.c_str(), service.c_str(), &hints, &found); error != 0) {

@@ -8,10 +8,10 @@
 
 namespace attention::client {
 
-// Whether the server is ready, as http://ADDRESS/readyz of its --metrics_port tells: for a
-// container's own health check, which then needs no certificates where calls go over TLS.
-// `address` is HOST:PORT. OK: it is; UNAVAILABLE: nobody answers there in time, or it is not;
-// INVALID_ARGUMENT: no such address.
+// Asks http://ADDRESS/readyz of the server's --metrics_port whether the server is ready. It is
+// meant for the health check of a container, which then needs no certificates even if calls use
+// TLS. `address` is HOST:PORT. OK if the server is ready; UNAVAILABLE if it is not, or if nothing
+// answers in time; INVALID_ARGUMENT if the address is wrong.
 absl::Status CheckReady(const std::string& address, absl::Duration timeout);
 
 }  // namespace attention::client

@@ -24,7 +24,7 @@ namespace {
 
 absl::Status Usage(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
-// NAME or NAME@VERSION.
+// Parses NAME or NAME@VERSION.
 absl::StatusOr<v1::LayerRef> ParseRef(const std::string& text) {
   v1::LayerRef ref;
   const size_t at = text.find('@');
@@ -74,7 +74,7 @@ ExitCode Finish(const absl::StatusOr<v1::Layer>& layer, bool json, std::ostream&
   return kExitOk;
 }
 
-// That the model is no PyTorch checkpoint, and that none is there in its place.
+// Checks that the model is not a PyTorch checkpoint, and that there is no checkpoint in its place.
 absl::Status CheckIsNoTorchFile(const std::filesystem::path& model) {
   namespace fs = std::filesystem;
   std::error_code ignored;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kCells = 24;
 constexpr auto kBetween = std::chrono::milliseconds(100);
-// Before that a rate says nothing.
+// Before this time a rate would mean nothing.
 constexpr absl::Duration kFirstRate = absl::Milliseconds(500);
 
 }  // namespace

@@ -10,17 +10,17 @@
 
 namespace attention::client {
 
-// One line of a terminal that says how far something is and how long it will still take, drawn over
-// itself. Not thread-safe.
+// One line of a terminal that shows how far a transfer is and how long it will still take. Each
+// drawing replaces the one before. Not thread-safe.
 class ProgressBar {
  public:
-  // `out` null: draws nothing. `what` is fit for a terminal (display_text.h).
+  // If `out` is null, nothing is drawn. `what` must be safe for a terminal (display_text.h).
   ProgressBar(std::ostream* out, std::string what, int64_t total_bytes);
-  ~ProgressBar();  // the line ends
+  ~ProgressBar();  // ends the line
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // Draws ten times a second at most, and at the end.
+  // Draws at most ten times a second, and at the end.
   void Update(int64_t bytes);
 
  private:
@@ -33,7 +33,8 @@ class ProgressBar {
   Clock::time_point drawn_ = {};
 };
 
-// "minilm  [=====>    ]  45 %  39.0 of 86.7 MiB  110.3 MiB/s  1 s left", as it is after `since`.
+// Returns a text such as "minilm [=====> ] 45 % 39.0 of 86.7 MiB 110.3 MiB/s 1 s left". `since` is
+// the time since the start.
 std::string ProgressText(const std::string& what, int64_t bytes, int64_t total_bytes,
                          absl::Duration since);
 

@@ -13,8 +13,8 @@
 namespace attention::client {
 namespace {
 
-// Writes all requests to the stream, on a thread of its own. Where this ends first, as when an
-// answer cannot be shown, the stream does too.
+// Writes all requests to the stream, on a thread of its own. If it is destroyed before that is
+// done, because an answer could not be shown, the stream is cancelled.
 class Writer {
  public:
   Writer(AttentionStream& stream, const std::vector<RequestFile>& files)
@@ -42,7 +42,7 @@ ExitCode StreamFiles(
     const AttentionClient& client, std::vector<RequestFile>& files,
     absl::FunctionRef<ExitCode(size_t, const absl::StatusOr<v1::ComputeAttentionResponse>&)> show,
     std::ostream& err) {
-  std::vector<std::string> ids;  // the users' own
+  std::vector<std::string> ids;  // the request ids of the user
   for (RequestFile& file : files) {
     ids.push_back(file.request.request_id());
     file.request.set_request_id(absl::StrCat(ids.size() - 1));

@@ -13,9 +13,9 @@
 
 namespace attention::client {
 
-// Sends the files' requests on one stream and gives each answer to `show` as it comes, with the
-// file's index. All of it within the client's timeout. Returns the first exit code that is not
-// kExitOk.
+// Sends the requests of the files on one stream, and passes each answer to `show` when it arrives,
+// with the index of its file. The client's timeout bounds the whole stream. Returns the first exit
+// code that is not kExitOk.
 ExitCode StreamFiles(
     const AttentionClient& client, std::vector<RequestFile>& files,
     absl::FunctionRef<ExitCode(size_t, const absl::StatusOr<v1::ComputeAttentionResponse>&)> show,

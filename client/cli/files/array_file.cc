@@ -26,14 +26,14 @@ namespace {
 
 constexpr char kNpy[] = ".npy", kNpz[] = ".npz", kSafetensors[] = ".safetensors";
 constexpr char kEndings[] = "want a name that ends in .npy, .npz or .safetensors";
-// Deflate makes a byte of no more (zlib's technical details, zlib.net/zlib_tech.html).
+// Deflate expands one byte to at most this number of bytes (zlib.net/zlib_tech.html).
 constexpr zip_uint64_t kMostInflated = 1032;
 
-// A reference taken apart.
+// The parts of a reference.
 struct Place {
   std::string path;
   std::string name;          // of the array in it, or empty
-  absl::string_view ending;  // of the path; empty: none of ours
+  absl::string_view ending;  // of the path; empty if it is none that is known
 };
 
 Place TakeApart(absl::string_view reference) {
@@ -54,7 +54,7 @@ struct CloseZip {
 };
 using Archive = std::unique_ptr<zip_t, CloseZip>;
 
-// The status with what it is about before its message.
+// Puts the name of the file or array before the message of a status.
 absl::Status In(const std::string& what, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
 }
@@ -75,7 +75,7 @@ class EntryReader final : public ByteReader {
     return EntryReader(entry, stat.size);
   }
 
-  // What the archive claims.
+  // The size that the archive claims.
   uint64_t size() const override { return size_; }
 
   absl::Status Read(char* to, size_t bytes) override {
@@ -88,8 +88,8 @@ class EntryReader final : public ByteReader {
     return absl::OkStatus();
   }
 
-  // That there is nothing more, and that all had the archive's checksum: the read that meets the
-  // end is the one that checks it.
+  // Checks that there are no more bytes and that the checksum is that of the archive. libzip checks
+  // it in the read that meets the end.
   absl::Status CheckEnd() {
     char beyond = 0;
     return zip_fread(entry_.get(), &beyond, 1) == 0 ? absl::OkStatus() : Damaged();
@@ -117,9 +117,10 @@ absl::StatusOr<v1::Tensor> ReadNpyEntry(zip_t& archive, const zip_stat_t& stat,
   return end.ok() ? std::move(tensor) : end;
 }
 
-// The archive in a file that is open.
+// Opens the archive in a file that is already open.
 Archive OpenArchive(const FileReader& file) {
-  const int descriptor = dup(file.descriptor());  // the archive closes its own
+  const int descriptor = dup(file.descriptor());  // a copy, because the archive closes its
+                                                  // descriptor
   int code = 0;
   zip_t* const archive = zip_fdopen(descriptor, 0, &code);
   if (archive == nullptr) close(descriptor);
@@ -160,7 +161,7 @@ absl::StatusOr<v1::Tensor> Read(const Place& place, uint64_t most_bytes) {
                                       : place.ending == kNpz
                                           ? ReadNpz(**file, place, most_bytes)
                                           : ReadSafetensor(**file, place.name, most_bytes);
-  // A change explains a failure better than what it looks like.
+  // If the file was changed while it was read, that is the true reason of a failure.
   const absl::Status unchanged = (*file)->CheckUnchanged();
   return unchanged.ok() ? std::move(tensor) : unchanged;
 }
@@ -186,13 +187,13 @@ absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTen
   return file << std::flush ? absl::OkStatus() : absl::InvalidArgumentError(std::strerror(errno));
 }
 
-// An entry that an archive reads while it is closed.
+// The source of an entry, which the archive reads when it is closed.
 struct EntrySource {
   NpyPieces pieces;
-  absl::string_view rest = "";  // of the piece that was begun
+  absl::string_view rest = "";  // what is left of the current piece
 };
 
-// What libzip asks of a source (zip_source_function(3)).
+// Serves the requests of libzip to a source (zip_source_function(3)).
 zip_int64_t ServeEntry(void* source, void* data, zip_uint64_t bytes, zip_source_cmd_t command) {
   auto& entry = *static_cast<EntrySource*>(source);
   switch (command) {
@@ -218,9 +219,9 @@ zip_int64_t ServeEntry(void* source, void* data, zip_uint64_t bytes, zip_source_
       return sizeof(stat);
     }
     case ZIP_SOURCE_CLOSE:
-    case ZIP_SOURCE_FREE:  // it is WriteNpz's
+    case ZIP_SOURCE_FREE:  // WriteNpz owns the source
       return 0;
-    default:  // nothing here fails
+    default:  // no operation here can fail
       return -1;
   }
 }
@@ -243,7 +244,8 @@ absl::Status WriteNpz(const std::string& path, absl::Span<const NamedTensor> ten
       zip_source_free(source);
       return absl::InvalidArgumentError(zip_strerror(archive.get()));
     }
-    // As numpy.savez: numbers hardly shrink, and such an archive can be mapped.
+    // Entries are not compressed, as in numpy.savez, because numbers hardly shrink and such an
+    // archive can be mapped.
     zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
   }
   if (zip_close(archive.get()) != 0) return absl::InvalidArgumentError(zip_strerror(archive.get()));
@@ -294,7 +296,8 @@ absl::Status CheckArrayPath(const std::string& path) {
 
 absl::Status WriteArrays(const std::string& path, absl::Span<const NamedTensor> tensors) {
   if (absl::Status status = CheckArrayPath(path); !status.ok()) return status;
-  // Results in numbers, of requests that were typed by hand; all others are written where they lie.
+  // Results that came as numbers, for requests typed by hand, are converted; all others are written
+  // without a copy.
   std::deque<v1::Tensor> converted;
   std::vector<NamedTensor> with_bytes(tensors.begin(), tensors.end());
   for (NamedTensor& named : with_bytes) {

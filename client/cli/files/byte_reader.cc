@@ -12,7 +12,7 @@
 namespace attention::client {
 
 absl::StatusOr<std::unique_ptr<FileReader>> FileReader::Open(const std::string& path) {
-  // Without O_NONBLOCK a pipe would wait here until somebody writes to it.
+  // Without O_NONBLOCK, opening a pipe would wait until some process writes to it.
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     return errno == ENOENT ? absl::NotFoundError("there is no such file")

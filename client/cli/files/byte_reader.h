@@ -13,24 +13,24 @@
 
 namespace attention::client {
 
-// Bytes that are read from front to back, straight to where they are wanted.
+// Reads bytes from front to back, directly into the memory where they are wanted.
 class ByteReader {
  public:
   virtual ~ByteReader() = default;
 
-  // How many bytes there are, or should be, in all.
+  // The number of bytes that there are, or should be, in all.
   virtual uint64_t size() const = 0;
-  // Puts the next `bytes` bytes at `to`. INVALID_ARGUMENT: there are fewer, or they cannot be read;
-  // what is at `to` is then unspecified.
+  // Puts the next `bytes` bytes at `to`. INVALID_ARGUMENT if there are fewer, or they cannot be
+  // read; the memory at `to` is then unspecified.
   virtual absl::Status Read(char* to, size_t bytes) = 0;
 };
 
-// A file on disk. It is read rather than mapped: where another process makes a mapped file shorter,
-// the signal SIGBUS ends the one that reads it.
+// A file on disk. It is read rather than mapped, because if another process truncates a mapped
+// file, the signal SIGBUS ends the process that reads it.
 class FileReader final : public ByteReader {
  public:
-  // NOT_FOUND: there is no such file. INVALID_ARGUMENT: it cannot be opened, or is a folder, a pipe
-  // or a device, whose size is not known before they are read.
+  // NOT_FOUND if there is no such file. INVALID_ARGUMENT if it cannot be opened, or is a folder, a
+  // pipe or a device, whose size is not known before it is read.
   static absl::StatusOr<std::unique_ptr<FileReader>> Open(const std::string& path);
   ~FileReader() override;
   FileReader(const FileReader&) = delete;
@@ -40,12 +40,12 @@ class FileReader final : public ByteReader {
   absl::Status Read(char* to, size_t bytes) override;
 
   uint64_t position() const { return position_; }
-  // Reads on from byte `position` of the file.
+  // The next Read begins at byte `position` of the file.
   void Seek(uint64_t position) { position_ = position; }
-  // INVALID_ARGUMENT: somebody wrote to the file since it was opened, so that what was read may be
-  // half of the old and half of the new.
+  // INVALID_ARGUMENT if the file was written to since it was opened, so that the bytes that were
+  // read may mix old and new contents.
   absl::Status CheckUnchanged() const;
-  // The open file, which stays this object's.
+  // The descriptor of the open file, which this object still owns.
   int descriptor() const { return descriptor_; }
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Where byte `position` of `text` is, as "LINE:COLUMN".
+// Returns the place of byte `position` of `text` as "LINE:COLUMN".
 std::string LineAndColumn(absl::string_view text, size_t position) {
   const absl::string_view before = text.substr(0, position);
   const size_t line = 1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
@@ -22,16 +22,17 @@ std::string LineAndColumn(absl::string_view text, size_t position) {
   return absl::StrCat(line, ":", position - line_start + 1);
 }
 
-// What the library says, without its own tags and without its own idea of the position:
+// Returns the message of the library without its tag and without its own position, from such a
+// text:
 //   [json.exception.parse_error.101] parse error at line 1, column 9: syntax error while ...
 std::string Reason(absl::string_view what) {
-  constexpr size_t kMaxLength = 300;  // the library quotes what it read, however long that is
+  constexpr size_t kMaxLength = 300;  // the library quotes the text that it read, which may be long
   if (const size_t tag = what.find("] "); tag != what.npos) what.remove_prefix(tag + 2);
   if (what.substr(0, 11) == "parse error") what.remove_prefix(what.find(": ") + 2);
   return std::string(what.substr(0, kMaxLength));
 }
 
-// What a text says, for a message: cut where it is long, and on one line.
+// Makes a text fit for a message: on one line, and cut if it is long.
 std::string Shown(absl::string_view text) {
   constexpr size_t kMaxLength = 100;
   return absl::StrCat(absl::Utf8SafeCEscape(text.substr(0, kMaxLength)),
@@ -69,7 +70,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
-    // The library counts the byte that it choked on; at the end of the text it counts one more.
+    // The library counts the wrong byte too, and at the end of the text one byte more.
     const size_t offset = std::min(position > 0 ? position - 1 : 0, text_.size());
     status_ = absl::InvalidArgumentError(
         absl::StrCat(name_, ":", LineAndColumn(text_, offset), ": ", Reason(error.what())));
@@ -77,7 +78,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
  private:
-  // Where the innermost object is, such as request.tokens[1].
+  // The place of the innermost object, such as request.tokens[1].
   std::string Place() const {
     std::string place;
     for (size_t i = 1; i < open_.size(); ++i) {
@@ -98,7 +99,8 @@ class Builder final : public nlohmann::json_sax<Json> {
     return false;
   }
 
-  // Puts the value where the text has it. The address holds until its own container gets another.
+  // Adds the value at its place. The address is valid until another value is added to the same
+  // container.
   Json* Add(Json value) {
     Json& place = open_.empty()              ? root_
                   : open_.back()->is_array() ? open_.back()->emplace_back()
@@ -125,14 +127,14 @@ class Builder final : public nlohmann::json_sax<Json> {
   const std::string& name_;
   Json root_;
   std::vector<Json*> open_;  // the containers that are not closed yet, outermost first
-  std::string key_;          // of the value that comes next, in an object
+  std::string key_;          // in an object: the key of the next value
   absl::Status status_;
 };
 
 }  // namespace
 
 absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, const std::string& name) {
-  // The library takes a NUL for the end of the text.
+  // The library would take a NUL as the end of the text.
   if (const size_t nul = text.find('\0'); nul != text.npos) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ":", LineAndColumn(text, nul), ": there is a NUL byte"));

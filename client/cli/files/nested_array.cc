@@ -24,7 +24,7 @@ std::optional<double> NumberInString(const std::string& text) {
   return std::nullopt;
 }
 
-// "a number", "an array" ...: what a message says that it got.
+// Names the kind of a value for messages, such as "a number" or "an array of 3".
 std::string Kind(const Json& value) {
   if (value.is_array()) return absl::StrCat("an array of ", value.size());
   if (value.is_null()) return "null";
@@ -34,7 +34,8 @@ std::string Kind(const Json& value) {
   return absl::StrCat("\"", value.get<std::string>(), "\"");
 }
 
-// Walks the arrays once, row by row, with the first element of each level as the pattern.
+// Walks through the arrays once, row by row. The first element of each level determines the form of
+// the others.
 class Flattener {
  public:
   Flattener(const Json& array, const std::string& path) : path_(path) {
@@ -104,7 +105,7 @@ class Flattener {
     return absl::InvalidArgumentError(absl::StrCat(place, " ", what));
   }
 
-  // The element whose form the others must have, `axes` axes down.
+  // The place of the element, `axes` axes down, whose form the others must have.
   std::string FirstPlace(size_t axes) const {
     std::string place = path_;
     for (size_t i = 0; i < axes; ++i) place += "[0]";

@@ -9,13 +9,14 @@
 
 namespace attention::client {
 
-// The tensor that nested JSON arrays stand for: [[1, 2, 3], [4, 5, 6]] has shape [2, 3]. All
-// numbers make a float32 tensor, all true and false a bool one. Of strings, "inf", "-inf" and "nan"
-// stand for themselves, as "Infinity", "-Infinity" and "NaN" do in protobuf's own JSON.
+// Makes a tensor from nested JSON arrays: [[1, 2, 3], [4, 5, 6]] has shape [2, 3]. Numbers give a
+// float32 tensor, true and false a bool tensor. The strings "inf", "-inf" and "nan" count as
+// numbers, as "Infinity", "-Infinity" and "NaN" do in protobuf's own JSON.
 //
-// INVALID_ARGUMENT: an empty array, rows of different lengths, a null or anything else that is no
-// number, a number beyond float32, numbers among true and false. The message gives the place, as in
-// "request.tokens.tokens[1][2] is null; want a number"; `path` is what stands for the whole.
+// INVALID_ARGUMENT if an array is empty, rows have different lengths, an element is null or
+// anything else that is not a number, a number is beyond float32, or numbers and truth values are
+// mixed. The message names the place, as in "request.tokens.tokens[1][2] is null; want a number";
+// `path` is the place of the whole array.
 absl::StatusOr<v1::Tensor> TensorFromNestedArray(const nlohmann::json& array,
                                                  const std::string& path);
 

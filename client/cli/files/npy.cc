@@ -21,7 +21,8 @@ namespace attention::client {
 namespace {
 
 constexpr absl::string_view kMagic("\x93NUMPY", 6);
-// A header's bytes begin here in version 1, whose length has 2 bytes, and 2 later in the others.
+// The header begins at this byte in version 1, whose length field has 2 bytes, and 2 bytes later in
+// other versions.
 constexpr size_t kHeaderAt = 10;
 constexpr size_t kMostNpyHeaderBytes = size_t{64} << 10;
 constexpr int kMostNpyAxes = 32;                       // as NumPy has it; the server takes 4
@@ -32,7 +33,7 @@ struct NumpyType {
   absl::string_view descr;
   v1::DataType type;
 };
-// The first of a type is what is written.
+// The first entry of a type is the one that is written.
 constexpr std::array<NumpyType, 7> kNumpyTypes = {{{"<f4", v1::DATA_TYPE_FLOAT32},
                                                    {"<f8", v1::DATA_TYPE_FLOAT64},
                                                    {"<f2", v1::DATA_TYPE_FLOAT16},
@@ -41,21 +42,22 @@ constexpr std::array<NumpyType, 7> kNumpyTypes = {{{"<f4", v1::DATA_TYPE_FLOAT32
                                                    {"<V2", v1::DATA_TYPE_BFLOAT16},
                                                    {"|V2", v1::DATA_TYPE_BFLOAT16}}};
 
-// What stands behind 'KEY': in the header, a dict of Python's; empty: there is none.
+// Returns the text after 'KEY': in the header, which is a Python dict; empty if there is no such
+// key.
 absl::string_view ValueOf(absl::string_view header, absl::string_view key) {
   const size_t at = header.find(absl::StrCat("'", key, "':"));
   if (at == header.npos) return "";
   return absl::StripLeadingAsciiWhitespace(header.substr(at + key.size() + 3));
 }
 
-// The text between the first two of these characters.
+// Returns the text between `open`, its first character, and the first `close`.
 absl::string_view Between(absl::string_view text, char open, char close) {
   if (text.empty() || text[0] != open) return "";
   const size_t end = text.find(close, 1);
   return end == text.npos ? "" : text.substr(1, end - 1);
 }
 
-// Whether it is a type such as "<i8" or "|u1".
+// Returns whether the type is one of integers, such as "<i8" or "|u1".
 bool IsOfIntegers(absl::string_view descr) {
   return descr.size() > 1 && (descr[1] == 'i' || descr[1] == 'u');
 }
@@ -76,7 +78,7 @@ absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
   const absl::string_view shape = Between(ValueOf(header, "shape"), '(', ')');
   for (absl::string_view part : absl::StrSplit(shape, ',')) {
     part = absl::StripAsciiWhitespace(part);
-    if (part.empty()) continue;  // behind the last comma
+    if (part.empty()) continue;  // the part after the last comma
     int64_t axis = 0;
     if (!absl::SimpleAtoi(part, &axis) || tensor.shape_size() == kMostNpyAxes) {
       return absl::InvalidArgumentError("its shape cannot be read");
@@ -86,7 +88,7 @@ absl::Status ReadShape(absl::string_view header, v1::Tensor& tensor) {
   return absl::OkStatus();
 }
 
-// The header, a dict of Python's as text. `data_at` is set to where the data begins behind it.
+// Reads the header, a Python dict as text. Sets `data_at` to the byte where the data begins.
 absl::StatusOr<std::string> ReadHeader(ByteReader& file, uint64_t& data_at) {
   std::array<char, kHeaderAt + 2> start;
   if (file.size() < kHeaderAt) return absl::InvalidArgumentError("it is no .npy file");
@@ -118,7 +120,7 @@ absl::StatusOr<std::string> ReadHeader(ByteReader& file, uint64_t& data_at) {
   return header;
 }
 
-// The header of the file that holds an array of this type and shape.
+// Makes the header for an array of this type and shape.
 std::string HeaderFor(v1::DataType type, const v1::Tensor& tensor) {
   absl::string_view descr;
   for (const NumpyType& known : kNumpyTypes) {

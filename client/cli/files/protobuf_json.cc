@@ -33,7 +33,8 @@ absl::Status Error(const std::string& path, absl::string_view what,
   return absl::InvalidArgumentError(absl::StrCat(path, between, what));
 }
 
-// Null when the message has no such field. Both of protobuf's spellings are good: kv_len and kvLen.
+// Returns the field, or null if the message has no such field. Both of protobuf's spellings are
+// accepted: kv_len and kvLen.
 const FieldDescriptor* FindField(const Descriptor& type, const std::string& key) {
   for (int i = 0; i < type.field_count(); ++i) {
     if (type.field(i)->name() == key || type.field(i)->json_name() == key) return type.field(i);
@@ -47,7 +48,7 @@ std::string FieldNames(const Descriptor& type) {
   return absl::StrJoin(names, ", ");
 }
 
-// What the names of the enum's values begin with: its zero value is PREFIX_UNSPECIFIED.
+// Returns the prefix of the names of an enum, whose zero value is PREFIX_UNSPECIFIED.
 absl::string_view EnumPrefix(const EnumDescriptor& type) {
   const absl::string_view zero = type.value(0)->name();
   constexpr absl::string_view kZero = "UNSPECIFIED";
@@ -55,7 +56,7 @@ absl::string_view EnumPrefix(const EnumDescriptor& type) {
 }
 
 absl::Status ConvertEnum(const EnumDescriptor& type, const std::string& path, Json& value) {
-  if (!value.is_string()) return absl::OkStatus();  // a number is for protobuf to judge
+  if (!value.is_string()) return absl::OkStatus();  // protobuf checks numbers
   const std::string& name = value.get_ref<const std::string&>();
   const absl::string_view prefix = EnumPrefix(type);
   if (type.FindValueByName(name) != nullptr) return absl::OkStatus();
@@ -85,7 +86,7 @@ bool HoldsEmbeddings(const FieldDescriptor& field) {
          field.full_name() == "attention.v1.EncodeRequest.embeddings";
 }
 
-// Whether it is one row of whole numbers from 0, or several.
+// Whether the value is one row of whole numbers from 0 on, or several rows.
 bool MayBeTokenIds(const Json& value) {
   const auto is_id = [](const Json& number) { return number.is_number_unsigned(); };
   const auto is_row = [&](const Json& row) {
@@ -94,17 +95,17 @@ bool MayBeTokenIds(const Json& value) {
   return is_row(value) || (value.is_array() && std::all_of(value.begin(), value.end(), is_row));
 }
 
-// Makes protobuf's own JSON of a friendly one, and keeps what stands for tensors aside: as text a
-// tensor would take several times its bytes.
+// Converts the friendly JSON into protobuf's own. Tensors are kept apart, because as text a tensor
+// would take several times its bytes.
 class Converter {
  public:
   explicit Converter(const ArrayFiles& files) : folder_(files.folder), room_(files.most_bytes) {}
 
-  // `value` is that of a message of this type, and stands at `path`.
+  // `value` is the value of a message of this type, at `path`.
   absl::Status ConvertMessage(const Descriptor& type, const std::string& path, Json& value) {
     const bool is_tensor = type.full_name() == v1::Tensor::descriptor()->full_name();
     if (is_tensor && (value.is_array() || value.is_string())) return TakeTensor(path, value);
-    // Durations and the like have a JSON form of their own.
+    // Durations and similar types have their own JSON form.
     if (absl::StartsWith(type.full_name(), "google.protobuf.")) return absl::OkStatus();
     if (!value.is_object()) {
       return Error(path, absl::StrCat("is no object; want ",
@@ -141,18 +142,18 @@ class Converter {
   }
 
  private:
-  // From a message to one of its fields, and, where that is repeated, to one of its elements.
+  // A step from a message to one of its fields and, if that is repeated, to one of its elements.
   struct Step {
     const FieldDescriptor* field;
     int index;
   };
   struct Placed {
-    std::vector<Step> steps;  // from the whole message
+    std::vector<Step> steps;  // from the whole message to the tensor
     v1::Tensor tensor;
   };
 
   absl::Status ConvertField(const FieldDescriptor& field, const std::string& path, Json& value) {
-    if (field.is_map()) return absl::OkStatus();  // no tensors and enums are in maps
+    if (field.is_map()) return absl::OkStatus();  // maps of the schema contain no tensors or enums
     if (!field.is_repeated()) return ConvertElement(field, 0, path, value);
     if (!value.is_array()) return Error(path, "is no array; want one");
     for (size_t i = 0; i < value.size(); ++i) {
@@ -185,7 +186,8 @@ class Converter {
     }
   }
 
-  // Of nested arrays or the name of a file. An empty message is left in the JSON.
+  // Reads a tensor from nested arrays or the file that is named, and leaves an empty message in the
+  // JSON.
   absl::Status TakeTensor(const std::string& path, Json& value) {
     absl::StatusOr<v1::Tensor> tensor =
         value.is_array()
@@ -200,8 +202,8 @@ class Converter {
   }
 
   const std::string& folder_;
-  uint64_t room_;            // bytes that further files' arrays may have
-  std::vector<Step> steps_;  // to where the conversion is
+  uint64_t room_;            // bytes that arrays of further files may have
+  std::vector<Step> steps_;  // to the value that is being converted
   std::vector<Placed> tensors_;
 };
 

@@ -29,7 +29,8 @@ absl::Status TooLarge(const std::string& name) {
                    "in place of the numbers"));
 }
 
-// What has no size beforehand, such as a pipe, is read up to the limit.
+// Reads a file up to the limit. It also works for files whose size is not known beforehand, such as
+// pipes.
 absl::StatusOr<std::string> ReadToLimit(std::FILE& file, const std::string& name) {
   constexpr size_t kChunk = size_t{1} << 16;
   std::string text;
@@ -82,7 +83,8 @@ absl::Status ReadMember(const std::string& key, Json& value, const ArrayFiles& f
       "unknown key \"", key, "\"; want title, words, context_words, and request or encode"));
 }
 
-// No names, or one for each of `tokens` tokens. A request without a length is for the server.
+// Checks that there are no names, or one for each token. If the request has no length, the server
+// will refuse it.
 absl::Status CheckCount(const std::string& key, const std::vector<std::string>& names,
                         const std::string& tokens, std::optional<int64_t> length) {
   if (names.empty() || !length.has_value()) return absl::OkStatus();

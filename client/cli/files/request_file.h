@@ -15,8 +15,8 @@
 
 namespace attention::client {
 
-// Reading a text stops here, before it fills the memory; files of arrays that it names count for
-// themselves.
+// The most bytes of a text that are read, so that it cannot fill the memory. Array files that the
+// text names do not count here.
 inline constexpr int64_t kMaxRequestFileBytes = int64_t{256} << 20;
 
 // A call as people write it, one JSON object:
@@ -36,32 +36,34 @@ inline constexpr int64_t kMaxRequestFileBytes = int64_t{256} << 20;
 //
 // or, for a stored encoder, "encode": {...}, an EncodeRequest, in place of "request".
 //
-// Names are those of one sequence, and in a batch each sequence has the same; with "encode" they
-// are those of all tokens of all sequences.
+// Names are for the tokens of one sequence; in a batch all sequences have the same names. With
+// "encode" they are for all tokens of all sequences.
 struct RequestFile {
   std::string title;
-  std::vector<std::string> words;          // one a query token (before query_indices), or none
-  std::vector<std::string> context_words;  // one a key token, or none
-  v1::ComputeAttentionRequest request;     // one of these two
+  std::vector<std::string> words;          // one for each query token (before query_indices), or
+                                           // empty
+  std::vector<std::string> context_words;  // one for each key token, or empty
+  v1::ComputeAttentionRequest request;     // used unless `encode` is set
   std::optional<v1::EncodeRequest> encode;
 };
 
-// All of the file at `path`, or of standard input when `path` is "-". NOT_FOUND, INVALID_ARGUMENT:
-// no such file; one that cannot be read or is larger than kMaxRequestFileBytes.
+// Reads the whole file at `path`, or standard input if `path` is "-". NOT_FOUND if there is no such
+// file; INVALID_ARGUMENT if it cannot be read or is larger than kMaxRequestFileBytes.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
-// Reads the file at `path`, or standard input to its end when `path` is "-". The arrays of the
-// files that it names, which lie beside it, may have `most_array_bytes` bytes in all.
+// Reads the request at `path`, or from standard input if `path` is "-". Array files that it names
+// lie beside it, and their arrays may have `most_array_bytes` bytes in all.
 //
-// As ReadTextFile and ParseRequestFile.
+// Fails as ReadTextFile and ParseRequestFile.
 absl::StatusOr<RequestFile> ReadRequestFile(const std::string& path,
                                             uint64_t most_array_bytes = kMostMessageBytes);
 
-// The same from a text, which messages call `name`.
+// The same from a text; `name` is the name of the text in messages.
 //
-// INVALID_ARGUMENT: no JSON ("NAME:LINE:COLUMN: ..."), keys other than these, a request that
-// does not fit the schema ("NAME: request.tokens.tokens[2] has length 3; want 4, ..."), or as many
-// names as there are not tokens. Shapes that do not fit each other are left to the server.
+// INVALID_ARGUMENT if the text is not JSON ("NAME:LINE:COLUMN: ..."), has other keys than these,
+// the request does not fit the schema ("NAME: request.tokens.tokens[2] has length 3; want 4, ..."),
+// or the number of names is not the number of tokens. The server checks whether the shapes fit each
+// other.
 absl::StatusOr<RequestFile> ParseRequestFile(absl::string_view text, const std::string& name,
                                              const ArrayFiles& files = {});
 

@@ -8,9 +8,9 @@
 
 namespace attention::client {
 
-// All tensors of a response, which stays their owner, by the names of their fields:
-// "attention_weights", "top_keys.indices", "probes.0.hidden_states". Goes by the message's
-// descriptor, so results that the schema gets later need no change here.
+// Returns all tensors of a response, which still owns them, with the names of their fields:
+// "attention_weights", "top_keys.indices", "probes.0.hidden_states". It follows the message's
+// descriptor, so a result that the schema gets later needs no change here.
 std::vector<NamedTensor> ResultTensors(const google::protobuf::Message& response);
 
 }  // namespace attention::client

@@ -14,7 +14,7 @@
 namespace attention::client {
 namespace {
 
-// As the format's own library has it.
+// The limit of the format's own library.
 constexpr uint64_t kMostSafetensorsHeaderBytes = uint64_t{100} << 20;
 constexpr int kMostSafetensorsAxes = 32;  // as NumPy has it; the server takes 4
 constexpr char kMetadata[] = "__metadata__";
@@ -30,7 +30,8 @@ constexpr std::array<SafetensorsType, 6> kSafetensorsTypes = {{{"F32", v1::DATA_
                                                                {"BOOL", v1::DATA_TYPE_BOOL},
                                                                {"I32", v1::DATA_TYPE_INT32}}};
 
-// Type and shape of a header's entry, and where its bytes begin behind the header.
+// Returns a tensor with the type and shape of an entry. `begin` and `end` are the range of its
+// bytes after the header.
 absl::StatusOr<v1::Tensor> Describe(const nlohmann::json& entry, uint64_t& begin, uint64_t& end) {
   v1::Tensor tensor;
   try {
@@ -67,7 +68,7 @@ absl::StatusOr<nlohmann::json> ReadHeader(FileReader& file) {
   if (file.size() < sizeof(length)) return absl::InvalidArgumentError("it ends before its header");
   std::array<char, sizeof(length)> bytes;
   if (absl::Status status = file.Read(bytes.data(), bytes.size()); !status.ok()) return status;
-  std::memcpy(&length, bytes.data(), bytes.size());  // little-endian, as memory is (tensor.cc)
+  std::memcpy(&length, bytes.data(), bytes.size());  // both are little-endian (tensor.cc)
   if (length > kMostSafetensorsHeaderBytes || length > file.size() - bytes.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("it is no safetensors file: its header would have ", length, " bytes"));
@@ -130,7 +131,8 @@ absl::StatusOr<std::string> SafetensorsHeader(absl::Span<const NamedTensor> tens
     begin += *bytes;
   }
   std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // the data is aligned, as the format wants it
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that the data is aligned, as the format
+                                                // requires
   const uint64_t length = text.size();
   std::string start(sizeof(length), '\0');
   std::memcpy(start.data(), &length, sizeof(length));

@@ -11,16 +11,16 @@
 #include "client/cli/files/byte_reader.h"
 
 // The safetensors format (https://github.com/huggingface/safetensors): 8 bytes with the length of a
-// JSON header, that header, the tensors' bytes.
+// JSON header, the header, and the bytes of the tensors.
 namespace attention::client {
 
-// One tensor of a file; `name` may be empty where it is the only one. Reads the header and that
-// tensor alone, straight into the result. Fails as ReadArray.
+// Reads one tensor of a file; `name` may be empty if it is the only one. Only the header and this
+// tensor are read, directly into the result. Fails as ReadArray.
 absl::StatusOr<v1::Tensor> ReadSafetensor(FileReader& file, const std::string& name,
                                           uint64_t most_bytes);
 
-// What a file that holds these tensors begins with; their bytes follow, one tensor's behind the
-// other's. INVALID_ARGUMENT: bytes that are not what a shape says, or a name that stands twice.
+// Returns the beginning of a file that holds these tensors; their bytes follow it, one tensor after
+// another. INVALID_ARGUMENT if the bytes of a tensor do not fit its shape, or a name stands twice.
 absl::StatusOr<std::string> SafetensorsHeader(absl::Span<const NamedTensor> tensors);
 
 }  // namespace attention::client

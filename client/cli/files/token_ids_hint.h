@@ -3,8 +3,8 @@
 
 namespace attention::client {
 
-// Ends messages about embeddings that cannot be read and may be token ids. The server ends its own
-// alike (server/rpc/messages/decode_embeddings.h).
+// The end of messages about embeddings that cannot be read and may be token ids. The server ends
+// its messages in the same way (server/rpc/messages/decode_embeddings.h).
 inline constexpr char kTokenIdsHint[] =
     "; if these are token ids, \"token_ids\" of \"encode\" takes them";
 

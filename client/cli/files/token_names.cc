@@ -10,7 +10,8 @@
 namespace attention::client {
 namespace {
 
-// The length of axis `-from_end` of a tensor: 2 for the `len` of [..., len, dim].
+// Returns the length of the axis that is `from_end` axes from the end: 2 for `len` in [..., len,
+// dim].
 std::optional<int64_t> AxisFromEnd(const v1::Tensor& tensor, int from_end) {
   const int rank = tensor.shape_size();
   if (rank < 2 || rank > 4) return std::nullopt;

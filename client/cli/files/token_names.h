@@ -14,30 +14,31 @@ namespace attention::client {
 
 struct RequestFile;
 
-// How many query tokens one sequence of the request has (before query_indices), and how many key
-// tokens. Unset where the tensor that says so is missing or has no shape that has a meaning.
+// Returns how many query tokens (before query_indices) or key tokens one sequence of the request
+// has. Empty if the tensor that determines it is missing or its shape has no meaning.
 std::optional<int64_t> QueryLength(const v1::ComputeAttentionRequest& request);
 std::optional<int64_t> KeyLength(const v1::ComputeAttentionRequest& request);
 
-// How many tokens all sequences of the request have. Unset as above.
+// Returns how many tokens all sequences of the request have together. Empty in the same cases.
 std::optional<int64_t> TokenCount(const v1::EncodeRequest& request);
 
-// What to write beside the rows and columns of the results.
+// The labels of the rows and columns of the results.
 struct TokenNames {
-  std::vector<std::string> queries;  // of the rows that come back; may be empty
+  std::vector<std::string> queries;  // of the rows that are returned; may be empty
   std::vector<std::string> keys;     // may be empty
 
-  // The name of a token, or "q3" and "k3" where it has none.
+  // The name of a token, or for example "q3" and "k3" if it has none.
   std::string Query(int64_t index) const;
   std::string Key(int64_t index) const;
 };
 
-// The file's own names, fit for a terminal (display_text.h), of the queries that query_indices
-// selects. The keys take the queries' names where they have none of their own and are the same
+// Returns the file's names, made safe for a terminal (display_text.h), for the queries that
+// query_indices selects. Keys without names take the names of the queries if they are the same
 // tokens.
 TokenNames NamesFor(const RequestFile& file);
 
-// At most `count` of the words from `first` on, likewise, as names of queries and keys alike.
+// Returns at most `count` of the words from `first` on, made safe for a terminal, as names of both
+// queries and keys.
 TokenNames NamesFrom(const std::vector<std::string>& words, size_t first, int64_t count);
 
 }  // namespace attention::client

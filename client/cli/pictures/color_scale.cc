@@ -32,7 +32,7 @@ Rgb ColorAt(double position) {
 }
 
 Rgb InkOn(Rgb color) {
-  // Rec. 601 luma, out of 255.
+  // The luma of Rec. 601, 0 to 255.
   const double luma = 0.299 * color.red + 0.587 * color.green + 0.114 * color.blue;
   return luma > 128 ? Rgb{0, 0, 0} : Rgb{255, 255, 255};
 }

@@ -3,21 +3,23 @@
 
 #include "absl/types/span.h"
 
-// Which colour shows which number of a heat map.
+// Maps the numbers of a heat map to colours.
 namespace attention::client {
 
-// From the smallest number (0, unless there are negative ones) to the largest.
+// The range of a heat map, from the smallest number (0, unless there are negative ones) to the
+// largest.
 struct ColorScale {
   float low = 0;
   float high = 0;
 
-  // Where the value lies on the scale, 0 to 1. In double, where high - low cannot overflow.
+  // The value's position on the scale, 0 to 1. It is computed in double, so that high - low cannot
+  // overflow.
   double Position(double value) const {
     return high > low ? (value - low) / (static_cast<double>(high) - low) : 0;
   }
 };
 
-// That of the finite ones among the values.
+// Returns the scale of the finite numbers among the values.
 ColorScale ScaleOf(absl::Span<const float> values);
 
 struct Rgb {  // each 0 to 255
@@ -28,11 +30,12 @@ struct Rgb {  // each 0 to 255
   friend bool operator==(const Rgb&, const Rgb&) = default;
 };
 
-// The colour of a position, which is cut to 0 to 1. The viridis map (van der Walt and Smith, 2015)
-// at quarters: even to the eye, and told apart by people who do not see all colours.
+// Returns the colour of a position, which is clamped to 0 to 1. The colours interpolate the viridis
+// map (van der Walt and Smith, 2015) between its quarters. It looks even to the eye, and
+// colour-blind people can read it.
 Rgb ColorAt(double position);
 
-// Black or white, whichever is easier to read on a colour.
+// Returns black or white, whichever is easier to read on this colour.
 Rgb InkOn(Rgb color);
 
 }  // namespace attention::client

@@ -1,6 +1,6 @@
 #include "client/cli/pictures/font_data.h"
 
-// The file's bytes among the constants; ATTENTION_FONT is its path.
+// Puts the bytes of the font file among the constants of the program; ATTENTION_FONT is its path.
 asm(".pushsection .rodata\n"
     ".balign 8\n"
     "attention_font_begin: .incbin \"" ATTENTION_FONT

@@ -6,8 +6,8 @@
 
 namespace attention::client {
 
-// DejaVu Sans Condensed (https://dejavu-fonts.github.io, free to embed), of Debian's
-// fonts-dejavu-core when this was built.
+// The bytes of the font DejaVu Sans Condensed (https://dejavu-fonts.github.io, free to embed), from
+// Debian's fonts-dejavu-core at build time.
 const uint8_t* FontData();
 size_t FontBytes();
 

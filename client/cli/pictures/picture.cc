@@ -16,9 +16,9 @@ namespace attention::client {
 namespace {
 
 constexpr int kFixed = 1 << 16;  // 1 in FreeType's 16.16 numbers
-constexpr int kSubpixels = 64;   // FreeType's positions have so many a pixel
+constexpr int kSubpixels = 64;   // units of FreeType's positions in one pixel
 
-// The first code point of a text, which is taken off it; U+FFFD where it is no UTF-8.
+// Removes the first code point of a text and returns it; U+FFFD if it is not UTF-8.
 uint32_t TakeCodePoint(absl::string_view& text) {
   const Character first = Decode(text);
   text.remove_prefix(first.bytes);
@@ -27,7 +27,7 @@ uint32_t TakeCodePoint(absl::string_view& text) {
 
 }  // namespace
 
-// The font is our own data, so what FreeType could refuse in it would be our own bug.
+// The font is part of the program, so an error of FreeType would be our own bug.
 Font::Font(int pixels) : pixels_(pixels) {
   [[maybe_unused]] FT_Error error = FT_Init_FreeType(&library_);
   assert(error == 0);
@@ -83,7 +83,7 @@ void Picture::Blend(int x, int y, Rgb ink, int coverage) {
 void Picture::Write(const Font& font, int x, int baseline, absl::string_view text, Rgb ink,
                     Direction direction) {
   FT_Matrix up = {.xx = 0, .xy = -kFixed, .yx = kFixed, .yy = 0};
-  FT_Vector pen = {.x = 0, .y = 0};  // from where the text begins, y upwards
+  FT_Vector pen = {.x = 0, .y = 0};  // relative to the start of the text, y upwards
   const FT_GlyphSlot glyph = font.face_->glyph;
   while (!text.empty()) {
     FT_Set_Transform(font.face_, direction == Direction::kUp ? &up : nullptr, &pen);
@@ -111,7 +111,7 @@ std::string Picture::Png() const {
   std::string file(bytes, '\0');
   [[maybe_unused]] const int written = png_image_write_to_memory(
       &image, file.data(), &bytes, /*convert_to_8_bit=*/0, pixels_.data(), 0, nullptr);
-  assert(written != 0);  // there is room enough
+  assert(written != 0);  // the buffer is large enough
   file.resize(bytes);
   return file;
 }

@@ -12,10 +12,11 @@
 struct FT_FaceRec_;
 struct FT_LibraryRec_;
 
-// A picture of pixels to draw boxes and text on. Lengths are pixels, from the upper left corner.
+// A picture on which boxes and text are drawn. Positions and lengths are in pixels, from the upper
+// left corner.
 namespace attention::client {
 
-// DejaVu Sans Condensed in one size; it is part of the program. Not thread-safe.
+// DejaVu Sans Condensed in one size. The font is part of the program. Not thread-safe.
 class Font {
  public:
   explicit Font(int pixels);
@@ -24,7 +25,7 @@ class Font {
   Font& operator=(const Font&) = delete;
 
   int pixels() const { return pixels_; }
-  // How long the text is, which is UTF-8. What the font lacks shows as a box.
+  // The width of a UTF-8 text in pixels. A character that the font lacks is drawn as a box.
   int Width(absl::string_view text) const;
 
  private:
@@ -46,14 +47,14 @@ enum class Direction { kRight, kUp };
 
 class Picture {
  public:
-  // White. Needs 3 bytes a pixel.
+  // Makes a white picture. It needs 3 bytes for each pixel.
   Picture(int width, int height);
 
   int width() const { return width_; }
   int height() const { return height_; }
   Rgb At(int x, int y) const;
 
-  // What lies beyond the edges is cut off.
+  // Drawing beyond the edges is cut off.
   void Fill(const Box& box, Rgb color);
   // The text begins at (x, baseline) and runs to the right, or up with its letters to the left of
   // x.
@@ -64,7 +65,7 @@ class Picture {
   std::string Png() const;
 
  private:
-  void Blend(int x, int y, Rgb ink, int coverage);  // of 255
+  void Blend(int x, int y, Rgb ink, int coverage);  // `coverage` is 0 to 255
 
   const int width_, height_;
   std::vector<uint8_t> pixels_;  // [height, width, 3]

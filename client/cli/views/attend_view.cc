@@ -20,11 +20,11 @@
 namespace attention::client {
 namespace {
 
-// More tables than this say nothing to a reader.
+// More tables than this would be too many to read.
 constexpr int64_t kMaxTables = 64;
 
-// One result, as the contract describes it (attention.v1.ResultInfo), and what its axes count, each
-// by one letter: b sequences, h heads, q queries, k keys, d numbers of one vector.
+// One result, as the contract describes it (attention.v1.ResultInfo). Each axis is named by one
+// letter: b for sequences, h for heads, q for queries, k for keys, d for the numbers of one vector.
 struct ResultView {
   std::string name;
   std::string axes;
@@ -40,7 +40,7 @@ char LetterOf(absl::string_view axis) {
   return 'd';
 }
 
-// Those of `results`, an enumeration, that `response` has as tensors, in their order.
+// Returns, in the order of the enumeration `results`, those results that `response` has as tensors.
 std::vector<ResultView> ViewsOf(const google::protobuf::Message& response,
                                 const google::protobuf::EnumDescriptor& results) {
   std::vector<ResultView> views;
@@ -64,8 +64,8 @@ std::string WithoutAxis(std::string axes, char axis) {
   return axes;
 }
 
-// The letters for a tensor of `rank` axes: the output leaves out heads and sequences as the query
-// did. 'x' for axes that nobody has named.
+// Returns the letters for a tensor of `rank` axes: the output has no axes for heads and sequences
+// where the query had none. Axes without a name get 'x'.
 std::string AxesFor(const std::string& axes, size_t rank) {
   if (axes.size() == rank) return axes;
   const std::string merged = WithoutAxis(axes, 'h');
@@ -95,7 +95,7 @@ std::vector<std::string> PlaceNames(char axis, int64_t length, const TokenNames&
   return places;
 }
 
-// Which table this is, "sequence 1, head 0"; the only sequence and the only head go unsaid.
+// Names a table, such as "sequence 1, head 0". An axis of length 1 is not named.
 std::string TableName(int64_t table, absl::Span<const int64_t> outer_shape, const std::string& axes,
                       const TokenNames& names) {
   std::vector<std::string> parts;
@@ -104,7 +104,7 @@ std::string TableName(int64_t table, absl::Span<const int64_t> outer_shape, cons
     table /= outer_shape[axis];
     const bool only_one = outer_shape[axis] == 1 && (axes[axis] == 'b' || axes[axis] == 'h');
     if (only_one) continue;
-    // A word alone would not say whether it is the key or the query.
+    // The word of a token alone would not tell whether it is the key or the query.
     const char* kind = axes[axis] == 'k' ? "key " : axes[axis] == 'q' ? "query " : "";
     parts.push_back(absl::StrCat(kind, PlaceName(axes[axis], index, names)));
   }
@@ -146,7 +146,7 @@ absl::StatusOr<std::string> FormatTensor(const ResultView& view, const TokenName
   return text;
 }
 
-// Those that were asked for.
+// Appends the results that were asked for.
 absl::Status AppendTensors(const std::vector<ResultView>& views, const TokenNames& names,
                            std::string& text) {
   for (const ResultView& view : views) {
@@ -164,7 +164,7 @@ absl::StatusOr<std::string> FormatTopKeys(const v1::TopKeys& top_keys, const Tok
   absl::StatusOr<std::vector<float>> weights = FloatValues(top_keys.attention_weights());
   if (!weights.ok()) return Unreadable("top_keys.attention_weights", weights.status());
   std::vector<int64_t> shape(top_keys.indices().shape().begin(), top_keys.indices().shape().end());
-  if (shape.size() == 2) shape.insert(shape.begin(), {1, 1});  // ragged: row by row
+  if (shape.size() == 2) shape.insert(shape.begin(), {1, 1});  // a ragged batch, row by row
   if (shape.size() != 4 || weights->size() != indices->size()) {
     return Unreadable("top_keys",
                       absl::InternalError("want 2 or 4 axes, the same in both tensors"));
@@ -205,7 +205,7 @@ std::string FormatTiming(const v1::Timing& timing) {
 absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
                                           const std::vector<std::string>& words) {
   TokenNames names;
-  // Of several sequences a table would name all tokens by the first one's.
+  // With several sequences a table would give all of them the names of the first.
   if (response.lens_size() == 1) {
     for (const std::string& word : words) names.queries.push_back(EscapeControls(word));
   }

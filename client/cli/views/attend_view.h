@@ -10,15 +10,17 @@
 
 namespace attention::client {
 
-// Every result of the response as aligned tables, in the order of the computation: a heading with
-// the shape, then one table for each sequence, head and what else comes before the last two axes.
+// Formats every result of the response as aligned tables, in the order of the computation: a
+// heading with the shape, then one table for each index of the axes before the last two, such as
+// sequence and head.
 //
-// INTERNAL: a tensor of the response is not what its shape says.
+// INTERNAL if a tensor of the response does not fit its shape.
 absl::StatusOr<std::string> FormatResults(const v1::ComputeAttentionResponse& response,
                                           const TokenNames& names);
 
-// The same of an encoder's response: hidden states, pooled vectors and what probes found. `words`
-// name the tokens of one sequence, or are empty; of several sequences tokens have numbers.
+// The same for an encoder's response: hidden states, pooled vectors and the results of probes.
+// `words` name the tokens if there is one sequence, or are empty. With several sequences tokens
+// have numbers instead.
 absl::StatusOr<std::string> FormatResults(const v1::EncodeResponse& response,
                                           const std::vector<std::string>& words);
 

@@ -16,12 +16,13 @@ struct AttendedKey {
   float attention_weight = 0;
 };
 
-// The `count` keys of the largest weights in one row of attention weights, [kv_len], the largest
-// first and ties by the lower index: as the server's top_keys. Weights that are 0 or NaN are left
-// out, so a row that sees no key gives none.
+// Returns the `count` keys with the largest weights in one row of attention weights, [kv_len], in
+// the order of the server's top_keys: the largest first, and of equal weights the lower index
+// first. Weights that are 0 or NaN are left out, so a row that sees no key gives none.
 std::vector<AttendedKey> MostAttended(absl::Span<const float> row, int64_t count);
 
-// "jim -> swimming 15.3 %, football 14.4 %\n", the query's name right-aligned in `name_width`.
+// Returns a line such as "jim -> swimming 15.3 %, football 14.4 %\n", with the name of the query
+// right-aligned in `name_width` columns.
 std::string FormatAttendedKeys(const std::string& query, size_t name_width,
                                absl::Span<const AttendedKey> keys, const TokenNames& names);
 

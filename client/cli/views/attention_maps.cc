@@ -12,7 +12,8 @@
 namespace attention::client {
 namespace {
 
-// The tensor's numbers: where they lie, or, converted, in maps.weights.
+// Returns the numbers of a tensor without a copy if possible; otherwise they are converted into
+// maps.weights.
 absl::StatusOr<absl::Span<const float>> ReadValues(const v1::Tensor& tensor, AttentionMaps& maps) {
   absl::StatusOr<absl::Span<const float>> values = FloatView(tensor, maps.weights.emplace_back());
   if (values.ok()) return values;
@@ -20,8 +21,8 @@ absl::StatusOr<absl::Span<const float>> ReadValues(const v1::Tensor& tensor, Att
       absl::StrCat("the attention weights cannot be read: ", values.status().message()));
 }
 
-// [batch, num_heads, q_len, kv_len]. One sequence and one head may go unsaid where the caller
-// supplied the weights, and there are no heads where the weights are averaged over them.
+// Returns the shape as [batch, num_heads, q_len, kv_len]. Weights that the caller supplied may have
+// no axes for a single sequence or head, and averaged weights have no axis for heads.
 absl::StatusOr<std::vector<int64_t>> FullShape(const v1::Tensor& tensor) {
   std::vector<int64_t> shape(tensor.shape().begin(), tensor.shape().end());
   if (shape.size() == 2) shape.insert(shape.begin(), {1, 1});
@@ -32,7 +33,7 @@ absl::StatusOr<std::vector<int64_t>> FullShape(const v1::Tensor& tensor) {
                                           "]; want [batch, num_heads, q_len, kv_len]"));
 }
 
-// The next map of [q_len, kv_len], unless there are enough.
+// Adds the next map, [q_len, kv_len], unless there are enough.
 void AddMap(const std::string& which, const TokenNames& names, int64_t q_len, int64_t kv_len,
             absl::Span<const float> values, AttentionMaps& maps) {
   if (maps.count++ >= kMaxMaps) return;
@@ -51,7 +52,7 @@ std::string Which(absl::string_view layer, size_t num_sequences, size_t sequence
   return absl::StrCat(which, head);
 }
 
-// The maps of one probe.
+// Adds the maps of one probe.
 absl::Status AddProbe(const RequestFile& file, const v1::Probe& probe,
                       const v1::ProbeResponse& response, absl::Span<const int64_t> lens,
                       AttentionMaps& maps) {

@@ -24,7 +24,7 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-// A tensor's numbers as matrices over its last two axes, or over those that are said.
+// The numbers of a tensor as matrices over its last two axes, or of a given size.
 struct Matrices {
   std::vector<float> values;
   int64_t rows = 0, columns = 0;
@@ -44,7 +44,8 @@ absl::StatusOr<Matrices> ReadMatrices(const v1::Tensor& tensor) {
                   .columns = tensor.shape(axes - 1)};
 }
 
-// A float as people would write it: 0.1 and not the double next to it. JSON has no infinities.
+// Writes a float as people would: 0.1 and not the nearest double. Infinities and NaN become texts,
+// because JSON has none.
 OrderedJson Number(float value) {
   if (!std::isfinite(value)) return absl::StrCat(value);
   return OrderedJson::parse(absl::StrFormat("%.7g", value));
@@ -96,7 +97,7 @@ OrderedJson MapJson(int64_t sequence, int64_t head, const TokenNames& names, int
           {"keys", Names(names, kv_len, &TokenNames::Key)}};
 }
 
-// What a response to AskForPage has beside the weights; those that are not there are empty.
+// The results beside the weights in a response to AskForPage; missing results are empty.
 struct Parts {
   Matrices scores, query, key, value;
 };
@@ -105,13 +106,13 @@ int64_t HeadsOf(const v1::Tensor& tensor) {
   return tensor.shape_size() == 4 ? std::max<int64_t>(tensor.shape(1), 1) : 1;
 }
 
-// How many numbers of queries, keys and values the page will have.
+// Returns how many numbers of queries, keys and values the page will have.
 int64_t NumbersOf(const v1::ComputeAttentionResponse& response) {
   int64_t numbers = 0;
   for (const v1::Tensor* const tensor :
        {&response.query(), &response.present_key(), &response.present_value()}) {
     const absl::StatusOr<int64_t> count = ElementCount(tensor->shape());
-    // Each query head has a copy of what it shares.
+    // Each query head gets its own copy of shared keys and values.
     if (count.ok()) numbers += *count / HeadsOf(*tensor) * HeadsOf(response.query());
   }
   return numbers;
@@ -138,7 +139,7 @@ float ScoreScale(const v1::AttentionConfig& config, int64_t head_dim) {
                             : static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
 }
 
-// What lies between scale * query . key and the scores that are normalised, as people say it.
+// Describes for people the steps between scale * query . key and the scores that are normalised.
 std::string AddedToScores(const v1::AttentionConfig& config) {
   std::vector<std::string> steps;
   if (config.softcap() != 0) steps.push_back(absl::StrCat("a softcap of ", config.softcap()));
@@ -150,7 +151,7 @@ std::string AddedToScores(const v1::AttentionConfig& config) {
 void AddParts(const Parts& parts, int64_t map, int64_t maps, const Matrices& weights,
               OrderedJson& json) {
   json["scores"] = MatrixJson(parts.scores, map);
-  // A layer may see keys of its own behind those of the tokens, which are no result.
+  // A layer may add its own keys after those of the tokens; these keys are not in the results.
   if (parts.key.rows != weights.columns || parts.query.rows != weights.rows) return;
   const int64_t group = maps / parts.key.count();  // query heads that share a key head
   json["query"] = MatrixJson(parts.query, map);
@@ -158,7 +159,7 @@ void AddParts(const Parts& parts, int64_t map, int64_t maps, const Matrices& wei
   json["value"] = MatrixJson(parts.value, map / group);
 }
 
-// Adds the maps of one probe, whose numbers lie sequence by sequence and head by head.
+// Adds the maps of one probe, whose results are stored sequence by sequence and head by head.
 absl::Status AddProbe(const RequestFile& file, const v1::EncodeResponse& response, int index,
                       int64_t& cells, OrderedJson& maps) {
   const v1::EncodeRequest& request = *file.encode;

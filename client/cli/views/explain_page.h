@@ -7,24 +7,25 @@
 #include "attention/v1/attention_service.pb.h"
 #include "client/cli/files/request_file.h"
 
-// `explain` as one HTML page that needs nothing else: heat maps and lines to choose by layer,
-// sequence and head, and of each cell the arithmetic that made it.
+// `explain` as one HTML page that needs no other file. It shows heat maps and lines, chosen by
+// layer, sequence and head, and the arithmetic behind each cell.
 namespace attention::client {
 
-// More cells and numbers than this make a page that no browser shows well.
+// The most cells and numbers of a page. Browsers do not show larger pages well.
 inline constexpr int64_t kMostPageCells = 400'000;
 
-// Changes the request to ask for what the page shows: scores as they are normalised, weights,
-// queries, keys and values.
+// Changes the request to ask for what the page shows: biased scores, weights, queries, keys and
+// values.
 void AskForPage(v1::ComputeAttentionRequest& request);
-// The same for a stored encoder, of whose heads only scores and weights can be had: of all
-// `num_layers` layers, unless the request has probes of its own.
+// The same for a stored encoder, whose heads can return scores and weights only. Asks for all
+// `num_layers` layers, unless the request has probes already.
 void AskForPage(int num_layers, v1::EncodeRequest& request);
 
-// The page. `response` is the server's to the file's request after AskForPage.
+// Makes the page. `response` is the server's response to the file's request after AskForPage.
 //
-// INVALID_ARGUMENT: a ragged batch, partial results, or more than kMostPageCells cells; INTERNAL:
-// a tensor of the response is missing or not what its shape says.
+// INVALID_ARGUMENT if the request is a ragged batch or merges partial results, or if there are more
+// than kMostPageCells cells. INTERNAL if a tensor of the response is missing or does not fit its
+// shape.
 absl::StatusOr<std::string> ExplainPage(const RequestFile& file,
                                         const v1::ComputeAttentionResponse& response);
 absl::StatusOr<std::string> ExplainPage(const RequestFile& file,

@@ -19,22 +19,23 @@ constexpr int64_t kMostPixels = 64'000'000;
 
 constexpr int kTitlePixels = 26, kTextPixels = 18;
 constexpr int kMargin = 24;  // around each map
-constexpr int kGap = 6;      // between what belongs together
+constexpr int kGap = 6;      // between parts that belong together
 constexpr int kLegendHeight = 14;
-// Up to so many columns a cell has room for its number.
+// Up to this number of columns a cell has room for its number.
 constexpr size_t kMostNumbered = 24;
 constexpr int kNumberedHeight = 40;
 constexpr int kSmallestCell = 4;
-constexpr int kMapWidth = 720;  // what a map of many columns takes, cells permitting
+constexpr int kMapWidth = 720;  // of a map of many columns, unless cells would be too small
 
 constexpr Rgb kInk = {32, 32, 32}, kFaint = {110, 110, 110}, kNoNumber = {214, 214, 214};
 
-// Where the parts of one map are. All maps of a picture are alike, so the largest one decides.
+// The places of the parts of one map. All maps of a picture have the same layout, which the largest
+// one determines.
 struct Layout {
   int cell_width = 0;
   int cell_height = 0;
   bool numbered = false;
-  bool names_upright = false;  // the columns' names run up
+  bool names_upright = false;  // the names of columns are written upwards
   int row_names = 0;           // their width
   int column_names = 0;        // their height
   int cells_left = 0;          // from the map's left margin to its cells
@@ -84,12 +85,12 @@ Layout LayoutFor(const AttentionMaps& maps, const Font& font) {
   return layout;
 }
 
-// Where names would overlap, only each n-th is written.
+// Returns n, so that writing each n-th name avoids overlaps.
 size_t NameStep(int cell, const Font& font) {
   return static_cast<size_t>((font.pixels() + cell - 1) / cell);
 }
 
-// Draws one map into its place.
+// Draws one map at its place.
 class MapDrawing {
  public:
   MapDrawing(const AttentionMap& map, const Layout& layout, const Font& font, int x, int y,
@@ -122,7 +123,7 @@ class MapDrawing {
             .width = layout_.cell_width,
             .height = layout_.cell_height};
   }
-  // The baseline of a line of text in the middle of a height.
+  // Returns the baseline for a line of text in the middle of a height.
   int Middle(int top, int height) const { return top + (height + font_.pixels() * 7 / 10) / 2; }
 
   void DrawColumnNames() {
@@ -191,7 +192,7 @@ absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const Attent
   const Font title_font(kTitlePixels), font(kTextPixels);
   const Layout layout = LayoutFor(maps, font);
   const auto count = static_cast<int>(maps.maps.size());
-  // About as many beside each other as below each other.
+  // The maps form a grid that is about square.
   const int across = std::max(1, static_cast<int>(std::ceil(std::sqrt(count))));
   const int down = (count + across - 1) / across;
   const std::string title = EscapeControls(file.title);

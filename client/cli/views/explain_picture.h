@@ -10,10 +10,10 @@
 // `explain` as a picture, for documents and slides.
 namespace attention::client {
 
-// The maps side by side, each with the names of its tokens and, where there is room, its numbers in
-// percent, below the file's title; as a PNG file.
+// Draws the maps side by side, below the title of the file, each with the names of its tokens and,
+// if there is room, its numbers in percent. Returns a PNG file.
 //
-// INVALID_ARGUMENT: it would be larger than 64 million pixels.
+// INVALID_ARGUMENT if the picture would be larger than 64 million pixels.
 absl::StatusOr<std::string> ExplainPicture(const RequestFile& file, const AttentionMaps& maps);
 
 }  // namespace attention::client

@@ -31,7 +31,7 @@ std::string FormatMap(const AttentionMap& map, int64_t top_k, Shading shading) {
 
 void AskForExplanation(int num_layers, v1::EncodeRequest& request) {
   request.clear_results();
-  request.add_results(v1::ENCODE_RESULT_POOLED);  // the smallest
+  request.add_results(v1::ENCODE_RESULT_POOLED);  // the smallest result
   if (request.probes().empty()) {
     for (int i = 0; i < num_layers; ++i) request.add_probes()->set_layer(i);
   }
@@ -44,7 +44,7 @@ void AskForExplanation(int num_layers, v1::EncodeRequest& request) {
 void AskForExplanation(v1::ComputeAttentionRequest& request) {
   request.clear_results();
   if (request.has_weighted()) {
-    request.clear_query_indices();  // the map shows the weights that the caller has, all of them
+    request.clear_query_indices();  // the map shows all weights that the caller supplied
   } else {
     request.add_results(v1::RESULT_ATTENTION_WEIGHTS);
   }

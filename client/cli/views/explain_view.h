@@ -8,19 +8,20 @@
 #include "client/cli/views/attention_maps.h"
 #include "client/cli/views/heat_map.h"
 
-// The view of a request that people understand at a glance: who attends to whom.
+// Shows at a glance which token attends to which.
 namespace attention::client {
 
-// Changes the request to ask for what the view shows and no more: the attention weights, or, where
-// the caller supplied them (`weighted`), nothing but the server's check of the whole request.
+// Changes the request to ask only for what the view shows: the attention weights. If the caller
+// supplied the weights (`weighted`), it asks for no particular result; the call then only lets the
+// server check the request.
 void AskForExplanation(v1::ComputeAttentionRequest& request);
 
 // The same for a stored encoder: asks for the attention weights of all heads of all `num_layers`
-// layers, unless the request has probes of its own.
+// layers, unless the request has probes already.
 void AskForExplanation(int num_layers, v1::EncodeRequest& request);
 
-// For each map a heat map, queries to the left and keys above, and below it what each query attends
-// to most: the file's request.top_k keys, or 3.
+// Formats each map as a heat map, with queries on the left and keys above, and below it the keys
+// that each query attends to most: request.top_k of the file, or 3.
 std::string FormatExplanation(const RequestFile& file, const AttentionMaps& maps, Shading shading);
 
 }  // namespace attention::client

@@ -10,7 +10,7 @@
 namespace attention::client {
 namespace {
 
-// About two screens of lines, and what a wide terminal has room for.
+// About two screens of lines, and the columns that a wide terminal has room for.
 constexpr size_t kMaxRows = 64;
 constexpr size_t kMaxColumns = 32;
 

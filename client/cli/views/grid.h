@@ -10,7 +10,7 @@
 
 namespace attention::client {
 
-// A matrix and what its rows and columns are called; what a table or a heat map shows. Names are
+// A matrix with names for its rows and columns, which a table or a heat map shows. Names must be
 // free of control characters (display_text.h). Does not own the numbers.
 struct Grid {
   absl::Span<const float> values = {};  // [row_names.size(), column_names.size()], row-major
@@ -18,23 +18,23 @@ struct Grid {
   std::vector<std::string> column_names;
 
   float At(size_t row, size_t column) const { return values[row * column_names.size() + column]; }
-  // How much of it is shown: what people can still read.
+  // How many rows and columns are shown: as many as people can read.
   size_t ShownRows() const;
   size_t ShownColumns() const;
 };
 
-// Longer names are cut, in row and column heads alike.
+// Longer names of rows and columns are cut to this number of terminal columns.
 inline constexpr size_t kMaxNameColumns = 16;
 
-// The grid as an aligned table, names to the right of their column, with the first names in a line
-// above it. Every number has four decimals, or all have five digits where one is 100000 or more. Of
-// a large grid the upper left part, and a line that says so. Each line ends with '\n'.
+// Formats the grid as an aligned table, with the column names right-aligned in a line above it.
+// Every number has four decimals, or all have five digits if one is 100000 or more. Of a large grid
+// only the upper left part is shown, and a line says so. Each line ends with '\n'.
 std::string FormatTable(const Grid& grid);
 
-// The columns that the row names take, cut to kMaxNameColumns.
+// The terminal columns that the row names take, at most kMaxNameColumns.
 size_t RowNameWidth(const Grid& grid);
 
-// "" when all is shown, else a line that says how much is.
+// Returns "" if the whole grid is shown, otherwise a line that says how much of it is.
 std::string ShownNote(const Grid& grid);
 
 }  // namespace attention::client

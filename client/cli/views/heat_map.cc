@@ -13,10 +13,10 @@ namespace attention::client {
 namespace {
 
 constexpr char kResetColor[] = "\x1b[0m";
-// Cells of the legend: enough for the eye to see a gradient.
+// The number of cells of the legend: enough for the eye to see a gradient.
 constexpr int kLegendCells = 24;
 
-// The text on its colour, black or white, whichever is easier to read there.
+// Writes the text on its colour, in black or white, whichever is easier to read.
 std::string Colored(const std::string& text, double position) {
   const Rgb rgb = ColorAt(position);
   const Rgb ink = InkOn(rgb);
@@ -24,7 +24,7 @@ std::string Colored(const std::string& text, double position) {
                          ink.red, ink.green, ink.blue, text, kResetColor);
 }
 
-// How wide each cell's shade is beside its number.
+// The columns of the shade beside the number of a cell.
 constexpr size_t kShadeColumns = 2;
 constexpr std::array<const char*, 5> kShades = {" ", "░", "▒", "▓", "█"};
 
@@ -62,11 +62,12 @@ std::string Legend(const ColorScale& scale, Shading shading) {
                       " %\n");
 }
 
-// The columns of each cell: what its name or its widest number takes, and the space around it.
+// Returns the width of each column: that of its name or of its widest number, and the space around
+// it.
 std::vector<size_t> CellWidths(const Grid& grid, Shading shading) {
   const bool color = shading == Shading::kColor;
-  const size_t name_room = color ? 2 : 1;                    // a space at either side, or before it
-  const size_t number_room = color ? 2 : kShadeColumns + 2;  // the same, and the shade
+  const size_t name_room = color ? 2 : 1;                    // a space on both sides, or one before
+  const size_t number_room = color ? 2 : kShadeColumns + 2;  // the same, with the shade
   std::vector<size_t> widths;
   for (size_t j = 0; j < grid.ShownColumns(); ++j) {
     size_t width = name_room + std::min(DisplayWidth(grid.column_names[j]), kMaxNameColumns);
@@ -91,8 +92,8 @@ std::string FormatHeatMap(const Grid& grid, Shading shading) {
   const ColorScale scale = ScaleOf(grid.values);
   const std::vector<size_t> widths = CellWidths(grid, shading);
   const size_t name_width = RowNameWidth(grid);
-  // A coloured cell has a space of its colour at either side of its number, a plain one a space
-  // before it; so only colours need one between them and the name.
+  // A coloured cell has a coloured space on both sides of its number, a plain cell has a space
+  // before it. So only coloured cells need another space between the name and the cell.
   const std::string margin(shading == Shading::kColor ? 1 : 0, ' ');
 
   std::string map(name_width + margin.size(), ' ');
@@ -107,7 +108,7 @@ std::string FormatHeatMap(const Grid& grid, Shading shading) {
     for (size_t j = 0; j < grid.ShownColumns(); ++j) {
       absl::StrAppend(&map, Cell(grid.At(i, j), scale, widths[j], shading));
     }
-    // The names again: on a wide map the eye loses its line.
+    // The name stands again at the end, because the eye loses the line on a wide map.
     absl::StrAppend(&map, " ", name, "\n");
   }
   return absl::StrCat(map, ShownNote(grid), Legend(scale, shading));

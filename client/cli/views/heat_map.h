@@ -7,18 +7,19 @@
 
 namespace attention::client {
 
-// How a heat map shows what is large.
+// How a heat map shows which numbers are large.
 enum class Shading {
   kColor,       // 24-bit ANSI background colours
   kCharacters,  // " ░▒▓█" beside the numbers, for files, pipes and NO_COLOR
 };
 
-// The grid as a heat map: each cell has its number in percent and is shaded from the smallest value
-// (0, unless there are negative ones) to the largest, a legend below. NaN and infinities are not
-// shaded. Of a large grid the upper left part, and a line that says so. Each line ends with '\n'.
+// Formats the grid as a heat map with a legend below. Each cell has its number in percent and is
+// shaded on a scale from the smallest value (0, unless there are negative ones) to the largest. NaN
+// and infinities are not shaded. Of a large grid only the upper left part is shown, and a line says
+// so. Each line ends with '\n'.
 std::string FormatHeatMap(const Grid& grid, Shading shading);
 
-// A weight in percent: 0.1528 is "15.3".
+// Formats a weight in percent: 0.1528 is "15.3".
 std::string Percent(float weight);
 
 }  // namespace attention::client
