@@ -8,22 +8,21 @@
 #   build     to compile the server and the client
 #   test      to compile the tests
 #   runtime   to run the compiled programs
-#   lint      to check the sources' form
+#   lint      to check the format and style of the sources
 #   fuzz      to build the fuzz targets
-#   cache     to keep what the compiler makes for the next build
+#   cache     to keep the results of the compiler for the next build
 #   browser   to test the pages that the programs write
 #   docker    to build and run the image, and its base where no registry can be reached
 #   roots     to test on a Debian in a folder of its own
 #   fleet     to test what compose.yaml puts beside the servers; where there is an init, Debian starts
 #             haproxy and prometheus as services too
 #
-# With nothing missing it needs neither the network nor root. Otherwise it needs root, or sudo.
-# Exit codes: 0 all there, 1 not installed, 2 wrong arguments.
+# If no package is missing, it needs neither the network nor root; otherwise it needs root or sudo.
+# Exit codes: 0 all packages are installed, 1 some are not, 2 wrong arguments.
 set -euo pipefail
 
-# The one list of packages. oneDNN's CMake package asks for OpenCL (ocl-icd-opencl-dev), gRPC's for
-# OpenSSL, c-ares, re2 and zlib, which libgrpc++-dev depends on. What is called otherwise in each release
-# of Debian stands in names_of.
+# The only list of packages. oneDNN's CMake package needs OpenCL (ocl-icd-opencl-dev); gRPC's needs OpenSSL, c-ares, re2
+# and zlib, on which libgrpc++-dev depends. Packages whose names differ between the releases of Debian are in `names`.
 packages_of() {
   case $1 in
     build)
@@ -41,7 +40,7 @@ packages_of() {
       echo libgrpc++1.51 libprotobuf32 libabsl libdnnl libgomp1 libtbb12 libhwy1 libssl3 libstdc++6 \
         libprometheus-cpp-core1.0 libmicrohttpd12 libfreetype6 libpng16-16 libzip
       ;;
-    # Form is judged by the tools of Debian 12; libomp is there for an omp.h that clang reads.
+    # Format and style are checked with the tools of Debian 12. libomp is here because clang needs its omp.h.
     lint) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;;
     fuzz) echo clang libclang-rt libomp ;;
     cache) echo ccache ;;
@@ -53,7 +52,7 @@ packages_of() {
   esac
 }
 
-# The packages that other releases call otherwise: a name of packages_of, Debian 12's, Debian 13's.
+# Packages whose names differ between releases: the name in packages_of, that in Debian 12, that in Debian 13.
 readonly names="
 libgrpc++1.51   libgrpc++1.51        libgrpc++1.51t64
 libprotobuf32   libprotobuf32        libprotobuf32t64
@@ -69,8 +68,8 @@ libclang-rt     libclang-rt-14-dev   libclang-rt-19-dev
 libomp          libomp-14-dev        libomp-19-dev
 "
 
-# Which release's names hold here: 12 or 13. On any other system those of 13 are tried, or of 12 where
-# Debian 12's oneDNN is what can be had.
+# Prints the release whose names are used here: 12 or 13. On any other system the names of 13 are tried, or those of 12
+# if its package sources have Debian 12's oneDNN.
 debian_release() {
   local ID='' VERSION_ID='' PRETTY_NAME='this system'
   # shellcheck source=/dev/null
@@ -85,7 +84,7 @@ debian_release() {
   echo "$nearest"
 }
 
-# names_of RELEASE PACKAGE...: what these are called in that release, one a line.
+# names_of RELEASE PACKAGE...: prints the names of these packages in that release, one on each line.
 names_of() {
   local release=$1 package
   shift
@@ -95,7 +94,7 @@ names_of() {
   done
 }
 
-# missing_of PACKAGE...: those that are not installed, one a line.
+# missing_of PACKAGE...: prints those packages that are not installed, one on each line.
 missing_of() {
   local installed package
   installed=$(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
@@ -104,7 +103,7 @@ missing_of() {
   done
 }
 
-# as_root COMMAND...
+# as_root COMMAND...: runs a command as root, with sudo if necessary.
 as_root() {
   if ((EUID == 0)); then
     "$@"
@@ -113,7 +112,8 @@ as_root() {
   fi
 }
 
-# apt_get COMMAND...: apt-get that asks nothing, tries again, and waits for another one to finish.
+# apt_get COMMAND...: runs apt-get without questions; it repeats failed downloads and waits for another apt-get to
+# finish.
 apt_get() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends \
     -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@"

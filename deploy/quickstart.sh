@@ -4,7 +4,7 @@
 #
 #   bash deploy/quickstart.sh
 #
-# Asks nothing. The first run takes some minutes, the next ones seconds. Exit code: 0 if all went well.
+# It asks no questions. The first run takes some minutes, later ones take seconds. Exit code: 0 if all went well.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

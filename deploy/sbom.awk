@@ -9,7 +9,7 @@ function quoted(text) {
 
 function member(key, value) { return quoted(key) ": " quoted(value) }
 
-# Of a package URL: a name or version, without what would mean something else there.
+# Escapes, in a name or version for a package URL, characters that have a meaning there.
 function url_part(text) {
   gsub(/%/, "%25", text)
   gsub(/\+/, "%2B", text)
@@ -24,7 +24,7 @@ function id_of(text) {
   return "SPDXRef-" text
 }
 
-# `more` are further members.
+# `more` has further members of the JSON object.
 function add_package(id, package, version, more) {
   packages = packages (packages == "" ? "" : ",") "\n    {" member("SPDXID", id) ", " \
     member("name", package) ", " member("versionInfo", version) ", " \
@@ -39,7 +39,7 @@ function relate(from, type, to) {
     member("relatedSpdxElement", to) "}"
 }
 
-# The line's Debian package, once; its identifier.
+# Writes the Debian package of the line, unless it was written before. Returns its identifier.
 function debian_package(    id, url) {
   id = id_of($1 "-" $2 "-" $3)
   if (!(id in known)) {

@@ -19,7 +19,7 @@ start_server() {
   "$program" --host=127.0.0.1 --port=0 "$@" >"$output_folder/server.out" 2>"$output_folder/server.log" &
   server_pid=$!
   while true; do
-    # `read` fails on a line that has not come to its end.
+    # `read` fails on a line that is not complete yet.
     if IFS= read -r line <"$output_folder/server.out" && [[ $line == "listening on "* ]]; then
       # shellcheck disable=SC2034  # for the script that sources this file
       server_target=${line#listening on }

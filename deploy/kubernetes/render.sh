@@ -12,8 +12,8 @@ folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly folder
 readonly manifest=$folder/attention-server.yaml
 
-# The Kubernetes that charts may ask for is the oldest that this one supports, so that what is
-# written does not depend on Helm's version. Two labels tell of Helm, which has no part in it.
+# The version of Kubernetes is fixed to the oldest that the chart supports, so that the result does not depend on Helm's
+# version. Two labels that name Helm are removed, because Helm does not manage the result.
 render() {
   cat <<'HEAD'
 # Two attention servers in plain text: the chart in deploy/kubernetes/chart with its default values,

@@ -33,8 +33,11 @@ class ProgressBar {
   Clock::time_point drawn_ = {};
 };
 
-// Returns a text such as "minilm [=====> ] 45 % 39.0 of 86.7 MiB 110.3 MiB/s 1 s left". `since` is
-// the time since the start.
+// Returns a text such as
+//
+//   minilm  [=====>    ]  45 %  39.0 of 86.7 MiB  110.3 MiB/s  1 s left
+//
+// `since` is the time since the start.
 std::string ProgressText(const std::string& what, int64_t bytes, int64_t total_bytes,
                          absl::Duration since);
 

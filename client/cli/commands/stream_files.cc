@@ -13,8 +13,8 @@
 namespace attention::client {
 namespace {
 
-// Writes all requests to the stream, on a thread of its own. If it is destroyed before that is
-// done, because an answer could not be shown, the stream is cancelled.
+// Writes all requests to the stream, on a thread of its own. If an exception destroys it, because
+// an answer could not be shown, the stream is cancelled.
 class Writer {
  public:
   Writer(AttentionStream& stream, const std::vector<RequestFile>& files)
