@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+// Integer arithmetic for cutting lengths into tiles. Pure functions.
 namespace attention {
 
 // How many tiles of `tile` cover `length`; both at least 1.

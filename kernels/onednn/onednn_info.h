@@ -3,6 +3,7 @@
 
 #include <string>
 
+// Describes the oneDNN library that is loaded, for logs and to choose kernels. Thread-safe.
 namespace attention {
 
 // The version of the oneDNN library that is loaded, such as "2.6.3".
