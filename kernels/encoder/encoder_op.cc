@@ -15,7 +15,7 @@ absl::StatusOr<EncoderOp> EncoderOp::Create(const Config& config) {
   LinearOp::Config project = {
       .in = shape.d_model, .compute_type = config.compute_type, .y_type = operand};
   LinearOp::Config up = project, add = project;
-  up.activation = shape.activation;
+  up.activation = shape.block.activation;
   add.y_type = DataType::kFloat32;
   add.accumulate = true;
   LinearOp::Config down = add;

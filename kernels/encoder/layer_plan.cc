@@ -83,7 +83,7 @@ void LayerPlan::Write() {
   input_ = InputIsX() ? reinterpret_cast<std::byte*>(batch_.x)
                       : plan_.Reserve<std::byte>(RowBytes(shape_.d_model) * tokens_);
   scratch_ = plan_.Reserve<std::byte>(ScratchBytes());
-  if (shape_.norm_first) {
+  if (shape_.NormalizesFirst()) {
     plan_.Add("normalize", [this](Executor&) { return Normalize(layer_->attention_norm); });
     AddAttention();
     plan_.Add("normalize", [this](Executor&) { return Normalize(layer_->ffn_norm); });
@@ -144,7 +144,7 @@ WorkingMemory LayerPlan::Memory(int threads, AttentionOp::Company company) {
 }
 
 absl::Status LayerPlan::Begin() {
-  if (shape_.norm_first || InputIsX()) return absl::OkStatus();
+  if (shape_.NormalizesFirst() || InputIsX()) return absl::OkStatus();
   return ToOperands(batch_.x, DataType::kFloat32, tokens_ * shape_.d_model, format_, input_,
                     *executor_);
 }
@@ -212,7 +212,7 @@ absl::Status LayerPlan::Normalize(const LayerNorm& norm) {
   if (AreOperands(DataType::kFloat32, format_)) {
     return Normalize(norm, reinterpret_cast<float*>(input_), nullptr);
   }
-  return Normalize(norm, shape_.norm_first ? nullptr : batch_.x, input_);
+  return Normalize(norm, shape_.NormalizesFirst() ? nullptr : batch_.x, input_);
 }
 
 absl::Status LayerPlan::Normalize(const LayerNorm& norm, float* y, std::byte* operands) {
@@ -252,7 +252,7 @@ absl::Status LayerPlan::ReturnHiddenStates() {
 // Whether the input of a layer's products is x itself: post-norm x is normalised already, and
 // float32 operands need no conversion.
 bool LayerPlan::InputIsX() const {
-  return !shape_.norm_first && AreOperands(DataType::kFloat32, format_);
+  return !shape_.NormalizesFirst() && AreOperands(DataType::kFloat32, format_);
 }
 
 int64_t LayerPlan::RowBytes(int64_t width) const { return width * ByteSize(format_.operand); }

@@ -105,15 +105,16 @@ std::vector<double> ReferenceEncoderLayer(const EncoderShape& shape, const Encod
   const auto norm = [&](const LayerNorm& of, const std::vector<double>& numbers) {
     return ReferenceLayerNorm(numbers, shape.d_model, of);
   };
+  const bool norm_first = shape.NormalizesFirst();
   const std::vector<double> all(x.begin(), x.end());
-  const std::vector<double> input = shape.norm_first ? norm(layer.attention_norm, all) : all;
+  const std::vector<double> input = norm_first ? norm(layer.attention_norm, all) : all;
   std::vector<double> y = Rows(all, shape.d_model, rows);
   Add(Apply(layer.o, Heads(shape, layer, settings, mask, input, rows)), y);
-  if (!shape.norm_first) y = norm(layer.attention_norm, y);
-  std::vector<double> wide = Apply(layer.up, shape.norm_first ? norm(layer.ffn_norm, y) : y);
-  for (double& number : wide) number = Activate(shape.activation, number);
+  if (!norm_first) y = norm(layer.attention_norm, y);
+  std::vector<double> wide = Apply(layer.up, norm_first ? norm(layer.ffn_norm, y) : y);
+  for (double& number : wide) number = Activate(shape.block.activation, number);
   Add(Apply(layer.down, wide), y);
-  return shape.norm_first ? y : norm(layer.ffn_norm, y);
+  return norm_first ? y : norm(layer.ffn_norm, y);
 }
 
 }  // namespace attention

@@ -118,11 +118,12 @@ EncoderModel ReadTorchEncoder(const LayerConfig& config, TensorReader& tensors,
   const std::string first = one ? "" : "layers.0.";
   EncoderModel model;
   const VectorTable up = tensors.Table(absl::StrCat(first, "linear1.weight"), -1, -1);
-  model.shape = {.d_model = up.width,
-                 .num_heads = config.num_heads,
-                 .ffn_dim = up.count,
-                 .norm_first = config.norm_first,
-                 .activation = config.activation};
+  model.shape = {
+      .d_model = up.width,
+      .num_heads = config.num_heads,
+      .ffn_dim = up.count,
+      .block = {.norm_position = config.norm_first ? NormPosition::kBefore : NormPosition::kBehind,
+                .activation = config.activation}};
   CheckHeads(model.shape, tensors);
   const int64_t count = one ? 1 : CountLayers(tensors, "layers.", "linear1.weight");
   for (int64_t i = 0; i < count && tensors.status().ok(); ++i) {
@@ -161,11 +162,11 @@ EncoderModel ReadBert(const LayerConfig& config, TensorReader& tensors) {
   const std::string layers = named("encoder.layer.");
   const VectorTable up = tensors.Table(absl::StrCat(layers, "0.intermediate.dense.weight"),
                                        config.ffn_dim.value_or(-1), d);
-  model.shape = {.d_model = d,
-                 .num_heads = config.num_heads,
-                 .ffn_dim = up.count,
-                 .norm_first = false,
-                 .activation = config.activation};
+  model.shape = {
+      .d_model = d,
+      .num_heads = config.num_heads,
+      .ffn_dim = up.count,
+      .block = {.norm_position = NormPosition::kBehind, .activation = config.activation}};
   CheckHeads(model.shape, tensors);
   const int64_t count = config.num_layers.value_or(1);
   for (int64_t i = 0; i < count && tensors.status().ok(); ++i) {

@@ -88,13 +88,13 @@ double Tolerance(ComputeType type, const std::vector<double>& want, size_t layer
   return unit * static_cast<double>(layers) * Largest(want);
 }
 
-class Encoders : public testing::TestWithParam<std::tuple<bool, Activation, ComputeType>> {};
+class Encoders : public testing::TestWithParam<std::tuple<NormPosition, Activation, ComputeType>> {
+};
 
 TEST_P(Encoders, MatchTheOracle) {
-  const auto& [norm_first, activation, type] = GetParam();
+  const auto& [norm_position, activation, type] = GetParam();
   EncoderShape shape = kSmall;
-  shape.norm_first = norm_first;
-  shape.activation = activation;
+  shape.block = {.norm_position = norm_position, .activation = activation};
   Stack stack(shape);
   const std::vector<double> want = stack.Want();
   EXPECT_TRUE(Near(stack.Run(type), want, Tolerance(type, want, 2)));
@@ -107,7 +107,7 @@ TEST_P(Encoders, MatchTheOracle) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Encoders,
-    testing::Combine(testing::Bool(),
+    testing::Combine(testing::Values(NormPosition::kBehind, NormPosition::kBefore),
                      testing::Values(Activation::kRelu, Activation::kGelu, Activation::kGeluTanh),
                      testing::Values(ComputeType::kFloat32, ComputeType::kBfloat16)));
 
@@ -116,9 +116,9 @@ INSTANTIATE_TEST_SUITE_P(Types, EachType,
                          testing::Values(ComputeType::kFloat32, ComputeType::kBfloat16));
 
 TEST_P(EachType, GivesASequenceTheSameBitsInAnyBatchAndOnAnyThreads) {
-  for (const bool norm_first : {false, true}) {
+  for (const NormPosition norm_position : {NormPosition::kBehind, NormPosition::kBefore}) {
     EncoderShape shape = kSmall;
-    shape.norm_first = norm_first;
+    shape.block.norm_position = norm_position;
     Stack batch(shape, {5, 0, 70, 1, 33});
     const std::vector<float> together = batch.Run(GetParam());
     EXPECT_EQ(batch.Run(GetParam(), 1), together);
