@@ -31,7 +31,7 @@ struct LayerOperators {
 //   project -> rotate -> attend -> probe -> project output -> normalize -> feed forward ->
 //   normalize
 //
-// With norm_first the two "normalize" stand before "project" and before "feed forward" instead. A
+// With NormPosition::kBefore the two "normalize" stand before "project" and before "feed forward" instead. A
 // batch without rotary positions has no "rotate"; a batch without probes has no "probe".
 //
 // Used by one thread. The arguments of the constructors must outlive this.

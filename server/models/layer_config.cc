@@ -1,36 +1,23 @@
 #include "server/models/layer_config.h"
 
-#include <array>
 #include <cmath>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
 #include "server/json/json_text.h"
 #include "server/json/quoted.h"
+#include "server/models/family.h"
 
 namespace attention::engine {
 namespace {
 
 using Json = nlohmann::json;
-
-struct NamedFormat {
-  LayerFormat format;
-  const char* name;
-};
-constexpr NamedFormat kFormats[] = {
-    {LayerFormat::kAttention, "attention"},
-    {LayerFormat::kTorchMultiheadAttention, "torch.nn.MultiheadAttention"},
-    {LayerFormat::kTorchEncoderLayer, "torch.nn.TransformerEncoderLayer"},
-    {LayerFormat::kTorchEncoder, "torch.nn.TransformerEncoder"},
-};
-constexpr NamedFormat kModelTypes[] = {
-    {LayerFormat::kBert, "bert"},
-    {LayerFormat::kRoberta, "roberta"},
-    {LayerFormat::kRoberta, "xlm-roberta"},
-};
 
 // A name in the file for each of several values.
 template <typename Value>
@@ -65,9 +52,15 @@ absl::string_view NameOf(Value value, Choices<Value> choices) {
 constexpr int64_t kMostHeads = 1 << 16;
 constexpr int64_t kMostTokens = 1 << 24;
 
-std::string Names(absl::Span<const NamedFormat> formats) {
-  return absl::StrJoin(formats, ", ", [](std::string* out, const NamedFormat& format) {
-    absl::StrAppend(out, "\"", format.name, "\"");
+// The families that are known by "format", or those by "model_type".
+std::string Names(absl::Span<const Family* const> families, ConfigKind kind) {
+  std::vector<absl::string_view> names;
+  for (const Family* const family : families) {
+    if (family->config_kind != kind) continue;
+    names.insert(names.end(), family->names.begin(), family->names.end());
+  }
+  return absl::StrJoin(names, ", ", [](std::string* out, absl::string_view name) {
+    absl::StrAppend(out, "\"", name, "\"");
   });
 }
 
@@ -84,10 +77,7 @@ class Members {
  public:
   explicit Members(const Json& object) : object_(object) {}
 
-  bool Has(const char* name) {
-    known_.insert(name);
-    return object_.contains(name) && !object_[name].is_null();
-  }
+  bool Has(const char* name) const { return object_.contains(name) && !object_[name].is_null(); }
 
   void Integer(const char* name, int64_t least, int64_t most, int64_t& to) {
     if (!Has(name)) return;
@@ -97,9 +87,6 @@ class Members {
                       value.get<int64_t>() >= least && value.get<int64_t>() <= most;
     if (!fits) return Refuse(name, absl::StrCat("a whole number from ", least, " to ", most));
     to = value.get<int64_t>();
-  }
-  void Integer(const char* name, int64_t least, int64_t most, std::optional<int64_t>& to) {
-    if (Has(name)) Integer(name, least, most, to.emplace());
   }
 
   void Number(const char* name, double least, double& to) {
@@ -131,16 +118,14 @@ class Members {
            }));
   }
 
-  void Require(const char* name) {
-    if (!Has(name)) Fail(absl::StrCat(name, " is missing"));
-  }
-
-  // That each member has been asked for.
-  void RefuseOthers(absl::string_view format) {
+  // That each member is among `rows`, or names the format.
+  void RefuseOthers(absl::Span<const MemberRow> rows, absl::string_view format) {
+    std::set<absl::string_view> known = {"format"};
+    for (const MemberRow& row : rows) known.insert(row.name);
     for (const auto& [name, value] : object_.items()) {
-      if (known_.count(name) == 0) {
+      if (known.count(name) == 0) {
         Fail(absl::StrCat("it has a member ", Quoted(name), "; format \"", format, "\" has ",
-                          absl::StrJoin(known_, ", ")));
+                          absl::StrJoin(known, ", ")));
       }
     }
   }
@@ -156,76 +141,123 @@ class Members {
   }
 
   const Json& object_;
-  std::set<std::string> known_;
   absl::Status status_;
 };
 
-void ReadTorchEncoder(Members& members, LayerConfig& config) {
-  members.Truth("norm_first", config.norm_first);
-  members.Choice("activation", Choices<Activation>(kActivations), config.activation);
-  double epsilon = config.layer_norm_eps;
-  members.Number("layer_norm_eps", 1e-30, epsilon);
-  config.layer_norm_eps = static_cast<float>(epsilon);
-  members.Choice("positions", Choices<PositionKind>(kPositions), config.positions);
-  members.Integer("max_len", 1, kMostTokens, config.max_len);
-  members.Number("rotary_base", 1, config.rotary_base);
-  members.Choice("rotary_pairing", Choices<RotaryPairing>(kPairings), config.rotary_pairing);
+struct WholeNumber {
+  Setting setting;
+  int64_t LayerConfig::*to;
+  int64_t least, most;
+};
+constexpr WholeNumber kWholeNumbers[] = {
+    {Setting::kNumHeads, &LayerConfig::num_heads, 1, kMostHeads},
+    {Setting::kNumKvHeads, &LayerConfig::num_kv_heads, 1, kMostHeads},
+    {Setting::kNumLayers, &LayerConfig::num_layers, 1, kMostTokens},
+    {Setting::kDModel, &LayerConfig::d_model, 1, kMostTokens},
+    {Setting::kFfnDim, &LayerConfig::ffn_dim, 1, kMostTokens},
+    {Setting::kMaxLen, &LayerConfig::max_len, 1, kMostTokens},
+    {Setting::kPaddingId, &LayerConfig::padding_id, 0, kMostTokens},
+};
+
+void ReadMember(const MemberRow& row, Members& members, LayerConfig& config) {
+  const char* const name = row.name;
+  for (const WholeNumber& number : kWholeNumbers) {
+    if (number.setting != row.setting) continue;
+    members.Integer(name, number.least, number.most, config.*number.to);
+  }
+  BlockDescription& block = config.block;
+  bool norm_first = block.norm_position == NormPosition::kBefore, is_decoder = false;
+  switch (row.setting) {
+    case Setting::kAddZeroAttn:
+      members.Truth(name, config.add_zero_attn);
+      break;
+    case Setting::kNormFirst:
+      members.Truth(name, norm_first);
+      block.norm_position = norm_first ? NormPosition::kBefore : NormPosition::kBehind;
+      break;
+    case Setting::kActivation:
+      members.Choice(name, Choices<Activation>(kActivations), block.activation);
+      break;
+    case Setting::kHiddenAct:
+      members.Choice(name, Choices<Activation>(kHiddenActs), block.activation);
+      break;
+    case Setting::kPositions:
+      members.Choice(name, Choices<PositionKind>(kPositions), config.positions);
+      break;
+    case Setting::kPositionType:
+      members.Choice(name, Choices<PositionKind>(kPositionTypes), config.positions);
+      break;
+    case Setting::kLayerNormEps:
+      members.Number(name, 1e-30, config.layer_norm_eps);
+      break;
+    case Setting::kRotaryBase:
+      members.Number(name, 1, config.rotary_base);
+      break;
+    case Setting::kRotaryPairing:
+      members.Choice(name, Choices<RotaryPairing>(kPairings), config.rotary_pairing);
+      break;
+    case Setting::kIsDecoder:
+      members.Truth(name, is_decoder);
+      if (is_decoder) members.Fail(absl::StrCat(name, " is true; want an encoder"));
+      break;
+    default:  // a whole number
+      break;
+  }
+}
+
+// What members say together.
+void Complete(Members& members, LayerConfig& config) {
+  if (config.num_kv_heads == 0) config.num_kv_heads = config.num_heads;
+  if (config.num_heads % config.num_kv_heads != 0) {
+    members.Fail(absl::StrCat("num_kv_heads is ", config.num_kv_heads,
+                              "; want a divisor of num_heads = ", config.num_heads));
+  }
   if (config.positions == PositionKind::kSinusoidal && config.max_len == 0) {
     members.Fail("max_len is missing; want it with sinusoidal positions");
   }
 }
 
-void ReadHuggingFace(Members& members, LayerConfig& config) {
-  config.activation = Activation::kGelu;
-  config.layer_norm_eps = 1e-12f;
-  config.positions = PositionKind::kLearned;
-  members.Require("num_attention_heads");
-  members.Require("num_hidden_layers");
-  members.Integer("num_attention_heads", 1, kMostHeads, config.num_heads);
-  members.Integer("hidden_size", 1, kMostTokens, config.d_model);
-  members.Integer("intermediate_size", 1, kMostTokens, config.ffn_dim);
-  members.Integer("num_hidden_layers", 1, kMostTokens, config.num_layers);
-  members.Choice("hidden_act", Choices<Activation>(kHiddenActs), config.activation);
-  members.Choice("position_embedding_type", Choices<PositionKind>(kPositionTypes),
-                 config.positions);
-  double epsilon = config.layer_norm_eps;
-  members.Number("layer_norm_eps", 1e-30, epsilon);
-  config.layer_norm_eps = static_cast<float>(epsilon);
-  members.Integer("pad_token_id", 0, kMostTokens, config.padding_id);
-  bool is_decoder = false;
-  members.Truth("is_decoder", is_decoder);
-  if (is_decoder) members.Fail("is_decoder is true; want an encoder");
+// Whether "format" or, in an object that has none, "model_type" names the family.
+bool IsNamed(const Json& object, const Members& members, const Family& family) {
+  const bool has_format = members.Has("format");
+  if (has_format != (family.config_kind == ConfigKind::kFormat)) return false;
+  const char* const member = has_format ? "format" : "model_type";
+  return members.Has(member) &&
+         absl::c_any_of(family.names, [&](const char* name) { return object[member] == name; });
 }
 
-void ReadOwn(Members& members, LayerConfig& config) {
-  members.Require("num_heads");
-  members.Integer("num_heads", 1, kMostHeads, config.num_heads);
-  config.num_kv_heads = config.num_heads;
-  switch (config.format) {
-    case LayerFormat::kAttention:
-      members.Integer("num_kv_heads", 1, kMostHeads, config.num_kv_heads);
-      if (config.num_heads % config.num_kv_heads != 0) {
-        members.Fail(absl::StrCat("num_kv_heads is ", config.num_kv_heads,
-                                  "; want a divisor of num_heads = ", config.num_heads));
-      }
-      break;
-    case LayerFormat::kTorchMultiheadAttention:
-      members.Truth("add_zero_attn", config.add_zero_attn);
-      break;
-    default:
-      ReadTorchEncoder(members, config);
+absl::StatusOr<LayerConfig> ReadMembers(Members& members, const Family& family) {
+  LayerConfig config = family.defaults;
+  config.family = &family;
+  for (const MemberRow& row : family.members) {
+    if (row.is_required && !members.Has(row.name)) {
+      members.Fail(absl::StrCat(row.name, " is missing"));
+    }
+    ReadMember(row, members, config);
   }
-  members.RefuseOthers(FormatName(config.format));
+  Complete(members, config);
+  if (family.config_kind == ConfigKind::kFormat) {
+    members.RefuseOthers(family.members, family.names[0]);
+  }
+  if (!members.status().ok()) return members.status();
+  return config;
+}
+
+absl::Status NamesNoFamily(const Json& object, const Members& members,
+                           absl::Span<const Family* const> families) {
+  const char* const named = members.Has("format")       ? "format"
+                            : members.Has("model_type") ? "model_type"
+                                                        : nullptr;
+  return absl::InvalidArgumentError(
+      absl::StrCat("config: ",
+                   named == nullptr ? "it names no format"
+                                    : absl::StrCat("its ", named, " is ", Shown(object[named])),
+                   "; want \"format\", one of ", Names(families, ConfigKind::kFormat),
+                   ", or a Hugging Face model's \"model_type\", one of ",
+                   Names(families, ConfigKind::kModelType)));
 }
 
 }  // namespace
-
-absl::string_view FormatName(LayerFormat format) {
-  for (const NamedFormat& named : kFormats) {
-    if (named.format == format) return named.name;
-  }
-  return format == LayerFormat::kBert ? "bert" : "roberta";
-}
 
 absl::string_view ActivationName(Activation activation) {
   return NameOf(activation, Choices<Activation>(kActivations));
@@ -235,47 +267,30 @@ absl::string_view PositionName(PositionKind kind) {
   return NameOf(kind, Choices<PositionKind>(kPositions));
 }
 
-absl::StatusOr<LayerConfig> LayerConfig::Parse(absl::string_view json) {
+absl::StatusOr<LayerConfig> LayerConfig::Parse(absl::string_view json,
+                                               absl::Span<const Family* const> families) {
   if (json.size() > kMostBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("config: it has ", json.size(), " bytes; want at most ", kMostBytes));
   }
-  const absl::StatusOr<Json> parsed = ParseJson(json, JsonComments::kRefused);
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("config: it ", parsed.status().message()));
+  const absl::StatusOr<Json> object = ParseJson(json, JsonComments::kRefused);
+  if (!object.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("config: it ", object.status().message()));
   }
-  const Json& object = *parsed;
-  if (!object.is_object()) {
+  if (!object->is_object()) {
     return absl::InvalidArgumentError(
         "config: it is not a JSON object; want one, such as "
         "{\"format\": \"attention\", \"num_heads\": 8}");
   }
-  Members members(object);
-  LayerConfig config;
-  const auto name_is = [&](const char* member, const NamedFormat& named) {
-    return members.Has(member) && object[member] == named.name;
-  };
-  for (const NamedFormat& named : kFormats) {
-    if (!name_is("format", named)) continue;
-    config.format = named.format;
-    ReadOwn(members, config);
-    return members.status().ok() ? absl::StatusOr<LayerConfig>(config) : members.status();
+  Members members(*object);
+  for (const Family* const family : families) {
+    if (IsNamed(*object, members, *family)) return ReadMembers(members, *family);
   }
-  for (const NamedFormat& named : kModelTypes) {
-    if (members.Has("format") || !name_is("model_type", named)) continue;
-    config.format = named.format;
-    ReadHuggingFace(members, config);
-    return members.status().ok() ? absl::StatusOr<LayerConfig>(config) : members.status();
-  }
-  const char* const named = members.Has("format")       ? "format"
-                            : members.Has("model_type") ? "model_type"
-                                                        : nullptr;
-  return absl::InvalidArgumentError(
-      absl::StrCat("config: ",
-                   named == nullptr ? "it names no format"
-                                    : absl::StrCat("its ", named, " is ", Shown(object[named])),
-                   "; want \"format\", one of ", Names(kFormats),
-                   ", or a Hugging Face model's \"model_type\", one of ", Names(kModelTypes)));
+  return NamesNoFamily(*object, members, families);
+}
+
+absl::StatusOr<LayerConfig> LayerConfig::Parse(absl::string_view json) {
+  return Parse(json, Families());
 }
 
 }  // namespace attention::engine

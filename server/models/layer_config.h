@@ -4,28 +4,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "kernels/attention/rotary.h"
+#include "kernels/encoder/encoder.h"
 #include "kernels/onednn/activation.h"
 
 namespace attention::engine {
 
-// By whose tensor names and layouts a layer's file goes.
-enum class LayerFormat : uint8_t {
-  kAttention,  // q_proj, k_proj, v_proj, o_proj ... as in ProjectionWeights, [in, out]
-  kTorchMultiheadAttention,  // torch.nn.MultiheadAttention
-  kTorchEncoderLayer,        // torch.nn.TransformerEncoderLayer
-  kTorchEncoder,             // torch.nn.TransformerEncoder, with or without an embedding
-  kBert,                     // Hugging Face BertModel
-  kRoberta,                  // Hugging Face RobertaModel, XLMRobertaModel
-};
-
-// How a config.json names the format, such as "torch.nn.MultiheadAttention" or, of Hugging Face's
-// models, their model_type.
-absl::string_view FormatName(LayerFormat format);
+struct Family;
 
 // How tokens learn their place.
 enum class PositionKind : uint8_t {
@@ -43,37 +32,38 @@ absl::string_view PositionName(PositionKind kind);
 //
 //   {"format": "torch.nn.TransformerEncoder", "num_heads": 8, "activation": "gelu", ...}
 //
-// with the members below by their names, each only where its format has it; or it is the
-// config.json of a Hugging Face model, known by its "model_type", whose members that concern
-// computing are read and whose others do not matter.
+// or the config.json of a Hugging Face model, known by its "model_type", whose members that concern
+// computing are read and whose others do not matter. What its members are called and which of those
+// below they set is the family's to say (family.h), and so is what holds without them.
 struct LayerConfig {
   // Larger texts are refused before they are parsed.
   static constexpr size_t kMostBytes = size_t{1} << 20;
 
-  LayerFormat format = LayerFormat::kAttention;
-  int64_t num_heads = 1;                      // required; all formats
-  int64_t num_kv_heads = 1;                   // kAttention; default num_heads
-  bool add_zero_attn = false;                 // kTorchMultiheadAttention
-  bool norm_first = false;                    // kTorchEncoderLayer, kTorchEncoder, as those below
-  Activation activation = Activation::kRelu;  // "relu" (PyTorch's default), "gelu", "gelu_tanh"
-  float layer_norm_eps = 1e-5f;
-  // "none", "learned", "sinusoidal", "rotary". Default: learned where the file has
-  // position_embedding.weight, none otherwise.
-  std::optional<PositionKind> positions;
+  // By whose names the layer is stored; lives as long as the program.
+  const Family* family = nullptr;
+  int64_t num_heads = 1;
+  int64_t num_kv_heads = 0;    // a divisor of num_heads; where none is given, num_heads
+  bool add_zero_attn = false;  // as in torch.nn.MultiheadAttention
+  BlockDescription block = {};
+  double layer_norm_eps = 1e-5;
+  // Where there is no value: learned where the file has a table of positions, none otherwise.
+  std::optional<PositionKind> positions = {};
   // Tokens of a sequence at most; 0: no bound but that of a table. Required for sinusoidal ones.
   int64_t max_len = 0;
   double rotary_base = 10000;
-  RotaryPairing rotary_pairing = RotaryPairing::kSplitHalf;  // "split_half", "interleaved"
-  int64_t padding_id = 1;                                    // kRoberta: pad_token_id
-  // Where they are given the tensors must agree: hidden_size, intermediate_size and
-  // num_hidden_layers of Hugging Face's models.
-  std::optional<int64_t> d_model;
-  std::optional<int64_t> ffn_dim;
-  std::optional<int64_t> num_layers;
+  RotaryPairing rotary_pairing = RotaryPairing::kSplitHalf;
+  int64_t padding_id = 1;  // for a family that skips padding
+  // 0: the tensors tell. Otherwise they must agree.
+  int64_t d_model = 0;
+  int64_t ffn_dim = 0;
+  int64_t num_layers = 0;
 
-  // INVALID_ARGUMENT where `json` is none (json_text.h) or is no object, lacks what its format
-  // requires, has a member that its format does not know (Hugging Face's aside), or one of another
-  // type or out of range. The message names the member, what it is and what is wanted.
+  // INVALID_ARGUMENT where `json` is none (json_text.h) or is no object, names none of `families`,
+  // lacks what its family requires, has a member that this does not know (Hugging Face's aside), or
+  // one of another type or out of range. The message names the member, what it is and what is
+  // wanted. The second form knows all families.
+  static absl::StatusOr<LayerConfig> Parse(absl::string_view json,
+                                           absl::Span<const Family* const> families);
   static absl::StatusOr<LayerConfig> Parse(absl::string_view json);
 };
 

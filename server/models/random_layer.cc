@@ -8,6 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "server/models/families/attention.h"
+#include "server/models/families/torch.h"
 
 namespace attention::engine {
 namespace {
@@ -200,12 +202,12 @@ std::string Header(const std::vector<TensorSpec>& tensors) {
 std::string RandomLayerConfig(const RandomLayerSpec& spec) {
   nlohmann::ordered_json config;
   if (const auto* const a = std::get_if<RandomAttention>(&spec.layer)) {
-    config = {{"format", FormatName(LayerFormat::kAttention)},
+    config = {{"format", families::kAttention.names[0]},
               {"num_heads", a->num_heads},
               {"num_kv_heads", a->num_kv_heads}};
   } else {
     const auto& e = std::get<RandomEncoder>(spec.layer);
-    config = {{"format", FormatName(LayerFormat::kTorchEncoder)},
+    config = {{"format", families::kTorchEncoder.names[0]},
               {"num_heads", e.num_heads},
               {"norm_first", e.norm_first},
               {"activation", ActivationName(e.activation)},

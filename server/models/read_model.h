@@ -9,8 +9,9 @@
 
 namespace attention::engine {
 
-// The model that a file's tensors and its config describe. Weights and tables are read in place
-// from the file's memory, small vectors are copied into `vectors`; both outlive the result.
+// The model that a file's tensors and its config describe, by the table of the config's family.
+// Weights and tables are read in place from the file's memory, small vectors are copied into
+// `vectors`; both outlive the result.
 //
 // INVALID_ARGUMENT names the first tensor that is missing, has another shape than the others and
 // the config ask for, or numbers of no known type; and, but for Hugging Face's models, which may
@@ -18,14 +19,10 @@ namespace attention::engine {
 absl::StatusOr<LayerModel> ReadModel(const Safetensors& file, const LayerConfig& config,
                                      FloatVectors& vectors);
 
-// The formats of one attention layer: kAttention and kTorchMultiheadAttention.
+// The two kinds of models. What is wrong is in tensors.status().
 AttentionModel ReadAttention(const LayerConfig& config, TensorReader& tensors,
                              FloatVectors& vectors);
-
-// The formats of an encoder, PyTorch's and Hugging Face's.
-EncoderModel ReadTorchEncoder(const LayerConfig& config, TensorReader& tensors,
-                              FloatVectors& vectors);
-EncoderModel ReadBert(const LayerConfig& config, TensorReader& tensors);
+EncoderModel ReadEncoder(const LayerConfig& config, TensorReader& tensors, FloatVectors& vectors);
 
 }  // namespace attention::engine
 

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/models/family.h"
 #include "server/rpc/messages/decode_layer.h"
 #include "server/rpc/messages/field_error.h"
 
@@ -59,7 +60,7 @@ void Describe(const engine::LayerStore::Listed& listed, bool with_config,
   }
   const engine::StoredLayer& layer = *listed.layer;
   to.set_kind(KindOf(layer));
-  to.set_format(std::string(engine::FormatName(layer.config().format)));
+  to.set_format(layer.config().family->names[0]);
   if (with_config) to.set_config_json(layer.config_json());
   to.set_file_bytes(static_cast<int64_t>(layer.file().bytes().size()));
   to.set_parameter_count(layer.parameters());
