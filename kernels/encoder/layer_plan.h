@@ -31,8 +31,8 @@ struct LayerOperators {
 //   project -> rotate -> attend -> probe -> project output -> normalize -> feed forward ->
 //   normalize
 //
-// With NormPosition::kBefore the two "normalize" stand before "project" and before "feed forward" instead. A
-// batch without rotary positions has no "rotate"; a batch without probes has no "probe".
+// With NormPosition::kBefore the two "normalize" stand before "project" and before "feed forward"
+// instead. A batch without rotary positions has no "rotate"; a batch without probes has no "probe".
 //
 // Used by one thread. The arguments of the constructors must outlive this.
 class LayerPlan {
