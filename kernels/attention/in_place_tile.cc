@@ -36,7 +36,7 @@ void ForEachPiece(const CachedHeadsView& heads, int64_t kv_head, int64_t first, 
 }  // namespace
 
 InPlaceTile::InPlaceTile(const Task& task, float* workspace) : AttentionTile(task, LayoutOf(task)) {
-  LayOut(workspace);
+  LayOutAll(workspace);
 }
 
 AttentionTile::Layout InPlaceTile::LayoutOf(const Task& task) {
@@ -50,8 +50,8 @@ AttentionTile::Layout InPlaceTile::LayoutOf(const Task& task) {
           .adds_from_zero = true};
 }
 
-int64_t InPlaceTile::LayOut(float* workspace) {
-  const int64_t shared = AttentionTile::LayOut(workspace);
+int64_t InPlaceTile::LayOutAll(float* workspace) {
+  const int64_t shared = LayOut(workspace);
   const int64_t sums = RoundUp(rows() * layout_.sum_stride, 16);
   if (workspace != nullptr) {
     saved_sums_ = workspace + shared;
@@ -64,7 +64,7 @@ int64_t InPlaceTile::WorkspaceSize(const AttentionProducts& products,
                                    const AttentionSettings& settings,
                                    const AttentionSequence& sequence) {
   const RowTile largest = RowTiling(settings, sequence.q_len).Tile(0, 0, 0);
-  return InPlaceTile({products, settings, sequence, largest}, nullptr).LayOut(nullptr);
+  return InPlaceTile({products, settings, sequence, largest}, nullptr).LayOutAll(nullptr);
 }
 
 KeyBlock InPlaceTile::NextBlock(int64_t first, int64_t end) const {

@@ -26,7 +26,7 @@ class InPlaceTile final : public AttentionTile {
   void AddKeySizes(const KeyBlock& block) override;
   void CombineBlock(const KeyBlock& block) override;
 
-  int64_t LayOut(float* workspace);
+  int64_t LayOutAll(float* workspace);
   // Computes Y += P V again, without the values that hold infinities or NaNs. Those are added only
   // to the rows that see them.
   void CombineFinite(const KeyBlock& block);

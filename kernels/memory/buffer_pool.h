@@ -77,6 +77,7 @@ class Buffers {
     }
 
     float* data() { return buffer_.data(); }
+    const float* data() const { return buffer_.data(); }
 
    private:
     friend class Buffers;

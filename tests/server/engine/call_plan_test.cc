@@ -11,6 +11,7 @@ namespace attention::engine {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 
 constexpr int64_t kLen = 3, kWidth = 8;
 
@@ -72,6 +73,19 @@ TEST(CallPlan, GathersAndRotatesWhereTheCallAsksForIt) {
   call.query_indices = {2, 0};
   call.rotary.emplace();
   EXPECT_THAT(StepsOf(call), ElementsAre("gather", "project", "rotate", "attend"));
+}
+
+TEST(CallPlan, RunsTheStepsThatWereCounted) {
+  AttentionCall call = TokensWithWeights(Result::kOutput, true);
+  call.wanted.Add(Result::kQuery);
+  call.rotary.emplace();
+  Operators operators;
+  Executor executor(1);
+  AttentionPlan plan({&call}, nullptr, operators, executor);
+  ASSERT_TRUE(plan.Write().ok());
+  EXPECT_THAT(plan.plan().step_names(), ElementsAreArray(StepsOf(call)));
+  EXPECT_THAT(StepsOf(call),
+              ElementsAre("project", "rotate", "return heads", "attend", "project output"));
 }
 
 TEST(CallPlan, DoesNotAttendForKeysAlone) {
