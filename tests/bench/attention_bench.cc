@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "tests/bench/cases.h"
 #include "tests/bench/sides.h"
 
@@ -46,6 +47,8 @@ std::string Filter() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // As the server does.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   bool json = false, file = false;
   for (const std::string_view argument : std::vector<std::string_view>(argv + 1, argv + argc)) {
     json |= argument == "--benchmark_format=json";

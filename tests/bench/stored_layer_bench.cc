@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "client/attention_client.h"
 #include "client/tensor.h"
 #include "server/engine/engine.h"
@@ -164,4 +165,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace attention
 
-int main(int argc, char** argv) { return attention::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // As the server does.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  return attention::Main(argc, argv);
+}
