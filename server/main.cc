@@ -1,3 +1,5 @@
+// The program attention_server: reads its flags, starts a server, waits for SIGTERM, and lets the
+// calls in flight finish.
 #include <signal.h>
 #include <time.h>
 

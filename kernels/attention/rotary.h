@@ -10,6 +10,7 @@
 #include "kernels/memory/working_memory.h"
 #include "kernels/threads/executor.h"
 
+// Rotary position embedding of queries and keys.
 namespace attention {
 
 // Which numbers of a head are rotated together (Su et al. 2021, eq. 34 and its two layouts).

@@ -6,6 +6,7 @@
 #include "kernels/memory/data_type.h"
 #include "kernels/memory/panel_layout.h"
 
+// The weights of linear layers, as they come and packed for products.
 namespace attention {
 
 // The weight W of a linear layer, dense, in the caller's memory, which may be unaligned.

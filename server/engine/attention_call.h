@@ -13,9 +13,11 @@
 #include "kernels/attention/rotary.h"
 #include "kernels/memory/data_type.h"
 #include "kernels/memory/heads_view.h"
-#include "server/engine/results.h"
+#include "server/engine/result_table.h"
 #include "server/models/projections.h"
 
+// One call of attention as the engine runs it: shapes, where queries, keys and values come from,
+// settings, and where the results go. It owns none of the memory that it points to.
 namespace attention::engine {
 
 class StoredLayer;

@@ -11,6 +11,7 @@
 #include "kernels/encoder/pooling.h"
 #include "server/models/stored_layer.h"
 
+// One call of a stored encoder as the engine runs it.
 namespace attention::engine {
 
 // A look into one layer; what is wanted of it, and where it goes.

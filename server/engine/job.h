@@ -16,6 +16,7 @@
 #include "server/engine/call_cost.h"
 #include "server/host/reserved_bytes.h"
 
+// A call on its way through the engine: what its caller sets, and what the engine adds.
 namespace attention::engine {
 
 using SteadyClock = std::chrono::steady_clock;

@@ -1,3 +1,4 @@
+// Makes an attention layer of the tensors that a family's table found (see read_model.h).
 #include <utility>
 #include <vector>
 

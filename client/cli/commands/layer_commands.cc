@@ -1,3 +1,4 @@
+// The command `layers`: upload, create, list, describe and delete stored layers.
 #include <cstdint>
 #include <filesystem>
 #include <fstream>

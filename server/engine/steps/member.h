@@ -10,6 +10,8 @@
 #include "server/engine/attention_call.h"
 #include "server/engine/call_sequences.h"
 
+// A call of a batch on its way through the steps of an attention plan, and the rows that the plan
+// keeps for it.
 namespace attention::engine {
 
 inline BatchView ReadOnly(const MutableBatchView& view) {

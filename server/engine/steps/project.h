@@ -12,6 +12,7 @@
 #include "server/engine/attention_call.h"
 #include "server/engine/operators.h"
 
+// The step of a plan that multiplies rows by learned weights.
 namespace attention::engine {
 
 // One learned projection: y = x weight + bias (operator.md, "Project", "Project the output").

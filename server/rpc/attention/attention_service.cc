@@ -1,6 +1,6 @@
 #include "server/rpc/attention/attention_service.h"
 
-#include "server/rpc/attention/result_list.h"
+#include "server/rpc/attention/contract_results.h"
 #include "server/rpc/shared/unary_call.h"
 
 namespace attention::rpc {

@@ -16,6 +16,7 @@
 #include "server/rpc/attention/compute_attention_call.h"
 #include "server/rpc/shared/calls_in_flight.h"
 
+// StreamAttention: many calls on one stream, each answered as soon as it is computed.
 namespace attention::rpc {
 
 class AttentionStream;

@@ -1,3 +1,4 @@
+// Partial results that a request brings (see decode_source.h).
 #include <string>
 
 #include "absl/strings/str_cat.h"

@@ -1,3 +1,4 @@
+// Queries, keys and values that a request brings (see decode_source.h).
 #include <string>
 
 #include "absl/strings/str_cat.h"

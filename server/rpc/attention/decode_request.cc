@@ -4,9 +4,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/attention/contract_results.h"
 #include "server/rpc/attention/decode_rotary.h"
 #include "server/rpc/attention/decode_source.h"
-#include "server/rpc/attention/result_list.h"
 #include "server/rpc/attention/write_response.h"
 #include "server/rpc/messages/decode_config.h"
 #include "server/rpc/messages/decode_fields.h"

@@ -1,3 +1,4 @@
+// Token embeddings that a request brings, and the weights that project them (see decode_source.h).
 #include <string>
 
 #include "absl/strings/str_cat.h"

@@ -1,3 +1,4 @@
+// Attention weights and values that a request brings (see decode_source.h).
 #include "absl/strings/str_cat.h"
 #include "server/rpc/attention/decode_heads.h"
 #include "server/rpc/attention/decode_source.h"

@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "server/engine/call_sequences.h"
-#include "server/rpc/attention/result_list.h"
+#include "server/rpc/attention/contract_results.h"
 #include "server/rpc/messages/make_tensor.h"
 
 namespace attention::rpc {

@@ -5,6 +5,8 @@
 #include "server/engine/engine.h"
 #include "server/rpc/attention/decode_request.h"
 
+// The response of ComputeAttention: how large it is, room for its results, and what is left to do
+// when they are written.
 namespace attention::rpc {
 
 // The size of the results that MakeRoom would make room for, in bytes. A double, which does not

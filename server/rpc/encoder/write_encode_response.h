@@ -4,6 +4,7 @@
 #include "attention/v1/encoder_service.pb.h"
 #include "server/rpc/encoder/decode_encode.h"
 
+// The response of Encode: how large it is, and room for its results.
 namespace attention::rpc {
 
 // The size of the results that MakeRoom would make room for, in bytes. A double, which does not

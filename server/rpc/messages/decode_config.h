@@ -11,6 +11,7 @@
 #include "kernels/memory/data_type.h"
 #include "server/rpc/messages/decode_tensor.h"
 
+// The settings of a request (AttentionConfig), decoded and checked.
 namespace attention::rpc {
 
 // A position, and a window, is at most so large.

@@ -9,6 +9,7 @@
 #include "attention/v1/attention.pb.h"
 #include "server/engine/attention_call.h"
 
+// The lengths of the sequences of a request, decoded and checked.
 namespace attention::rpc {
 
 // What a source says of its lengths: by its tensors' axes and by its q_lens and kv_lens.

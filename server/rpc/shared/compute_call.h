@@ -14,6 +14,8 @@
 #include "server/rpc/shared/call_report.h"
 #include "server/rpc/shared/stall_guard.h"
 
+// What every call that the engine computes goes through, whatever door it came by: decode, hand
+// over, answer, report.
 namespace attention::rpc {
 
 // What the calls of a server share. The references must outlive them.

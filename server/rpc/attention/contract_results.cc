@@ -1,4 +1,4 @@
-#include "server/rpc/attention/result_list.h"
+#include "server/rpc/attention/contract_results.h"
 
 #include <algorithm>
 #include <iterator>

@@ -1,12 +1,12 @@
-#ifndef ATTENTION_SERVER_RPC_ATTENTION_RESULT_LIST_H_
-#define ATTENTION_SERVER_RPC_ATTENTION_RESULT_LIST_H_
+#ifndef ATTENTION_SERVER_RPC_ATTENTION_CONTRACT_RESULTS_H_
+#define ATTENTION_SERVER_RPC_ATTENTION_CONTRACT_RESULTS_H_
 
 #include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "attention/v1/attention_service.pb.h"
-#include "server/engine/results.h"
+#include "server/engine/result_table.h"
 
 // The results of ComputeAttention as the contract lists them (attention.proto, enum Result): what a
 // client may know of them is read from there, and what only the server knows from engine::kResults.
@@ -42,4 +42,4 @@ const ListedResult* FindResult(int number);
 
 }  // namespace attention::rpc
 
-#endif  // ATTENTION_SERVER_RPC_ATTENTION_RESULT_LIST_H_
+#endif  // ATTENTION_SERVER_RPC_ATTENTION_CONTRACT_RESULTS_H_

@@ -1,5 +1,5 @@
-#ifndef ATTENTION_SERVER_ENGINE_RESULTS_H_
-#define ATTENTION_SERVER_ENGINE_RESULTS_H_
+#ifndef ATTENTION_SERVER_ENGINE_RESULT_TABLE_H_
+#define ATTENTION_SERVER_ENGINE_RESULT_TABLE_H_
 
 #include <bitset>
 #include <cstddef>
@@ -104,4 +104,4 @@ class ResultSet {
 
 }  // namespace attention::engine
 
-#endif  // ATTENTION_SERVER_ENGINE_RESULTS_H_
+#endif  // ATTENTION_SERVER_ENGINE_RESULT_TABLE_H_
