@@ -4,6 +4,7 @@
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "absl/strings/string_view.h"
 
@@ -51,18 +52,19 @@ struct ResultRow {
 // clang-format off
 // In the order of Result.
 constexpr ResultRow kResults[kResultCount] = {
-    //                                               needs: operator  query  key   value  of weighted  partials
-    {Result::kQuery,            "query",             false,    true,  false, false, false,      false, NumbersOf::kResults},
-    {Result::kKey,              "key",               false,    false, true,  false, false,      false, NumbersOf::kKeys},
-    {Result::kValue,            "value",             false,    false, false, true,  true,       false, NumbersOf::kValues},
-    {Result::kPresentKey,       "present_key",       false,    false, true,  false, false,      false, NumbersOf::kKeys},
-    {Result::kPresentValue,     "present_value",     false,    false, false, true,  false,      false, NumbersOf::kValues},
-    {Result::kAttentionScores,  "attention_scores",  true,     true,  true,  false, false,      false, NumbersOf::kResults},
-    {Result::kAttentionWeights, "attention_weights", true,     true,  true,  false, true,       false, NumbersOf::kResults},
-    {Result::kLogSumExp,        "log_sum_exp",       true,     true,  true,  false, false,      true,  NumbersOf::kFloat32},
-    {Result::kWeightedValues,   "weighted_values",   true,     true,  true,  true,  true,       false, NumbersOf::kResults},
-    {Result::kTopKeys,          "top_keys",          true,     true,  true,  false, true,       false, NumbersOf::kTopKeys},
-    {Result::kOutput,           "output",            true,     true,  true,  true,  true,       true,  NumbersOf::kResults},
+    //                                               needs:
+    //                                               operator  query  key    value  of weighted, of partials
+    {Result::kQuery,            "query",             false,    true,  false, false, false,       false, NumbersOf::kResults},
+    {Result::kKey,              "key",               false,    false, true,  false, false,       false, NumbersOf::kKeys},
+    {Result::kValue,            "value",             false,    false, false, true,  true,        false, NumbersOf::kValues},
+    {Result::kPresentKey,       "present_key",       false,    false, true,  false, false,       false, NumbersOf::kKeys},
+    {Result::kPresentValue,     "present_value",     false,    false, false, true,  false,       false, NumbersOf::kValues},
+    {Result::kAttentionScores,  "attention_scores",  true,     true,  true,  false, false,       false, NumbersOf::kResults},
+    {Result::kAttentionWeights, "attention_weights", true,     true,  true,  false, true,        false, NumbersOf::kResults},
+    {Result::kLogSumExp,        "log_sum_exp",       true,     true,  true,  false, false,       true,  NumbersOf::kFloat32},
+    {Result::kWeightedValues,   "weighted_values",   true,     true,  true,  true,  true,        false, NumbersOf::kResults},
+    {Result::kTopKeys,          "top_keys",          true,     true,  true,  false, true,        false, NumbersOf::kTopKeys},
+    {Result::kOutput,           "output",            true,     true,  true,  true,  true,        true,  NumbersOf::kResults},
 };
 // clang-format on
 
@@ -82,19 +84,17 @@ class ResultSet {
 
   // Whether queries, keys or values themselves are among them.
   bool HasHeads() const {
-    for (const ResultRow& row : kResults) {
-      if (!row.needs_operator && Has(row.result)) return true;
-    }
-    return false;
+    return AnyOf([](const ResultRow& row) { return !row.needs_operator; });
   }
 
   // A number for each set.
   uint64_t bits() const { return set_.to_ullong(); }
 
  private:
-  bool AnyOf(bool ResultRow::*need) const {
+  template <typename Condition>
+  bool AnyOf(Condition condition) const {
     for (const ResultRow& row : kResults) {
-      if (row.*need && Has(row.result)) return true;
+      if (std::invoke(condition, row) && Has(row.result)) return true;
     }
     return false;
   }

@@ -76,18 +76,12 @@ inline constexpr Family kBert = {
     .old_names = kBertOldNames,
 };
 
-inline constexpr Family kRoberta = {
-    .names = kRobertaNames,
-    .config_kind = ConfigKind::kModelType,
-    .members = kBertMembers,
-    .defaults = kBertDefaults,
-    .skips_padding = true,
-    .prefixes = kBertPrefixes,
-    .rows = kBertRows,
-    .layer_prefix = "encoder.layer.{layer}.",
-    .layer_rows = kBertLayerRows,
-    .old_names = kBertOldNames,
-};
+inline constexpr Family kRoberta = [] {
+  Family family = kBert;
+  family.names = kRobertaNames;
+  family.skips_padding = true;
+  return family;
+}();
 
 }  // namespace attention::engine::families
 
